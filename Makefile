@@ -1,0 +1,56 @@
+# make demo    set up and run two months on a small generated world
+# make test    set up (PostGIS included) and run every check and test
+# make bench   set up and print the benchmarks
+# make lock    renew poetry.lock and the requirements files exported from it (needs poetry)
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+# Each step of the set-up leaves a stamp, so that it is not done again until its input changes.
+STAMPS := .stamps
+RUN := $(STAMPS)/run
+DEV := $(STAMPS)/dev
+SYSTEM := $(STAMPS)/system
+
+.PHONY: demo test check bench lock clean
+.DEFAULT_GOAL := test
+
+demo: $(RUN)
+	$(BIN)/python -m demo
+
+test: $(DEV) $(SYSTEM) check
+	$(BIN)/pytest
+
+check: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(DEV)
+	$(BIN)/python -m benchmarks
+
+lock:
+	poetry lock
+	poetry export --output requirements.txt
+	poetry export --all-groups --output requirements-dev.txt
+
+clean:
+	rm -rf .venv $(STAMPS)
+
+$(RUN): requirements.txt pyproject.toml
+	test -d .venv || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --require-hashes -r $<
+	$(BIN)/pip install --quiet --no-deps --editable .
+	@mkdir -p $(STAMPS) && touch $@
+
+$(DEV): requirements-dev.txt $(RUN)
+	$(BIN)/pip install --quiet --require-hashes -r $<
+	@mkdir -p $(STAMPS) && touch $@
+
+# Tests bring their own PostGIS server; TEST_DATABASE_URL names another to use instead.
+$(SYSTEM):
+	test -n "$$TEST_DATABASE_URL" \
+	  || ls /usr/share/postgresql/*/extension/postgis.control >/dev/null 2>&1 \
+	  || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	      apt-get install -y -qq --no-install-recommends postgresql-postgis)
+	@mkdir -p $(STAMPS) && touch $@
