@@ -1,0 +1,1 @@
+"""Land cover from satellite mosaics: pixels, classes, model, windows, maps and areas."""

@@ -1,0 +1,89 @@
+"""The area of interest."""
+
+from pathlib import Path
+
+import geopandas
+import shapely
+from pyogrio.errors import DataSourceError
+from pyproj import CRS
+from shapely.geometry.base import BaseGeometry
+
+from landcover.errors import SettingsError
+
+LONLAT_SRID = 4326
+LONLAT = CRS.from_epsg(LONLAT_SRID)
+
+
+def load_aoi(definition: str) -> geopandas.GeoSeries:
+    """Read the area of interest.
+
+    Args:
+        definition: WKT in longitude and latitude, EWKT (`SRID=3857;POLYGON(...)`), or the path of a
+            vector file in any CRS.
+
+    Returns:
+        One geometry, a valid polygon or multipolygon, with its CRS.
+
+    Raises:
+        SettingsError: if the definition is no area.
+    """
+    text = definition.strip()
+    outlines = _from_wkt(text) if _looks_like_wkt(text) else _from_file(Path(text))
+    if outlines.crs is None:
+        raise SettingsError(
+            f"The area of interest {_short(text)} does not say its coordinate reference system."
+        )
+    area = polygonal(outlines.make_valid().union_all())
+    if area.is_empty:
+        raise SettingsError(
+            f"The area of interest {_short(text)} holds no polygon: AOI_DEFINITION should be a "
+            "polygon or multipolygon."
+        )
+    return geopandas.GeoSeries([area], crs=outlines.crs)
+
+
+def polygonal(geometry: BaseGeometry) -> BaseGeometry:
+    """Return the part of a geometry that has an area: a polygon, a multipolygon, or empty."""
+    parts = shapely.get_parts(shapely.get_parts(geometry))
+    return shapely.union_all([part for part in parts if part.geom_type == "Polygon"])
+
+
+def _looks_like_wkt(text: str) -> bool:
+    kind = text.rpartition(";")[2].lstrip().upper()
+    return kind.startswith(("POLYGON", "MULTIPOLYGON", "GEOMETRYCOLLECTION", "POINT", "LINESTRING"))
+
+
+def _from_wkt(text: str) -> geopandas.GeoSeries:
+    prefix, _, wkt = text.rpartition(";")
+    try:
+        geometry = shapely.from_wkt(wkt)
+    except shapely.errors.ShapelyError as error:
+        raise SettingsError(
+            f"AOI_DEFINITION is not valid WKT: {_short(text)} ({error}). "
+            "It should be like POLYGON((-79.5 0.1, -79.4 0.1, -79.4 0.2, -79.5 0.1))."
+        ) from error
+    srid = prefix.strip().upper().removeprefix("SRID=") or "4326"
+    if not srid.isdecimal():
+        raise SettingsError(f"AOI_DEFINITION starts with {prefix!r}; it should be like SRID=3857;")
+    world = shapely.box(-180, -90, 180, 90)
+    if srid == "4326" and not world.covers(shapely.box(*geometry.bounds)):
+        raise SettingsError(
+            f"AOI_DEFINITION has coordinates that are no longitudes and latitudes: {_short(text)}. "
+            "Where they are in another system, say so in front: SRID=3857;POLYGON(...)."
+        )
+    return geopandas.GeoSeries([geometry], crs=int(srid))
+
+
+def _from_file(path: Path) -> geopandas.GeoSeries:
+    if not path.is_file():
+        raise SettingsError(
+            f"AOI_DEFINITION is neither WKT nor a file that exists: {_short(str(path))}."
+        )
+    try:
+        return geopandas.read_file(path).geometry
+    except (DataSourceError, AttributeError) as error:
+        raise SettingsError(f"AOI_DEFINITION cannot be read: {path} ({error}).") from error
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:77]}..."

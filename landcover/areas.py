@@ -1,0 +1,72 @@
+"""Areas: true hectares of each class, on the ellipsoid."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from pyproj import Geod, Transformer
+from rasterio.transform import xy
+from rasterio.windows import Window
+
+from landcover.aoi import LONLAT
+from landcover.classes import NODATA
+from landcover.tile_index import Grid
+from landcover.windows import BLOCK, split, whole
+
+SQUARE_METRES_A_HECTARE = 10_000
+
+# Points on each edge of a window's outline, because its edges are no geodesics.
+_POINTS = 9
+
+
+def class_hectares(path: Path) -> dict[int, float]:
+    """Return the area of each class code in a map, in hectares; nodata is left out.
+
+    Every pixel of a block of 512 x 512 counts the block's mean pixel area.
+
+    Args:
+        path: a GeoTIFF of class codes (uint8), in any CRS.
+    """
+    hectares: Counter[int] = Counter()
+    with rasterio.open(path) as dataset:
+        grid = Grid(dataset.crs.to_wkt(), dataset.transform, dataset.width, dataset.height)
+        pixel_area = pixel_areas(grid)
+        for block in split(whole(grid), BLOCK, BLOCK):
+            pixels = np.bincount(dataset.read(1, window=block).ravel(), minlength=NODATA + 1)
+            present = np.flatnonzero(pixels[:NODATA])
+            if present.size:
+                area = pixel_area(block) / SQUARE_METRES_A_HECTARE
+                hectares.update({int(code): float(pixels[code]) * area for code in present})
+    return dict(sorted(hectares.items()))
+
+
+def pixel_areas(grid: Grid) -> Callable[[Window], float]:
+    """Return what tells the mean area of a window's pixels, in square metres on WGS 84.
+
+    The area is that of the window's outline on the ellipsoid (Karney 2013, Algorithms for
+    geodesics, as pyproj computes it) divided by its pixels.
+
+    Args:
+        grid: a grid in any CRS.
+    """
+    to_lonlat = Transformer.from_crs(grid.crs, LONLAT, always_xy=True)
+    ellipsoid = Geod(ellps="WGS84")
+
+    def mean_pixel_area(window: Window) -> float:
+        columns, rows = _outline(window)
+        lons, lats = to_lonlat.transform(*xy(grid.transform, rows, columns, offset="ul"))
+        area, _ = ellipsoid.polygon_area_perimeter(lons, lats)
+        return float(abs(area)) / int(window.width * window.height)
+
+    return mean_pixel_area
+
+
+def _outline(window: Window) -> tuple[np.ndarray, np.ndarray]:
+    """Return columns and rows of points around a window."""
+    along = np.linspace(0, 1, _POINTS)[:-1]
+    ahead, there, back, here = along, np.ones_like(along), 1 - along, np.zeros_like(along)
+    columns = window.col_off + window.width * np.concatenate([ahead, there, back, here])
+    rows = window.row_off + window.height * np.concatenate([here, ahead, there, back])
+    return columns, rows

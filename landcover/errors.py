@@ -1,0 +1,21 @@
+"""The failures that users can mend, each told in one sentence: what, where, what to do."""
+
+
+class LandcoverError(Exception):
+    """A failure that was foreseen; its text is the whole message that a user needs.
+
+    Attributes:
+        exit_status: 1 where the run failed, 2 where the command or the settings are wrong.
+    """
+
+    exit_status = 1
+
+
+class SettingsError(LandcoverError):
+    """The command or the settings are wrong."""
+
+    exit_status = 2
+
+
+class TransientError(LandcoverError):
+    """A failure that may heal by itself (network, database restart), so worth another try."""

@@ -1,0 +1,88 @@
+"""Training polygons: what is made sure of before they are sampled."""
+
+import geopandas
+import pandas as pd
+
+from landcover.aoi import polygonal
+from landcover.classes import label_key
+from landcover.errors import LandcoverError
+
+
+def tidy_polygons(
+    found: geopandas.GeoDataFrame, where: str
+) -> tuple[geopandas.GeoDataFrame, list[str]]:
+    """Make sure that a forest can be trained on polygons, and mend their geometry.
+
+    Args:
+        found: `polygon_id`, `class_label` and geometries, as they were drawn.
+        where: the table or file they come from, for messages.
+
+    Returns:
+        Valid polygons with text ids, each id once; and a sentence for each thing that was mended
+        or left out.
+
+    Raises:
+        LandcoverError: if a polygon has no class, or if there are fewer than two classes.
+    """
+    polygons = found.assign(polygon_id=_unique(found["polygon_id"].astype(str)))
+    warnings = _tell_duplicates(found["polygon_id"].astype(str), where)
+    _check_labels(polygons, where)
+    polygons["class_label"] = polygons["class_label"].astype(str).str.strip()
+    broken = ~polygons.geometry.is_valid & polygons.geometry.notna()
+    if broken.any():
+        warnings.append(f"{_list(polygons, broken)} of {where} cross themselves and were mended.")
+    shapes = polygons.geometry.make_valid().map(
+        lambda shape: polygonal(shape) if shape is not None else None
+    )
+    polygons = polygons.set_geometry(geopandas.GeoSeries(shapes, crs=found.crs))
+    no_area = polygons.geometry.isna() | polygons.geometry.is_empty
+    if no_area.any():
+        warnings.append(f"{_list(polygons, no_area)} of {where} have no area and are left out.")
+    polygons = polygons[~no_area].reset_index(drop=True)
+    return polygons, warnings + _check_classes(polygons, where)
+
+
+def _unique(ids: pd.Series) -> pd.Series:
+    """Tell polygons of one id apart by a number behind it."""
+    repeats = ids.groupby(ids).cumcount()
+    return ids.where(repeats == 0, ids + "#" + (repeats + 1).astype(str))
+
+
+def _tell_duplicates(ids: pd.Series, where: str) -> list[str]:
+    twice = sorted(set(ids[ids.duplicated()]))
+    if not twice:
+        return []
+    more = " and others" if len(twice) > 5 else ""
+    told = f"{where} has several polygons of id {', '.join(twice[:5])}{more}"
+    return [f"{told}; they are told apart as {twice[0]}#2 and so on."]
+
+
+def _check_labels(polygons: geopandas.GeoDataFrame, where: str) -> None:
+    labels = polygons["class_label"]
+    blank = labels.isna() | (labels.astype(str).map(label_key) == "")
+    if blank.any():
+        raise LandcoverError(
+            f"{_list(polygons, blank)} of {where} have no class label: "
+            "give each a class, or delete it."
+        )
+
+
+def _check_classes(polygons: geopandas.GeoDataFrame, where: str) -> list[str]:
+    keys = polygons["class_label"].map(label_key)
+    if keys.nunique() < 2:
+        names = ", ".join(sorted(set(polygons["class_label"]))) or "none"
+        raise LandcoverError(
+            f"The {len(polygons)} training polygons of {where} are of one class ({names}): "
+            "a model needs polygons of at least two."
+        )
+    counts = keys.map(keys.value_counts())
+    return [
+        f"Class {label} has a single polygon: it is trained on, but cannot be validated."
+        for label in polygons.loc[counts == 1, "class_label"]
+    ]
+
+
+def _list(polygons: geopandas.GeoDataFrame, chosen: pd.Series) -> str:
+    ids = list(polygons.loc[chosen, "polygon_id"])
+    more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
+    return f"{len(ids)} of {len(polygons)} polygons (id {', '.join(ids[:5])}{more})"

@@ -1,0 +1,185 @@
+"""Samples: the valid pixels under the training polygons."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import geopandas
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+from rasterio.io import DatasetReader
+from rasterio.transform import xy
+from rasterio.windows import Window, from_bounds
+from shapely.geometry.base import BaseGeometry
+
+from landcover.mosaic import Mosaic
+from landcover.pixels import read_pixels
+from landcover.tile_index import Grid
+from landcover.windows import pixels_inside, split
+
+# Large polygons are read in parts of this many pixels a side (34 MB a band of uint16).
+PART = 4096
+
+
+class SamplingSettings(BaseModel):
+    """How pixels are taken from under the training polygons."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_pixels: int = Field(
+        default=200,
+        ge=1,
+        title="Pixels a polygon",
+        description="At most so many pixels of each polygon, drawn at random. Pixels of one "
+        "polygon are near copies of each other: more of them teach little, cost time, and let "
+        "large polygons outweigh small ones. With 50 polygons for each of 7 classes, 200 make "
+        "at most 70 000 samples.",
+    )
+    all_touched: bool = Field(
+        default=False,
+        title="All touched pixels",
+        description="Take every pixel that a polygon touches, not only those whose centre is in "
+        "it. Pixels on the edge are often mixed.",
+    )
+    row_per: Literal["pixel", "mean", "median"] = Field(
+        default="pixel",
+        title="One row per",
+        description="One sample a pixel, or one a polygon: the mean or the median of its pixels.",
+    )
+    seed: int = Field(
+        default=42, ge=0, title="Random seed", description="The same seed draws the same pixels."
+    )
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What was sampled, and what was not.
+
+    Attributes:
+        rows: a row a sample, points in the mosaic's CRS, with `polygon_id`, `class_label`, `x`,
+            `y` (CRS units, the pixel's centre), a column a band, and `geometry`.
+        skipped: the reason for each polygon id that gave no sample.
+        contested: how many pixels lie under polygons of different classes.
+    """
+
+    rows: geopandas.GeoDataFrame
+    skipped: dict[str, str]
+    contested: int
+
+
+def sample_polygons(
+    mosaic: Mosaic, polygons: geopandas.GeoDataFrame, settings: SamplingSettings
+) -> Samples:
+    """Take the valid pixels under polygons, each pixel once.
+
+    A pixel under several polygons belongs to the one that comes first.
+
+    Args:
+        mosaic: the imagery.
+        polygons: `polygon_id` (text, unique), `class_label` and geometries in any CRS.
+        settings: how to draw the pixels.
+    """
+    shapes = polygons.to_crs(mosaic.grid.crs).geometry.array
+    frames: dict[int, pd.DataFrame] = {}
+    skipped: dict[str, str] = {}
+    with mosaic.open() as dataset:
+        for number in _reading_order(shapes, mosaic.grid):
+            polygon_id = str(polygons["polygon_id"].iloc[number])
+            found = _pixels_under(shapes[number], dataset, mosaic, settings, polygon_id)
+            if isinstance(found, str):
+                skipped[polygon_id] = found
+            else:
+                frames[number] = found.assign(
+                    polygon_id=polygon_id, class_label=polygons["class_label"].iloc[number]
+                )
+    if not frames:
+        return Samples(_as_points(pd.DataFrame(), mosaic), skipped, 0)
+    pixels = pd.concat([frames[number] for number in sorted(frames)], ignore_index=True)
+    classes = pixels.groupby(["row", "column"])["class_label"].transform("nunique")
+    contested = pixels[classes > 1].drop_duplicates(["row", "column"])
+    once = pixels.drop_duplicates(["row", "column"], ignore_index=True)
+    for polygon_id in set(pixels["polygon_id"]) - set(once["polygon_id"]):
+        skipped[polygon_id] = "wholly under other polygons"
+    return Samples(
+        _as_points(_one_row_per(once, settings.row_per), mosaic), skipped, len(contested)
+    )
+
+
+def _reading_order(shapes: Sequence[BaseGeometry], grid: Grid) -> list[int]:
+    """Order polygons by the part of the mosaic they lie in, so that each file is read once."""
+    west, _, _, north = grid.bounds
+
+    def place(number: int) -> tuple[float, float]:
+        left, _, _, top = shapes[number].bounds
+        return (
+            (north - top) // (PART * -grid.transform.e),
+            (left - west) // (PART * grid.transform.a),
+        )
+
+    return sorted(range(len(shapes)), key=place)
+
+
+def _pixels_under(
+    polygon: BaseGeometry,
+    dataset: DatasetReader,
+    mosaic: Mosaic,
+    settings: SamplingSettings,
+    polygon_id: str,
+) -> pd.DataFrame | str:
+    """Return the pixels drawn from under a polygon, or the reason why there are none."""
+    window = _window_around(polygon, mosaic.grid)
+    if window is None:
+        return "outside the mosaic"
+    # Each polygon has its own random numbers: a new polygon does not change another's pixels.
+    random = np.random.default_rng([settings.seed, zlib.crc32(polygon_id.encode())])
+    covered = 0
+    drawn = pd.DataFrame()
+    for part in split(window, PART, PART):
+        inside = pixels_inside(polygon, part, mosaic.grid.transform, settings.all_touched)
+        covered += int(inside.sum())
+        values, valid = read_pixels(dataset, list(mosaic.bands.values()), part)
+        rows, columns = np.nonzero(inside & valid)
+        found = pd.DataFrame(
+            {"row": rows + part.row_off, "column": columns + part.col_off}
+            | dict(zip(mosaic.bands, values[:, rows, columns], strict=True))
+        )
+        found["draw"] = random.random(len(found))
+        drawn = pd.concat([drawn, found]).nsmallest(settings.max_pixels, "draw")
+    if not covered:
+        return "smaller than a pixel"
+    if drawn.empty:
+        return "no valid pixel under it"
+    return drawn.drop(columns="draw").sort_values(["row", "column"])
+
+
+def _window_around(polygon: BaseGeometry, grid: Grid) -> Window | None:
+    """Return the pixels of the grid that a polygon's bounds touch, None where there are none."""
+    if polygon.is_empty:
+        return None
+    exact = from_bounds(*polygon.bounds, transform=grid.transform)
+    left, top = max(0, int(np.floor(exact.col_off))), max(0, int(np.floor(exact.row_off)))
+    right = min(grid.width, int(np.ceil(exact.col_off + exact.width)))
+    bottom = min(grid.height, int(np.ceil(exact.row_off + exact.height)))
+    if left >= right or top >= bottom:
+        return None
+    return Window(left, top, right - left, bottom - top)
+
+
+def _one_row_per(pixels: pd.DataFrame, kind: str) -> pd.DataFrame:
+    if kind == "pixel":
+        return pixels
+    by_polygon = pixels.groupby(["polygon_id", "class_label"], sort=False)
+    return by_polygon.agg(kind).reset_index()
+
+
+def _as_points(pixels: pd.DataFrame, mosaic: Mosaic) -> geopandas.GeoDataFrame:
+    bands = list(mosaic.bands)
+    if pixels.empty:
+        pixels = pd.DataFrame(columns=["polygon_id", "class_label", "row", "column", *bands])
+    x, y = xy(mosaic.grid.transform, pixels["row"].to_numpy(), pixels["column"].to_numpy())
+    samples = pixels.assign(x=x, y=y)[["polygon_id", "class_label", "x", "y", *bands]]
+    return geopandas.GeoDataFrame(
+        samples, geometry=geopandas.points_from_xy(x, y), crs=mosaic.grid.crs
+    )

@@ -1,0 +1,132 @@
+"""The model: a random forest over the bands of a pixel."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import joblib
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.pipeline import Pipeline
+
+from landcover.errors import LandcoverError
+from landcover.files import sha256
+
+
+class ForestSettings(BaseModel):
+    """The random forest and its validation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    trees: int = Field(
+        default=200, ge=1, le=5000, title="Trees", description="Number of trees in the forest."
+    )
+    max_depth: int | None = Field(
+        default=None,
+        ge=1,
+        title="Greatest depth",
+        description="Greatest depth of a tree; left out, trees grow until their leaves are pure.",
+    )
+    min_samples_leaf: int = Field(
+        default=1, ge=1, title="Samples a leaf", description="Fewest samples in a leaf of a tree."
+    )
+    max_features: Literal["sqrt", "log2", "all"] = Field(
+        default="sqrt",
+        title="Bands a split",
+        description="How many of the bands each split of a tree may choose from.",
+    )
+    class_weight: Literal["none", "balanced"] = Field(
+        default="none",
+        title="Class weights",
+        description="balanced: samples of rare classes count for more, so that every class "
+        "counts the same.",
+    )
+    folds: int = Field(
+        default=5,
+        ge=2,
+        le=20,
+        title="Validation folds",
+        description="Into how many parts the polygons are dealt; each part is predicted by a "
+        "forest trained on the others.",
+    )
+    seed: int = Field(
+        default=42, ge=0, title="Random seed", description="The same seed grows the same forest."
+    )
+
+
+def new_pipeline(settings: ForestSettings, jobs: int = -1) -> Pipeline:
+    """Return an untrained model: it takes raw band values (samples, bands), gives class codes.
+
+    Args:
+        settings: the forest's.
+        jobs: how many cores to use; -1 for all.
+    """
+    forest = RandomForestClassifier(
+        n_estimators=settings.trees,
+        max_depth=settings.max_depth,
+        min_samples_leaf=settings.min_samples_leaf,
+        max_features=None if settings.max_features == "all" else settings.max_features,
+        class_weight=None if settings.class_weight == "none" else settings.class_weight,
+        random_state=settings.seed,
+        oob_score=True,
+        n_jobs=jobs,
+    )
+    return Pipeline([("forest", forest)])
+
+
+def fit(
+    samples: pd.DataFrame, bands: Sequence[str], codes: pd.Series, settings: ForestSettings
+) -> Pipeline:
+    """Train a model on every sample.
+
+    Args:
+        samples: a row a sample, with a column for each of `bands`.
+        bands: the columns that the model reads, in order.
+        codes: the class code of each sample.
+        settings: the forest's.
+    """
+    pipeline = new_pipeline(settings)
+    pipeline.fit(samples[list(bands)].to_numpy(), codes.to_numpy())
+    return pipeline
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model's file, and what its numbers mean.
+
+    Attributes:
+        path: the joblib file.
+        sha256: of the file; a file that differs is not opened, because opening one runs its code.
+        bands: the names of the bands that it reads, in order.
+        names: the name of each class code that it gives.
+    """
+
+    path: Path
+    sha256: str
+    bands: tuple[str, ...]
+    names: Mapping[int, str]
+
+
+@lru_cache(maxsize=2)
+def load(path: Path, digest: str) -> Pipeline:
+    """Open a model file to predict with one core, once it is known to be the recorded one.
+
+    Args:
+        path: the joblib file.
+        digest: the SHA-256 recorded when it was trained.
+
+    Raises:
+        LandcoverError: if there is no such file, or if it is another.
+    """
+    if not path.is_file():
+        raise LandcoverError(f"The model file {path} is gone: train the month's model again.")
+    if sha256(path) != digest:
+        raise LandcoverError(
+            f"The model file {path} is not the one that was recorded when it was trained "
+            "(its SHA-256 differs), so it is not opened: train the month's model again."
+        )
+    pipeline: Pipeline = joblib.load(path)
+    return pipeline.set_params(forest__n_jobs=1)

@@ -1,0 +1,76 @@
+"""Windows: the rectangles of a mosaic that are read and predicted one by one."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.features import geometry_mask
+from rasterio.windows import Window, bounds, transform
+from shapely.geometry.base import BaseGeometry
+
+from landcover.tile_index import Grid
+
+# A map's blocks: windows start on them, so that no block of a map belongs to two windows.
+BLOCK = 512
+
+
+def split(window: Window, rows: int, columns: int | None = None) -> Iterator[Window]:
+    """Cut a window into smaller ones, row by row; those at the far edges may be smaller still.
+
+    Args:
+        window: what to cut, in pixels.
+        rows: the height of each part.
+        columns: the width of each part; as wide as the window if left out.
+    """
+    columns = columns or window.width
+    for row in range(window.row_off, window.row_off + window.height, rows):
+        for column in range(window.col_off, window.col_off + window.width, columns):
+            yield Window(
+                column,
+                row,
+                min(columns, window.col_off + window.width - column),
+                min(rows, window.row_off + window.height - row),
+            )
+
+
+def whole(grid: Grid) -> Window:
+    """Return the window that covers a grid."""
+    return Window(0, 0, grid.width, grid.height)
+
+
+def plan_windows(grid: Grid, area: BaseGeometry, size: int) -> list[Window]:
+    """Return the windows that touch an area, on the blocks of the map to come.
+
+    Args:
+        grid: the mosaic's grid.
+        area: the area of interest, in the grid's CRS.
+        size: height and width of a window, in pixels, a multiple of `BLOCK`.
+    """
+    windows = list(split(whole(grid), size, size))
+    outlines = shapely.box(*np.transpose([bounds(window, grid.transform) for window in windows]))
+    shapely.prepare(area)
+    # An area that merely shares an edge with a window has no pixel in it.
+    touched = shapely.intersects(area, outlines) & ~shapely.touches(area, outlines)
+    return [window for window, touches in zip(windows, touched, strict=True) if touches]
+
+
+def pixels_inside(
+    area: BaseGeometry, window: Window, of: Affine, all_touched: bool = False
+) -> NDArray[np.bool_]:
+    """Tell which pixels of a window lie in an area: those whose centre does.
+
+    Args:
+        area: a polygon or multipolygon in the CRS of the grid.
+        window: which pixels, (rows, columns).
+        of: the transform of the grid.
+        all_touched: count every pixel that the area touches.
+    """
+    shape = (window.height, window.width)
+    if area.is_empty:
+        return np.zeros(shape, dtype=bool)
+    inside: NDArray[np.bool_] = geometry_mask(
+        [area], shape, transform(window, of), all_touched=all_touched, invert=True
+    )
+    return inside
