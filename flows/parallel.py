@@ -1,0 +1,54 @@
+"""Windows side by side, and how far they are: a bar on a terminal, plain lines in a log."""
+
+import logging
+import os
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from prefect.futures import PrefectFutureList, as_completed
+from prefect.logging import get_run_logger
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from rich.console import Console
+from rich.progress import Progress
+
+Result = TypeVar("Result")
+
+LINES = 10  # in a log
+
+# Windows are predicted one a core: GDAL and the forest let go of Python's lock.
+window_runner: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=os.cpu_count() or 2)
+
+
+def gather(futures: PrefectFutureList[Result], doing: str) -> list[Result]:
+    """Wait for mapped tasks, show how far they are, and return their results in order.
+
+    Args:
+        futures: of the mapped tasks.
+        doing: what they do, for people, such as "Predicting".
+
+    Raises:
+        Exception: the first task's that failed.
+    """
+    for done, future in enumerate(_shown(futures, doing), start=1):
+        future.result()
+        if done * LINES // len(futures) > (done - 1) * LINES // len(futures):
+            get_run_logger().info("%s: %d of %d windows", doing, done, len(futures))
+    return [future.result() for future in futures]
+
+
+def _shown(futures: PrefectFutureList[Result], doing: str) -> Iterator[Any]:
+    console = _terminal()
+    if console is None:
+        yield from as_completed(list(futures))
+        return
+    with Progress(console=console, transient=True) as progress:
+        yield from progress.track(as_completed(list(futures)), len(futures), description=doing)
+
+
+def _terminal() -> Console | None:
+    """Return the console that Prefect logs to, so that bar and lines do not overwrite each other.
+
+    None where it is not a terminal.
+    """
+    consoles = [getattr(handler, "console", None) for handler in logging.getLogger().handlers]
+    return next((console for console in consoles if console and console.is_terminal), None)

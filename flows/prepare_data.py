@@ -1,0 +1,76 @@
+"""The first step of a month: training polygons and imagery to samples."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from prefect import flow
+
+from flows.command import (
+    MOSAIC_PATH_HELP,
+    add_settings,
+    month_parser,
+    parse,
+    run,
+    settings_from,
+)
+from flows.parameters import Month, Year
+from landcover.sampling import SamplingSettings
+from tasks.mosaic import find_mosaic
+from tasks.polygons import fetch_polygons
+from tasks.sampling import sample_mosaic
+from tasks.settings import (
+    AoiSettings,
+    FolderSettings,
+    MosaicSettings,
+    PolygonSettings,
+    read_settings,
+    ready_folders,
+)
+
+
+@flow(name="prepare-data", flow_run_name="{year}-{month:02d}")
+def prepare_data(
+    year: Year,
+    month: Month,
+    mosaic_path: str | None = None,
+    sampling: SamplingSettings = SamplingSettings(),
+) -> Path:
+    """Sample the month's mosaic under its training polygons; return the parquet file of samples.
+
+    Args:
+        year: The year of the imagery and of the training polygons.
+        month: The month, 1 to 12.
+        mosaic_path: The imagery, where it is not at its usual place: a file, a folder of quads, or
+            a glob.
+        sampling: How pixels are taken from under the training polygons.
+    """
+    folders = ready_folders()
+    imagery = read_settings(MosaicSettings)
+    labels = read_settings(PolygonSettings)
+    aoi = read_settings(AoiSettings).aoi_definition
+
+    mosaic = find_mosaic(year, month, mosaic_path, imagery, folders.work_dir)
+    polygons = fetch_polygons(year, month, aoi, labels, folders.work_dir)
+    return sample_mosaic(
+        year, month, mosaic, polygons, sampling, folders.prepared_data_dir, folders.work_dir
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit status."""
+    parser = month_parser(
+        "Sample the month's mosaic under its training polygons and print the path of the samples."
+    )
+    parser.add_argument("--mosaic_path", help=MOSAIC_PATH_HELP)
+    add_settings(parser, SamplingSettings)
+    options = parse(parser, argv)
+    sampling = settings_from(parser, options, SamplingSettings)
+    return run(
+        lambda: prepare_data(options.year, options.month, options.mosaic_path, sampling),
+        needs=[FolderSettings, MosaicSettings, PolygonSettings, AoiSettings],
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""The month's model, trained on its samples."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import joblib
+import pandas as pd
+import pyarrow
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+
+from landcover.classes import assign_codes, class_names
+from landcover.errors import LandcoverError
+from landcover.files import model_name, publish, sha256
+from landcover.training import ForestSettings, Model, fit
+from landcover.validation import describe_metrics, predict_held_out, score
+
+COLUMNS = ("polygon_id", "class_label", "x", "y")
+
+
+@dataclass(frozen=True)
+class Training:
+    """A trained model and how it came about.
+
+    Attributes:
+        model: its file, bands and classes.
+        source: the samples, and the polygons and imagery that they came from.
+        settings: of the forest and of the sampling.
+        metrics: see `landcover.validation.score`, and `oob_accuracy`.
+    """
+
+    model: Model
+    source: str
+    settings: Mapping[str, object]
+    metrics: Mapping[str, object]
+
+
+@task(name="train model", task_run_name="train model {year}-{month:02d}", cache_policy=NO_CACHE)
+def train_model(
+    year: int,
+    month: int,
+    input_data: Path,
+    settings: ForestSettings,
+    classes: dict[str, int],
+    folder: Path,
+    work_dir: Path,
+) -> Training:
+    """Validate and train the month's random forest.
+
+    Args:
+        year: of the month.
+        month: 1 to 12.
+        input_data: the samples, as `sample_mosaic` writes them.
+        settings: the forest's.
+        classes: names and codes of the classes of other months.
+        folder: where the model goes.
+        work_dir: where it is written first.
+
+    Raises:
+        LandcoverError: if the samples are missing, or not such a file.
+    """
+    samples = _read_samples(input_data)
+    bands = [str(name) for name in samples.columns if name not in (*COLUMNS, "geometry")]
+    codes = assign_codes(samples["class_label"], classes)
+    names = class_names(codes, classes)
+    truth = samples["class_label"].map(codes)
+    logger = get_run_logger()
+    logger.info("Training %d trees on %d samples", settings.trees, len(samples))
+    pipeline = fit(samples, bands, truth, settings)
+    logger.info("Validating with whole polygons held out, %d folds", settings.folds)
+    held_out = predict_held_out(
+        pipeline,
+        samples[bands].to_numpy(),
+        samples["polygon_id"],
+        truth,
+        settings.folds,
+        settings.seed,
+    )
+    metrics = {
+        **score(held_out, samples["polygon_id"], truth, names),
+        "oob_accuracy": round(float(pipeline["forest"].oob_score_), 4),
+    }
+    logger.info("%s", describe_metrics(metrics))
+    built = work_dir / model_name(year, month)
+    joblib.dump(pipeline, built, compress=3)
+    model = Model(folder / built.name, sha256(built), tuple(bands), names)
+    publish(built, model.path)
+    return Training(
+        model=model,
+        source=_source(input_data, samples),
+        settings={
+            "forest": settings.model_dump(),
+            "sampling": samples.attrs.get("sampling"),
+        },
+        metrics=metrics,
+    )
+
+
+def _read_samples(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise LandcoverError(
+            f"There are no samples at {path}: make them with python flows/prepare_data.py."
+        )
+    try:
+        samples = pd.read_parquet(path)
+    except pyarrow.ArrowInvalid as error:
+        raise LandcoverError(
+            f"{path} is no parquet file ({error}): make it with python flows/prepare_data.py."
+        ) from error
+    missing = [name for name in COLUMNS if name not in samples]
+    if missing:
+        raise LandcoverError(
+            f"{path} has no column {', '.join(missing)}, so it holds no samples: "
+            "make them with python flows/prepare_data.py."
+        )
+    return samples
+
+
+def _source(input_data: Path, samples: pd.DataFrame) -> str:
+    made_of = [str(samples.attrs[key]) for key in ("polygons", "mosaic") if key in samples.attrs]
+    return f"{input_data.name} ({' on '.join(made_of)})" if made_of else input_data.name
