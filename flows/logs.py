@@ -31,5 +31,7 @@ def quiet_the_console() -> None:
 
 
 def _worth_showing(record: logging.LogRecord) -> bool:
+    if getattr(record, "printed", False):
+        return False
     by_engine = record.module in {"task_engine", "flow_engine", "task_runners"}
     return not by_engine or record.levelno > logging.INFO or "Retry" in str(record.msg)

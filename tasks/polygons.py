@@ -254,7 +254,7 @@ def _read(
         select(
             (polygons.c[ids] if ids else func.row_number().over(order_by=flat)).label("polygon_id"),
             polygons.c[settings.training_polygon_class_col].label("class_label"),
-            flat.label("geometry"),
+            func.encode(flat, "hex").label("geometry"),
         )
         .where(in_month, func.ST_Intersects(geometry, area) | geometry.is_(None))
         .order_by("polygon_id", flat)

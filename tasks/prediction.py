@@ -103,7 +103,7 @@ def plan_windows(
     planned = Plan(month_folder(year, month, work_dir) / fingerprint, tuple(windows))
     planned.folder.mkdir(parents=True, exist_ok=True)
     planned.area.write_bytes(shapely.to_wkb(area))
-    get_run_logger().info("%d windows touch the area of interest", len(windows))
+    get_run_logger().info("Windows that touch the area of interest: %d", len(windows))
     return planned
 
 

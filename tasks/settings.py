@@ -128,6 +128,14 @@ class DatabaseSettings(_Settings):
     )
 
 
+SETTINGS_GROUPS = (
+    MosaicSettings,
+    AoiSettings,
+    PolygonSettings,
+    FolderSettings,
+    DatabaseSettings,
+)
+
 Group = TypeVar("Group", bound=BaseSettings)
 
 

@@ -82,7 +82,8 @@ def train_model(
         **score(held_out, samples["polygon_id"], truth, names),
         "oob_accuracy": round(float(pipeline["forest"].oob_score_), 4),
     }
-    logger.info("%s", describe_metrics(metrics))
+    # The command line prints them at its end.
+    logger.info("%s", describe_metrics(metrics), extra={"printed": True})
     built = work_dir / model_name(year, month)
     joblib.dump(pipeline, built, compress=3)
     model = Model(folder / built.name, sha256(built), tuple(bands), names)

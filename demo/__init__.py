@@ -1,0 +1,1 @@
+"""A small generated world to try the package on."""
