@@ -3,14 +3,17 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from types import NoneType
 from typing import Any, TypeVar, get_args
 
 from prefect.settings import (
+    PREFECT_API_URL,
     PREFECT_SERVER_ANALYTICS_ENABLED,
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
     temporary_settings,
 )
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from flows.logs import quiet_the_console
@@ -56,11 +59,14 @@ def add_settings(parser: argparse.ArgumentParser, model: type[BaseModel]) -> Non
         model: a pydantic model whose fields have descriptions.
     """
     group = parser.add_argument_group((model.__doc__ or model.__name__).rstrip("."))
-    there = {action.dest for action in parser._actions}
+    there = {action.dest: action for action in parser._actions}
     for name, field in model.model_fields.items():
         if name in there:
+            told = str(field.description).replace("%", "%%")
+            there[name].help = f"{told} {there[name].help}"
             continue
-        text = f"{field.description} Default: {field.default}."
+        default = "none" if field.default is None else field.default
+        text = f"{field.description} Default: {default}."
         options: dict[str, Any] = {"default": argparse.SUPPRESS, "help": text.replace("%", "%%")}
         if field.annotation is bool:
             options["action"] = "store_true"
@@ -89,12 +95,21 @@ def settings_from(
     parser: argparse.ArgumentParser, options: argparse.Namespace, model: type[Settings]
 ) -> Settings:
     """Return a model of the options given; ends the command where one is out of bounds."""
-    given = {name: value for name, value in vars(options).items() if name in model.model_fields}
+    given = {
+        name: _none_or_text(value, model.model_fields[name])
+        for name, value in vars(options).items()
+        if name in model.model_fields
+    }
     try:
         return model(**given)
     except ValidationError as error:
         first = error.errors()[0]
         parser.error(f"argument --{first['loc'][0]}: {first['msg']}")
+
+
+def _none_or_text(value: object, field: FieldInfo) -> object:
+    """Read "none" where a field may be left empty."""
+    return None if value == "none" and NoneType in get_args(field.annotation) else value
 
 
 def run(job: Callable[[], object], needs: Sequence[type[BaseSettings]]) -> int:
@@ -122,6 +137,16 @@ def run(job: Callable[[], object], needs: Sequence[type[BaseSettings]]) -> int:
     except LandcoverError as error:
         print(f"Error: {error}", file=sys.stderr)
         return error.exit_status
+    except RuntimeError as error:
+        # Prefect has no type of its own for this.
+        if "Failed to reach API" not in str(error):
+            raise
+        print(
+            f"Error: The Prefect server {PREFECT_API_URL.value()} does not answer: start it with "
+            "prefect server start, or unset PREFECT_API_URL to run without one.",
+            file=sys.stderr,
+        )
+        return 1
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return 130

@@ -64,7 +64,8 @@ def monthly_pipeline(
     aoi = read_settings(AoiSettings).aoi_definition
     made_by = describe_run(imagery, labels)
 
-    mosaic = find_mosaic(year, month, mosaic_path, imagery, folders.work_dir)
+    classes = load_classes()
+    mosaic = find_mosaic(year, month, mosaic_path, imagery, aoi, folders.work_dir)
     polygons = fetch_polygons(year, month, aoi, labels, folders.work_dir)
     samples = sample_mosaic(
         year, month, mosaic, polygons, sampling, folders.prepared_data_dir, folders.work_dir
@@ -72,7 +73,7 @@ def monthly_pipeline(
     steps.done("samples")
 
     training = train_model(
-        year, month, samples, forest, load_classes(), folders.model_output_dir, folders.work_dir
+        year, month, samples, forest, classes, folders.model_output_dir, folders.work_dir
     )
     model_id = record_model(year, month, training, made_by)
     steps.done("model")

@@ -50,7 +50,7 @@ def prepare_data(
     labels = read_settings(PolygonSettings)
     aoi = read_settings(AoiSettings).aoi_definition
 
-    mosaic = find_mosaic(year, month, mosaic_path, imagery, folders.work_dir)
+    mosaic = find_mosaic(year, month, mosaic_path, imagery, aoi, folders.work_dir)
     polygons = fetch_polygons(year, month, aoi, labels, folders.work_dir)
     return sample_mosaic(
         year, month, mosaic, polygons, sampling, folders.prepared_data_dir, folders.work_dir

@@ -42,7 +42,7 @@ def run_predictions(year: Year, month: Month, mosaic_path: str | None = None) ->
     aoi = read_settings(AoiSettings).aoi_definition
 
     model_id, model = find_model(year, month, folders.model_output_dir)
-    mosaic = find_mosaic(year, month, mosaic_path, imagery, folders.work_dir)
+    mosaic = find_mosaic(year, month, mosaic_path, imagery, aoi, folders.work_dir)
     plan = plan_windows(year, month, mosaic, aoi, model, folders.work_dir)
     pieces = gather(
         predict_window.map(plan.windows, unmapped(plan), unmapped(mosaic), unmapped(model)),

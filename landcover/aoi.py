@@ -1,11 +1,13 @@
 """The area of interest."""
 
+import re
 from pathlib import Path
 
 import geopandas
 import shapely
 from pyogrio.errors import DataSourceError
 from pyproj import CRS
+from pyproj.exceptions import CRSError
 from shapely.geometry.base import BaseGeometry
 
 from landcover.errors import SettingsError
@@ -31,8 +33,10 @@ def load_aoi(definition: str) -> geopandas.GeoSeries:
     outlines = _from_wkt(text) if _looks_like_wkt(text) else _from_file(Path(text))
     if outlines.crs is None:
         raise SettingsError(
-            f"The area of interest {_short(text)} does not say its coordinate reference system."
+            f"The area of interest {_short(text)} does not say its coordinate reference system: "
+            "set it in the file."
         )
+    _check_lonlat(outlines, text)
     area = polygonal(outlines.make_valid().union_all())
     if area.is_empty:
         raise SettingsError(
@@ -49,8 +53,8 @@ def polygonal(geometry: BaseGeometry) -> BaseGeometry:
 
 
 def _looks_like_wkt(text: str) -> bool:
-    kind = text.rpartition(";")[2].lstrip().upper()
-    return kind.startswith(("POLYGON", "MULTIPOLYGON", "GEOMETRYCOLLECTION", "POINT", "LINESTRING"))
+    kind = "(MULTI)?(POLYGON|SURFACE|POINT|LINESTRING|CURVE)|CURVEPOLYGON|GEOMETRYCOLLECTION"
+    return re.match(rf"([^;(]*;)?\s*({kind})[ZM ]*(\(|EMPTY)", text, re.IGNORECASE) is not None
 
 
 def _from_wkt(text: str) -> geopandas.GeoSeries:
@@ -65,24 +69,45 @@ def _from_wkt(text: str) -> geopandas.GeoSeries:
     srid = prefix.strip().upper().removeprefix("SRID=") or "4326"
     if not srid.isdecimal():
         raise SettingsError(f"AOI_DEFINITION starts with {prefix!r}; it should be like SRID=3857;")
-    world = shapely.box(-180, -90, 180, 90)
-    if srid == "4326" and not world.covers(shapely.box(*geometry.bounds)):
+    try:
+        return geopandas.GeoSeries([geometry], crs=int(srid))
+    except CRSError as error:
         raise SettingsError(
-            f"AOI_DEFINITION has coordinates that are no longitudes and latitudes: {_short(text)}. "
-            "Where they are in another system, say so in front: SRID=3857;POLYGON(...)."
-        )
-    return geopandas.GeoSeries([geometry], crs=int(srid))
+            f"AOI_DEFINITION starts with {prefix!r}, which names no known coordinate reference "
+            "system; it should be like SRID=3857;"
+        ) from error
 
 
 def _from_file(path: Path) -> geopandas.GeoSeries:
-    if not path.is_file():
+    if not _is_file(path):
         raise SettingsError(
             f"AOI_DEFINITION is neither WKT nor a file that exists: {_short(str(path))}."
         )
     try:
-        return geopandas.read_file(path).geometry
-    except (DataSourceError, AttributeError) as error:
+        rows = geopandas.read_file(path)
+    except DataSourceError as error:
         raise SettingsError(f"AOI_DEFINITION cannot be read: {path} ({error}).") from error
+    if not isinstance(rows, geopandas.GeoDataFrame):
+        raise SettingsError(f"AOI_DEFINITION is a file without geometries: {path}.")
+    return rows.geometry
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # text that is too long for a file's name
+        return False
+
+
+def _check_lonlat(outlines: geopandas.GeoSeries, text: str) -> None:
+    """Find coordinates in metres that are said to be degrees: a GeoJSON often has them."""
+    west, south, east, north = outlines.total_bounds
+    if outlines.crs.is_geographic and (west < -180 or south < -90 or east > 180 or north > 90):
+        raise SettingsError(
+            f"AOI_DEFINITION has coordinates that are no longitudes and latitudes: {_short(text)}. "
+            "Where they are in another system, say so: in WKT as SRID=3857;POLYGON(...), "
+            "in a file as its coordinate reference system."
+        )
 
 
 def _short(text: str) -> str:

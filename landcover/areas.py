@@ -12,6 +12,7 @@ from rasterio.windows import Window
 
 from landcover.aoi import LONLAT
 from landcover.classes import NODATA
+from landcover.kernels import count_codes
 from landcover.tile_index import Grid
 from landcover.windows import BLOCK, split, whole
 
@@ -34,7 +35,7 @@ def class_hectares(path: Path) -> dict[int, float]:
         grid = Grid(dataset.crs.to_wkt(), dataset.transform, dataset.width, dataset.height)
         pixel_area = pixel_areas(grid)
         for block in split(whole(grid), BLOCK, BLOCK):
-            pixels = np.bincount(dataset.read(1, window=block).ravel(), minlength=NODATA + 1)
+            pixels = count_codes(dataset.read(1, window=block))
             present = np.flatnonzero(pixels[:NODATA])
             if present.size:
                 area = pixel_area(block) / SQUARE_METRES_A_HECTARE

@@ -19,6 +19,9 @@ from landcover.tile_index import Grid, write_tile_index
 # headers round coordinates, and a hundredth of a pixel moves no value.
 GRID_TOLERANCE = 0.01
 
+# What GIS programs leave beside an image, and `*.tif*` matches too.
+SIDECARS = (".aux.xml", ".ovr", ".msk")
+
 
 @dataclass(frozen=True)
 class Quad:
@@ -99,9 +102,12 @@ def find_quads(where: str, wanted: str) -> list[str]:
     if path.is_file():
         return [where]
     pattern = path / "*.tif*" if path.is_dir() else path
+    escaped = Path(glob.escape(where), pattern.name) if path.is_dir() else path
     # Path.glob refuses patterns that are absolute.
-    matches = glob.glob(str(pattern), recursive=True)  # noqa: PTH207
-    found = sorted(match for match in matches if Path(match).is_file())
+    matches = glob.glob(str(escaped), recursive=True)  # noqa: PTH207
+    found = sorted(
+        match for match in matches if Path(match).is_file() and not match.endswith(SIDECARS)
+    )
     if not found:
         raise LandcoverError(
             f"Cannot find {wanted}: nothing matches {pattern}; {_what_is_near(pattern)}. "
@@ -182,7 +188,7 @@ def describe_mosaic(
         # Without a mask band, the gaps between quads of no nodata would pass for valid zeros.
         unmasked = quads[0].nodata == "None" and not quads[0].alpha
         source = write_tile_index(
-            [quad.path for quad in quads],
+            [str(Path(quad.path).absolute()) for quad in quads],
             [quad.grid for quad in quads],
             grid,
             index,

@@ -1,12 +1,20 @@
 """The one way pixels are read, for training and for prediction alike."""
 
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import NodataShadowWarning
 from rasterio.io import DatasetReader
-from rasterio.windows import Window
+from rasterio.windows import Window, bounds
+
+from landcover.tile_index import check_tiles
+
+# Of nodata and alpha rasterio heeds only the first; here both count.
+warnings.filterwarnings("ignore", category=NodataShadowWarning)
 
 
 def read_pixels(
@@ -26,36 +34,45 @@ def read_pixels(
     Returns:
         The values, (bands, rows, columns) in the dataset's dtype, and the mask, (rows, columns),
         True where the pixel is valid.
+
+    Raises:
+        RasterioIOError: if an image cannot be read.
     """
-    values = dataset.read(list(bands), window=window)
-    valid = np.ones(values.shape[1:], dtype=bool)
-    for mask in _masks(dataset, bands, window):
-        valid &= mask != 0
+    if dataset.driver == "GTI":
+        index = Path(dataset.name.removeprefix("GTI:"))
+        check_tiles(index, bounds(window, dataset.transform), dataset.transform)
+    alpha = _alpha(dataset, bands)
+    # One call, because a file with its bands interleaved is then decoded once.
+    read = dataset.read([*bands, *alpha], window=window)
+    values, opaque = read[: len(bands)], read[len(bands) :]
+    valid: NDArray[np.bool_] = (opaque != 0).all(axis=0)
+    for band in _masked(dataset, bands):
+        valid &= dataset.read_masks(band, window=window) != 0
     if np.issubdtype(values.dtype, np.floating):
         valid &= np.isfinite(values).all(axis=0)
     return values, valid
 
 
-def _masks(
-    dataset: DatasetReader, bands: Sequence[int], window: Window
-) -> list[NDArray[np.generic]]:
-    """Read each mask that counts, once.
+def _alpha(dataset: DatasetReader, bands: Sequence[int]) -> list[int]:
+    """Return the number of the alpha band, in a list, which is empty where there is none.
 
-    The alpha band is read as such because a mosaic of quads (GDAL's GTI driver) does not offer
-    it as the other bands' mask.
+    It is read as such because a mosaic of quads (GDAL's GTI driver), and any file of five bands,
+    does not offer it as the other bands' mask. A band that the model reads is no alpha band,
+    whatever the file says: GDAL marks the fourth of four 8-bit bands so, unasked.
     """
-    masks = []
-    alpha = [
+    return [
         number
         for number, interp in enumerate(dataset.colorinterp, start=1)
-        if interp == ColorInterp.alpha
+        if interp == ColorInterp.alpha and number not in bands
     ]
-    if alpha:
-        masks.append(dataset.read(alpha[0], window=window))
+
+
+def _masked(dataset: DatasetReader, bands: Sequence[int]) -> list[int]:
+    """Return the bands whose masks count: one where they share it, each that has its own nodata."""
     flags = {band: dataset.mask_flag_enums[band - 1] for band in bands}
-    shared = [band for band in bands if MaskFlags.per_dataset in flags[band]]
-    if shared and MaskFlags.alpha not in flags[shared[0]]:
-        masks.append(dataset.read_masks(shared[0], window=window))
-    own = [band for band in bands if MaskFlags.nodata in flags[band]]
-    masks.extend(dataset.read_masks(band, window=window) for band in own)
-    return masks
+    shared = [
+        band
+        for band in bands
+        if MaskFlags.per_dataset in flags[band] and MaskFlags.alpha not in flags[band]
+    ]
+    return shared[:1] + [band for band in bands if MaskFlags.nodata in flags[band]]

@@ -24,11 +24,12 @@ def tidy_polygons(
     Raises:
         LandcoverError: if a polygon has no class, or if there are fewer than two classes.
     """
-    polygons = found.assign(polygon_id=_unique(found["polygon_id"].astype(str)))
-    warnings = _tell_duplicates(found["polygon_id"].astype(str), where)
+    ids = found["polygon_id"].map(str)
+    polygons = found.assign(polygon_id=_unique(ids))
+    warnings = _tell_duplicates(ids, where)
     _check_labels(polygons, where)
-    polygons["class_label"] = polygons["class_label"].astype(str).str.strip()
-    broken = ~polygons.geometry.is_valid & polygons.geometry.notna()
+    polygons["class_label"] = polygons["class_label"].map(str).str.strip()
+    broken = ~polygons.geometry.is_valid & ~polygons.geometry.isna()
     if broken.any():
         warnings.append(f"{_list(polygons, broken)} of {where} cross themselves and were mended.")
     shapes = polygons.geometry.make_valid().map(
@@ -44,8 +45,10 @@ def tidy_polygons(
 
 def _unique(ids: pd.Series) -> pd.Series:
     """Tell polygons of one id apart by a number behind it."""
-    repeats = ids.groupby(ids).cumcount()
-    return ids.where(repeats == 0, ids + "#" + (repeats + 1).astype(str))
+    while ids.duplicated().any():
+        repeats = ids.groupby(ids).cumcount()
+        ids = ids.where(repeats == 0, ids + "#" + (repeats + 1).astype(str))
+    return ids
 
 
 def _tell_duplicates(ids: pd.Series, where: str) -> list[str]:
@@ -59,7 +62,7 @@ def _tell_duplicates(ids: pd.Series, where: str) -> list[str]:
 
 def _check_labels(polygons: geopandas.GeoDataFrame, where: str) -> None:
     labels = polygons["class_label"]
-    blank = labels.isna() | (labels.astype(str).map(label_key) == "")
+    blank = labels.isna() | (labels.map(str).map(label_key) == "")
     if blank.any():
         raise LandcoverError(
             f"{_list(polygons, blank)} of {where} have no class label: "

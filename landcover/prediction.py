@@ -1,98 +1,82 @@
-"""Prediction: from the pixels of a window to a small map of class codes."""
+"""Prediction: from the pixels of a window to class codes."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-import rasterio
+import shapely
 from numpy.typing import NDArray
-from rasterio.io import DatasetReader
-from rasterio.windows import Window, transform
+from rasterio.windows import Window, bounds
 from shapely.geometry.base import BaseGeometry
-from sklearn.pipeline import Pipeline
 
 from landcover.classes import NODATA
+from landcover.lookup import Predictor
 from landcover.mosaic import Mosaic
 from landcover.pixels import read_pixels
-from landcover.tile_index import Grid
 from landcover.windows import BLOCK, pixels_inside, split
-
-# Rows of a window that are predicted at once: a million pixels of a window of 2048 columns, which
-# with the forest's votes for seven classes is about 200 MB.
-STRIP = BLOCK
 
 
 def predict_window(
     mosaic: Mosaic,
-    model: Pipeline,
+    predictor: Predictor,
     bands: Sequence[str],
     area: BaseGeometry,
     window: Window,
-    piece: Path,
-) -> None:
-    """Predict the valid pixels of a window that lie inside an area, and write them as a piece.
+) -> NDArray[np.uint8]:
+    """Predict the valid pixels of a window that lie inside an area.
+
+    The window is streamed in strips, so that beside the result (a byte a pixel) only a strip of
+    imagery is in memory.
 
     Args:
         mosaic: the imagery.
-        model: takes raw band values (pixels, bands) and gives class codes.
+        predictor: the model.
         bands: the names of the bands that the model reads, in order.
         area: the area of interest, in the mosaic's CRS.
         window: which pixels of the mosaic.
-        piece: the GeoTIFF to write, uint8 with nodata 255; it appears when it is whole.
-    """
-    unfinished = piece.with_suffix(".unfinished")
-    numbers = [mosaic.bands[name] for name in bands]
-    with mosaic.open() as dataset, _new_piece(unfinished, mosaic.grid, window) as out:
-        for strip in split(window, STRIP):
-            inside = pixels_inside(area, strip, mosaic.grid.transform)
-            if inside.any():
-                codes = predict_strip(dataset, numbers, model, inside, strip)
-                row = strip.row_off - window.row_off
-                out.write(codes, 1, window=Window(0, row, strip.width, strip.height))
-    unfinished.replace(piece)
-
-
-def predict_strip(
-    dataset: DatasetReader,
-    numbers: Sequence[int],
-    model: Pipeline,
-    inside: NDArray[np.bool_],
-    strip: Window,
-) -> NDArray[np.uint8]:
-    """Predict the valid pixels of a strip.
-
-    Args:
-        dataset: the open mosaic.
-        numbers: of the bands that the model reads, in its order.
-        model: takes raw band values (pixels, bands) and gives class codes.
-        inside: which of the strip's pixels are wanted, (rows, columns).
-        strip: which pixels of the mosaic.
 
     Returns:
-        Class codes, (rows, columns), nodata where a pixel is invalid or not wanted.
+        Class codes, (rows, columns), nodata where a pixel is invalid or outside.
+
+    Raises:
+        RasterioIOError: if the imagery cannot be read.
     """
-    values, valid = read_pixels(dataset, numbers, strip)
-    wanted = inside & valid
-    codes = np.full(wanted.shape, NODATA, dtype=np.uint8)
-    if wanted.any():
-        codes[wanted] = model.predict(values[:, wanted].T)
+    codes = np.full((window.height, window.width), NODATA, dtype=np.uint8)
+    numbers = [mosaic.bands[name] for name in bands]
+    with mosaic.open() as dataset:
+        for strip, inside in strips_inside(mosaic, area, window):
+            values, valid = read_pixels(dataset, numbers, strip)
+            rows, columns = strip.toslices()
+            place = _shift(rows, window.row_off), _shift(columns, window.col_off)
+            codes[place], _ = predictor.predict(values, valid & inside)
     return codes
 
 
-def _new_piece(path: Path, grid: Grid, window: Window) -> rasterio.io.DatasetWriter:
-    return rasterio.open(
-        path,
-        "w",
-        driver="GTiff",
-        width=window.width,
-        height=window.height,
-        count=1,
-        dtype="uint8",
-        nodata=NODATA,
-        crs=grid.crs,
-        transform=transform(window, grid.transform),
-        tiled=True,
-        blockxsize=BLOCK,
-        blockysize=BLOCK,
-        compress="deflate",
-    )
+def strips_inside(
+    mosaic: Mosaic, area: BaseGeometry, window: Window
+) -> Iterator[tuple[Window, NDArray[np.bool_]]]:
+    """Yield the strips of a window that have pixels in an area, no wider than the area needs.
+
+    Args:
+        mosaic: the imagery.
+        area: the area of interest, in the mosaic's CRS.
+        window: which pixels of the mosaic.
+
+    Yields:
+        The strip, on the map's blocks, and which of its pixels are inside, (rows, columns).
+    """
+    # Of an area with thousands of vertices, only those near the window matter to its strips.
+    near = shapely.intersection(area, shapely.box(*bounds(window, mosaic.grid.transform)))
+    for strip in split(window, BLOCK):
+        inside = pixels_inside(near, strip, mosaic.grid.transform)
+        columns = np.flatnonzero(inside.any(axis=0))
+        if columns.size:
+            left = int(columns[0]) // BLOCK * BLOCK
+            right = min((int(columns[-1]) // BLOCK + 1) * BLOCK, strip.width)
+            yield (
+                Window(strip.col_off + left, strip.row_off, right - left, strip.height),
+                inside[:, left:right],
+            )
+
+
+def _shift(part: slice, by: int) -> slice:
+    return slice(int(part.start) - by, int(part.stop) - by)

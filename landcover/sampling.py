@@ -14,6 +14,7 @@ from rasterio.transform import xy
 from rasterio.windows import Window, from_bounds
 from shapely.geometry.base import BaseGeometry
 
+from landcover.classes import label_key
 from landcover.mosaic import Mosaic
 from landcover.pixels import read_pixels
 from landcover.tile_index import Grid
@@ -61,7 +62,7 @@ class Samples:
         rows: a row a sample, points in the mosaic's CRS, with `polygon_id`, `class_label`, `x`,
             `y` (CRS units, the pixel's centre), a column a band, and `geometry`.
         skipped: the reason for each polygon id that gave no sample.
-        contested: how many pixels lie under polygons of different classes.
+        contested: how many pixels were drawn from under polygons of different classes.
     """
 
     rows: geopandas.GeoDataFrame
@@ -74,7 +75,7 @@ def sample_polygons(
 ) -> Samples:
     """Take the valid pixels under polygons, each pixel once.
 
-    A pixel under several polygons belongs to the one that comes first.
+    A pixel drawn from under several polygons goes to the one that comes first.
 
     Args:
         mosaic: the imagery.
@@ -97,11 +98,12 @@ def sample_polygons(
     if not frames:
         return Samples(_as_points(pd.DataFrame(), mosaic), skipped, 0)
     pixels = pd.concat([frames[number] for number in sorted(frames)], ignore_index=True)
-    classes = pixels.groupby(["row", "column"])["class_label"].transform("nunique")
+    keys = pixels["class_label"].map(label_key)
+    classes = keys.groupby([pixels["row"], pixels["column"]]).transform("nunique")
     contested = pixels[classes > 1].drop_duplicates(["row", "column"])
     once = pixels.drop_duplicates(["row", "column"], ignore_index=True)
     for polygon_id in set(pixels["polygon_id"]) - set(once["polygon_id"]):
-        skipped[polygon_id] = "wholly under other polygons"
+        skipped[polygon_id] = "its pixels were drawn for other polygons"
     return Samples(
         _as_points(_one_row_per(once, settings.row_per), mosaic), skipped, len(contested)
     )
@@ -156,7 +158,8 @@ def _pixels_under(
 
 def _window_around(polygon: BaseGeometry, grid: Grid) -> Window | None:
     """Return the pixels of the grid that a polygon's bounds touch, None where there are none."""
-    if polygon.is_empty:
+    # Bounds are infinite where a polygon cannot be brought to the mosaic's CRS, NaN without points.
+    if not np.isfinite(polygon.bounds).all():
         return None
     exact = from_bounds(*polygon.bounds, transform=grid.transform)
     left, top = max(0, int(np.floor(exact.col_off))), max(0, int(np.floor(exact.row_off)))

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import Pipeline
 
+from landcover.bins import LogBins
 from landcover.errors import LandcoverError
 from landcover.files import sha256
 
@@ -21,6 +21,15 @@ class ForestSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    bins: int | None = Field(
+        default=64,
+        ge=2,
+        le=1024,
+        title="Levels a band",
+        description="To how many levels each band is rounded, evenly spaced in the logarithm. "
+        "With 64 the accuracy is that of raw values, and a month of pixels is predicted by "
+        "looking up; none turns it off.",
+    )
     trees: int = Field(
         default=200, ge=1, le=5000, title="Trees", description="Number of trees in the forest."
     )
@@ -74,7 +83,9 @@ def new_pipeline(settings: ForestSettings, jobs: int = -1) -> Pipeline:
         oob_score=True,
         n_jobs=jobs,
     )
-    return Pipeline([("forest", forest)])
+    if settings.bins is None:
+        return Pipeline([("forest", forest)])
+    return Pipeline([("bins", LogBins(settings.bins)), ("forest", forest)])
 
 
 def fit(
@@ -110,7 +121,6 @@ class Model:
     names: Mapping[int, str]
 
 
-@lru_cache(maxsize=2)
 def load(path: Path, digest: str) -> Pipeline:
     """Open a model file to predict with one core, once it is known to be the recorded one.
 

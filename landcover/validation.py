@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline
 
@@ -87,7 +86,9 @@ def predict_held_out(
     predicted: list[NDArray[np.uint8]] = [np.empty(0, np.uint8)]
     for train, test in polygon_folds(polygons, codes, folds, seed):
         samples.append(test)
-        predicted.append(model.fit(values[train], known[train]).predict(values[test]))
+        model.set_params(forest__n_jobs=-1).fit(values[train], known[train])
+        # On one core the trees' votes are summed in one order, so that ties fall the same way.
+        predicted.append(model.set_params(forest__n_jobs=1).predict(values[test]))
     rows = np.concatenate(samples)
     return HeldOut(rows, known[rows], np.concatenate(predicted), len(samples) - 1)
 
@@ -111,10 +112,11 @@ def score(
     """
     every = sorted(names)
     validated = np.isin(every, held_out.true)
-    precision, recall, f1, _ = precision_recall_fscore_support(
-        held_out.true, held_out.predicted, labels=every, zero_division=0.0
-    )
-    matrix = confusion_matrix(held_out.true, held_out.predicted, labels=every)
+    matrix = _confusion(held_out, every)
+    right, predicted, true = matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1)
+    precision = right / np.maximum(predicted, 1)
+    recall = right / np.maximum(true, 1)
+    f1 = 2 * right / np.maximum(predicted + true, 1)
     classes = {
         names[code]: {
             "precision": _rounded(precision[i]) if validated[i] else None,
@@ -127,9 +129,7 @@ def score(
     }
     any_validated = bool(validated.any())
     return {
-        "accuracy": _rounded(accuracy_score(held_out.true, held_out.predicted))
-        if any_validated
-        else None,
+        "accuracy": _rounded(right.sum() / matrix.sum()) if any_validated else None,
         "macro_f1": _rounded(f1[validated].mean()) if any_validated else None,
         "validation": "whole polygons held out",
         "folds": held_out.folds,
@@ -138,10 +138,21 @@ def score(
         ],
         "classes": classes,
         "confusion_matrix": {
-            names[true]: {names[code]: int(matrix[i, j]) for j, code in enumerate(every)}
-            for i, true in enumerate(every)
+            names[known]: {names[code]: int(matrix[i, j]) for j, code in enumerate(every)}
+            for i, known in enumerate(every)
         },
     }
+
+
+def _confusion(held_out: HeldOut, every: list[int]) -> NDArray[np.intp]:
+    """Count samples by true class (rows) and predicted class (columns).
+
+    scikit-learn's metrics refuse to count none.
+    """
+    matrix = np.zeros((len(every), len(every)), dtype=np.intp)
+    places = np.searchsorted(every, held_out.true), np.searchsorted(every, held_out.predicted)
+    np.add.at(matrix, places, 1)
+    return matrix
 
 
 def describe_metrics(metrics: Mapping[str, Any]) -> str:

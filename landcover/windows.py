@@ -1,19 +1,32 @@
 """Windows: the rectangles of a mosaic that are read and predicted one by one."""
 
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.features import geometry_mask
 from rasterio.windows import Window, bounds, transform
 from shapely.geometry.base import BaseGeometry
 
 from landcover.tile_index import Grid
 
+# rasterio hides this warning while it rasterises, but not from other threads that do the same.
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning, module="rasterio.features")
+
 # A map's blocks: windows start on them, so that no block of a map belongs to two windows.
 BLOCK = 512
+
+QUAD = 4096
+
+# Enough that no worker waits long for another's last window.
+WINDOWS_A_WORKER = 4
+
+# Prefect's server takes in 35 to 40 task runs a second and keeps each.
+MOST_WINDOWS = 500
 
 
 def split(window: Window, rows: int, columns: int | None = None) -> Iterator[Window]:
@@ -40,8 +53,30 @@ def whole(grid: Grid) -> Window:
     return Window(0, 0, grid.width, grid.height)
 
 
-def plan_windows(grid: Grid, area: BaseGeometry, size: int) -> list[Window]:
-    """Return the windows that touch an area, on the blocks of the map to come.
+def plan_windows(grid: Grid, area: BaseGeometry, workers: int) -> tuple[int, list[Window]]:
+    """Return the size of the windows, a power of two, and those that touch an area.
+
+    Windows are of a quad's size where that makes enough of them to keep the workers evenly busy;
+    smaller where it does not, and larger where there would be more than a run keeps account of.
+
+    Args:
+        grid: the mosaic's grid.
+        area: the area of interest, in the grid's CRS.
+        workers: how many windows are predicted side by side.
+    """
+    size = QUAD
+    windows = windows_touching(grid, area, size)
+    while size > BLOCK and len(windows) < WINDOWS_A_WORKER * workers:
+        size //= 2
+        windows = windows_touching(grid, area, size)
+    while len(windows) > MOST_WINDOWS:
+        size *= 2
+        windows = windows_touching(grid, area, size)
+    return size, windows
+
+
+def windows_touching(grid: Grid, area: BaseGeometry, size: int) -> list[Window]:
+    """Return the windows of a size that touch an area, on the blocks of the map to come.
 
     Args:
         grid: the mosaic's grid.
@@ -54,6 +89,17 @@ def plan_windows(grid: Grid, area: BaseGeometry, size: int) -> list[Window]:
     # An area that merely shares an edge with a window has no pixel in it.
     touched = shapely.intersects(area, outlines) & ~shapely.touches(area, outlines)
     return [window for window, touches in zip(windows, touched, strict=True) if touches]
+
+
+def window_memory(size: int, bands: int) -> int:
+    """Estimate the bytes that predicting a window takes: its codes, its overviews and a strip.
+
+    Args:
+        size: height and width of the window.
+        bands: how many bands of two bytes are read, with the alpha band.
+    """
+    strip = BLOCK * size * (2 * bands + 8)
+    return strip + 3 * size * size
 
 
 def pixels_inside(

@@ -4,15 +4,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import URL, Connection, create_engine
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from landcover.errors import LandcoverError, SettingsError, TransientError
+from landcover.files import check_writable
 from tasks.settings import DatabaseSettings, read_settings
 
 CONNECT_TIMEOUT = 10  # seconds
 
 # What PostgreSQL says while it starts, stops or is full; all other refusals last.
-_PASSING = ("starting up", "shutting down", "recovery mode", "too many", "remaining connection")
+_PASSING = (
+    "starting up",
+    "shutting down",
+    "recovery mode",
+    "too many",
+    "remaining connection",
+    "terminating connection",
+)
+
+_NOT_ALLOWED = {"42501", "25006"}  # insufficient_privilege, read_only_sql_transaction
 
 
 @contextmanager
@@ -20,7 +30,8 @@ def database() -> Iterator[Connection]:
     """Connect to the database for one transaction, committed at the end.
 
     Raises:
-        SettingsError: if the server refuses the role, the password or the database's name.
+        SettingsError: if the server refuses the role, the password or the database's name, or the
+            embedded file is no database.
         TransientError: if the server cannot be reached or drops the connection.
         LandcoverError: if the role may not do what was asked.
     """
@@ -31,28 +42,24 @@ def database() -> Iterator[Connection]:
     try:
         with engine.begin() as connection:
             yield connection
-    except OperationalError as error:
-        raise _explain(error, url) from error
-    except ProgrammingError as error:
-        if getattr(error.orig, "pgcode", None) == "42501":  # insufficient_privilege
-            raise LandcoverError(
-                f"The role {url.username} lacks a right in the database {url.database} "
-                f"({_first_line(error)}): ask its owner to grant it."
-            ) from error
-        raise
+    except DatabaseError as error:
+        explained = _explain(error, url)
+        if explained is None:
+            raise
+        raise explained from error
     finally:
         engine.dispose()
 
 
 def _url(settings: DatabaseSettings) -> URL:
     if not settings.db_host:
-        settings.metadata_db.parent.mkdir(parents=True, exist_ok=True)
+        check_writable(settings.metadata_db.parent, "METADATA_DB")
         return URL.create("sqlite", database=str(settings.metadata_db))
     missing = [name for name in ("db_name", "db_user") if not getattr(settings, name)]
     if missing:
         raise SettingsError(
-            f"DB_HOST is set, but {' and '.join(name.upper() for name in missing)} is not: set "
-            "it in the environment or in .env."
+            f"DB_HOST is set, but {' and '.join(name.upper() for name in missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} not: set it in the environment or in .env."
         )
     return URL.create(
         "postgresql+psycopg2",
@@ -64,19 +71,56 @@ def _url(settings: DatabaseSettings) -> URL:
     )
 
 
-def _explain(error: OperationalError, url: URL) -> LandcoverError:
-    place = f"{url.username}@{url.host}:{url.port}/{url.database}" if url.host else url.database
-    said = _first_line(error)
-    if "FATAL" in said and not any(passing in said for passing in _PASSING):
+def _explain(error: DatabaseError, url: URL) -> LandcoverError | None:
+    """Return the failure in one sentence; None where it is none that a user can mend."""
+    if not url.host:
+        return _explain_embedded(error, url)
+    if getattr(error.orig, "pgcode", None) in _NOT_ALLOWED:
+        return LandcoverError(
+            f"The role {url.username} lacks a right in the database {url.database} "
+            f"({first_line(error)}): ask its owner to grant it."
+        )
+    if not isinstance(error, OperationalError):
+        return None
+    place = f"{url.username}@{url.host}:{url.port}/{url.database}"
+    refusal = _refusal(str(error.orig))
+    if refusal:
         return SettingsError(
-            f"The database {place} refuses the connection ({said.split('FATAL:')[1].strip()}): "
+            f"The database {place} refuses the connection ({refusal}): "
             "check DB_NAME, DB_USER and DB_PASSWORD."
         )
     return TransientError(
-        f"The database {place} cannot be reached ({said}): "
+        f"The database {place} cannot be reached ({first_line(error)}): "
         "check that it runs, and DB_HOST and DB_PORT."
     )
 
 
-def _first_line(error: OperationalError | ProgrammingError) -> str:
+def _explain_embedded(error: DatabaseError, url: URL) -> LandcoverError | None:
+    said = first_line(error)
+    if "locked" in said:
+        return TransientError(
+            f"The database {url.database} is in use by another program: close it there."
+        )
+    if isinstance(error, OperationalError) or "not a database" in said:
+        return LandcoverError(
+            f"METADATA_DB cannot be used: {url.database} ({said}). Give its owner's rights to "
+            "this user, or set another file."
+        )
+    return None
+
+
+def _refusal(said: str) -> str | None:
+    """Return why the server refuses for good; a host of several addresses answers in many lines."""
+    if any(passing in said for passing in _PASSING):
+        return None
+    for line in said.splitlines():
+        if "FATAL:" in line:
+            return line.split("FATAL:")[1].strip()
+        if "no password supplied" in line:
+            return "it wants a password, and DB_PASSWORD is not set"
+    return None
+
+
+def first_line(error: DatabaseError) -> str:
+    """Return what the database says, without the statement."""
     return str(error.orig).strip().splitlines()[0]

@@ -39,6 +39,8 @@ from tasks.training import Training
 
 metadata = MetaData()
 
+DETAILS = "details"  # beyond the columns that other software knows
+
 ml_models = Table(
     "ml_models",
     metadata,
@@ -68,7 +70,7 @@ raster_predictions = Table(
         "aoi_definition",
         Text().with_variant(Geometry("MULTIPOLYGON", srid=4326, spatial_index=False), "postgresql"),
     ),
-    Column("details", JSON().with_variant(postgresql.JSONB(), "postgresql")),
+    Column(DETAILS, JSON().with_variant(postgresql.JSONB(), "postgresql")),
 )
 
 
@@ -103,13 +105,7 @@ def record_model(year: int, month: int, training: Training, run: Mapping[str, ob
     model = training.model
     classes = {name: code for code, name in model.names.items()}
     with _tables() as connection:
-        taken = {code: name for name, code in _classes(connection, but=model.path.name).items()}
-        for name, code in classes.items():
-            if taken.get(code, name) != name:
-                raise LandcoverError(
-                    f"Another month gave class code {code} to {taken[code]} while this one gave it "
-                    f"to {name}: run the month again."
-                )
+        _check_codes(classes, _classes(connection, but=model.path.name))
         model_id = _replace(
             connection,
             ml_models,
@@ -143,7 +139,7 @@ def find_model(year: int, month: int, folder: Path) -> tuple[int, Model]:
         Its `model_id`, and the model.
 
     Raises:
-        LandcoverError: if none is recorded.
+        LandcoverError: if none is recorded, or if its row does not say what the file is.
         TransientError: if the database cannot be reached.
     """
     name = model_name(year, month)
@@ -157,6 +153,12 @@ def find_model(year: int, month: int, folder: Path) -> tuple[int, Model]:
         raise LandcoverError(
             f"No model of {year}-{month:02d} is recorded in ml_models ({name}): train it first, "
             f"with python flows/monthly.py or flows/train_model.py --year {year} --month {month}."
+        )
+    missing = {"classes", "bands", "sha256"} - set(row.parameters or {})
+    if missing:
+        raise LandcoverError(
+            f"The row of {name} in ml_models does not say its {', '.join(sorted(missing))} in "
+            "parameters: train the month's model again."
         )
     names = {code: label for label, code in row.parameters["classes"].items()}
     bands = tuple(row.parameters["bands"])
@@ -205,7 +207,7 @@ def record_prediction(
                 "year": year,
                 "month": month,
                 "aoi_definition": _area_value(connection, area),
-                "details": {"hectares": prediction.hectares, "sha256": prediction.sha256, **run},
+                DETAILS: {"hectares": prediction.hectares, "sha256": prediction.sha256, **run},
             },
         )
     get_run_logger().info("Recorded the map as raster_predictions.prediction_id %d", prediction_id)
@@ -217,24 +219,56 @@ def _tables() -> Iterator[Connection]:
     """Connect to a database in which both tables are as they should be.
 
     Raises:
-        SettingsError: if a table of the same name has other columns, or PostGIS is missing.
+        SettingsError: if a table of the same name is of another kind, or PostGIS is missing.
     """
     with database() as connection:
         inspector = inspect(connection)
         there = [table for table in metadata.sorted_tables if inspector.has_table(table.name)]
         for table in there:
-            missing = set(table.columns.keys()) - {
-                str(column["name"]) for column in inspector.get_columns(table.name)
-            }
-            if missing:
-                raise SettingsError(
-                    f"The database has a table {table.name} of another kind, without "
-                    f"{', '.join(sorted(missing))}: add the columns, or use another database."
-                )
+            _check_table(connection, table)
         if len(there) < len(metadata.sorted_tables):
             _check_postgis(connection)
             metadata.create_all(connection)
         yield connection
+
+
+def _check_table(connection: Connection, table: Table) -> None:
+    """Make sure that a table that is there already takes the rows; add the column `details`."""
+    inspector = inspect(connection)
+    there = {str(column["name"]): column for column in inspector.get_columns(table.name)}
+    missing = sorted(set(table.columns.keys()) - there.keys() - {DETAILS})
+    if missing:
+        raise SettingsError(
+            f"The database has a table {table.name} of another kind, without "
+            f"{', '.join(missing)}: add the columns, or use another database."
+        )
+    (unique,) = (column.name for column in table.columns if column.unique)
+    if unique not in _unique_columns(connection, table):
+        raise SettingsError(
+            f"The database has a table {table.name} of another kind, whose column {unique} is not "
+            "unique: add a unique constraint, or use another database."
+        )
+    for name in there.keys() - table.columns.keys():
+        if not there[name]["nullable"] and there[name]["default"] is None:
+            raise SettingsError(
+                f"The database has a table {table.name} of another kind, whose column {name} may "
+                "not be null: give it a default, or use another database."
+            )
+    if DETAILS in table.columns and DETAILS not in there:
+        kind = table.columns[DETAILS].type.compile(connection.dialect)
+        connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {DETAILS} {kind}"))
+
+
+def _unique_columns(connection: Connection, table: Table) -> set[str | None]:
+    """Return the columns that are unique by themselves."""
+    inspector = inspect(connection)
+    groups: list[list[str | None]] = [
+        list(found["column_names"]) for found in inspector.get_unique_constraints(table.name)
+    ]
+    groups += [
+        found["column_names"] for found in inspector.get_indexes(table.name) if found["unique"]
+    ]
+    return {group[0] for group in groups if len(group) == 1}
 
 
 def _check_postgis(connection: Connection) -> None:
@@ -251,6 +285,19 @@ def _classes(connection: Connection, but: str | None = None) -> dict[str, int]:
     query = select(ml_models.c.parameters).where(ml_models.c.model_filename.is_distinct_from(but))
     rows = connection.scalars(query.order_by(ml_models.c.model_id)).all()
     return {name: code for row in rows for name, code in (row or {}).get("classes", {}).items()}
+
+
+def _check_codes(ours: Mapping[str, int], theirs: Mapping[str, int]) -> None:
+    """Make sure that code and name of each class are those of the other months."""
+    names = {code: name for name, code in theirs.items()}
+    for name, code in ours.items():
+        their_name, their_code = names.get(code, name), theirs.get(name, code)
+        if (their_name, their_code) != (name, code):
+            taken = f"{their_name} {code}" if their_name != name else f"{name} {their_code}"
+            raise LandcoverError(
+                f"This month gave {name} the class code {code}, but another month meanwhile gave "
+                f"{taken}: run the month again."
+            )
 
 
 def _replace(

@@ -1,19 +1,25 @@
 """Training polygons, fetched from PostGIS or read from a vector file."""
 
 from pathlib import Path
+from typing import Any
 
 import geopandas
 import pandas as pd
+import pyogrio
 from geoalchemy2 import Geometry
 from geoalchemy2.shape import from_shape
 from prefect.logging import get_run_logger
-from pyogrio.errors import DataSourceError
+from pyogrio.errors import DataSourceError, GeometryError
+from pyproj import CRS
+from pyproj.exceptions import CRSError
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Date,
     DateTime,
     TableClause,
+    Text,
+    cast,
     column,
     func,
     inspect,
@@ -59,13 +65,18 @@ def fetch_polygons(
         found = _from_file(settings.vector_file, settings, when, aoi)
     else:
         found = _from_database(settings, when, aoi)
-    if found.empty:
+    missing = found.geometry.isna() | found.geometry.is_empty
+    if missing.all():
         raise LandcoverError(
             f"No training polygon of {settings.training_polygon_table} touches the area of "
-            f"interest{f' in {when}' if settings.training_polygon_month_col else ''}: draw some "
-            "there, or check AOI_DEFINITION."
+            f"interest{f' in {when}' if settings.training_polygon_month_col else ''}"
+            f"{f' ({len(found)} have no geometry)' if len(found) else ''}: draw some there, or "
+            "check AOI_DEFINITION."
         )
-    polygons, warnings = tidy_polygons(found, settings.training_polygon_table)
+    ids = found["polygon_id"].astype("string").fillna("none")
+    polygons, warnings = tidy_polygons(
+        found.assign(polygon_id=ids), settings.training_polygon_table
+    )
     logger = get_run_logger()
     for warning in warnings:
         logger.warning(warning)
@@ -113,11 +124,13 @@ def _from_file(
     path: Path, settings: PolygonSettings, when: str, aoi: geopandas.GeoSeries
 ) -> geopandas.GeoDataFrame:
     if not path.is_file():
-        raise SettingsError(f"TRAINING_POLYGON_TABLE is a file that does not exist: {path}.")
-    read = geopandas.read_parquet if path.suffix == ".parquet" else geopandas.read_file
+        raise SettingsError(
+            "TRAINING_POLYGON_TABLE is a file that does not exist: "
+            f"{settings.training_polygon_table}."
+        )
     try:
-        rows = read(path)
-    except (DataSourceError, ValueError) as error:
+        rows = _read_file(path).reset_index(drop=True)
+    except (DataSourceError, GeometryError, ValueError) as error:
         raise SettingsError(f"TRAINING_POLYGON_TABLE cannot be read: {path} ({error}).") from error
     if not isinstance(rows, geopandas.GeoDataFrame):
         raise SettingsError(f"TRAINING_POLYGON_TABLE holds no geometries: {path}.")
@@ -131,13 +144,30 @@ def _from_file(
     ids = settings.training_polygon_id_col
     polygons = geopandas.GeoDataFrame(
         {
-            "polygon_id": rows[ids] if ids else rows.index + 1,
+            # Whole numbers stay whole where some polygons have none.
+            "polygon_id": rows[ids].convert_dtypes() if ids else rows.index + 1,
             "class_label": rows[settings.training_polygon_class_col],
         },
-        geometry=rows.geometry,
+        geometry=rows.geometry.force_2d(),
     )
     touching = polygons.geometry.to_crs(aoi.crs).make_valid().intersects(aoi.iloc[0])
-    return polygons[touching | polygons.geometry.isna()].reset_index(drop=True)
+    missing = polygons.geometry.isna() | polygons.geometry.is_empty
+    return polygons[touching | missing].reset_index(drop=True)
+
+
+def _read_file(path: Path) -> pd.DataFrame:
+    rows: pd.DataFrame
+    if path.suffix.lower() == ".parquet":
+        rows = geopandas.read_parquet(path)
+        return rows
+    layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+    if len(layers) > 1:
+        raise SettingsError(
+            f"TRAINING_POLYGON_TABLE should hold one layer of polygons, but {path} holds "
+            f"{', '.join(layers)}: save the one to be used as a file of its own."
+        )
+    rows = geopandas.read_file(path, layer=layers[0] if layers else None)
+    return rows
 
 
 def _month_text(values: pd.Series) -> pd.Series:
@@ -190,7 +220,15 @@ def _srid(
             f"{' and '.join(str(srid or 'none') for srid in sorted(srids))}: "
             "set it with UpdateGeometrySRID."
         )
-    return srids[0] if srids else LONLAT_SRID
+    srid = srids[0] if srids else LONLAT_SRID
+    try:
+        CRS.from_epsg(srid)
+    except CRSError as error:
+        raise SettingsError(
+            f"The geometries of {settings.training_polygon_table} have SRID {srid}, which is no "
+            "EPSG code: transform them to one that is, such as 4326, with ST_Transform."
+        ) from error
+    return srid
 
 
 def _describe_table(
@@ -226,7 +264,8 @@ def _in_month(
     if not name:
         return true()
     date = isinstance(types[name], Date | DateTime)
-    text = func.to_char(polygons.c[name], "YYYY-MM") if date else func.left(polygons.c[name], 7)
+    month = polygons.c[name]
+    text = func.to_char(month, "YYYY-MM") if date else func.left(cast(month, Text), 7)
     months = connection.scalars(select(text).where(text.is_not(None)).distinct()).all()
     _check_month(sorted(months), when, settings)
     return text == when
@@ -248,16 +287,21 @@ def _read(
     assert settings.training_polygon_geom_col
     geometry = polygons.c[settings.training_polygon_geom_col]
     area = from_shape(aoi.to_crs(srid).iloc[0], srid=srid)
-    ids = settings.training_polygon_id_col or _primary_key(connection, polygons)
+    label = polygons.c[settings.training_polygon_class_col]
+    key = settings.training_polygon_id_col or _primary_key(connection, polygons)
     flat = func.ST_AsBinary(func.ST_Force2D(func.ST_CurveToLine(geometry)))
+    order: list[ColumnElement[Any]] = [flat, cast(label, Text)]
+    if key:
+        order.insert(0, polygons.c[key])
+    ids = cast(polygons.c[key], Text) if key else func.row_number().over(order_by=order)
     query = (
         select(
-            (polygons.c[ids] if ids else func.row_number().over(order_by=flat)).label("polygon_id"),
-            polygons.c[settings.training_polygon_class_col].label("class_label"),
+            ids.label("polygon_id"),
+            label.label("class_label"),
             func.encode(flat, "hex").label("geometry"),
         )
         .where(in_month, func.ST_Intersects(geometry, area) | geometry.is_(None))
-        .order_by("polygon_id", flat)
+        .order_by(*order)
     )
     return geopandas.read_postgis(query, connection, geom_col="geometry", crs=srid)
 

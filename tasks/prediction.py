@@ -1,7 +1,9 @@
 """The month's map: windows predicted one by one, then assembled."""
 
 import hashlib
+import os
 import shutil
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,21 +13,25 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 from prefect.runtime import task_run
-from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
 
 from landcover.aoi import load_aoi
 from landcover.areas import class_hectares
 from landcover.cog import write_cog
-from landcover.errors import LandcoverError, TransientError
+from landcover.errors import LandcoverError
 from landcover.files import code_version, prediction_name, publish, sha256
+from landcover.lookup import open_predictor
 from landcover.mosaic import Mosaic
 from landcover.prediction import predict_window as predict
-from landcover.training import Model, load
+from landcover.pyramid import overview_factors, part_of, write_piece
+from landcover.training import Model
 from landcover.windows import plan_windows as plan
+from landcover.windows import window_memory
+from tasks.mosaic import reading
 from tasks.retries import io_task
 
-WINDOW_SIZE = 2048  # pixels a side
+# What a core of an ordinary machine reads, looks up and writes in a second.
+PIXELS_A_SECOND = 20e6
 
 
 @dataclass(frozen=True)
@@ -36,10 +42,12 @@ class Plan:
         folder: holds the area and the pieces; named after all that the pieces depend on, so that
             a run that was cut short is taken up only by one that would make the same pieces.
         windows: the parts of the mosaic that touch the area of interest.
+        factors: by how much each overview of the map is coarser.
     """
 
     folder: Path
     windows: tuple[Window, ...]
+    factors: tuple[int, ...]
 
     @property
     def area(self) -> Path:
@@ -49,6 +57,21 @@ class Plan:
     def piece(self, window: Window) -> Path:
         """The file of a window's piece."""
         return self.folder / f"piece_{window.col_off}_{window.row_off}.tif"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The map of a window.
+
+    Attributes:
+        path: the GeoTIFF.
+        window: which pixels of the mosaic it covers.
+        hectares: the true area of each class code.
+    """
+
+    path: Path
+    window: Window
+    hectares: Mapping[int, float]
 
 
 @dataclass(frozen=True)
@@ -81,29 +104,33 @@ def plan_windows(
         work_dir: where the work is kept.
 
     Raises:
-        SettingsError: if the area is none.
-        LandcoverError: if the area does not touch the mosaic, or the mosaic lacks a band.
+        LandcoverError: if the mosaic lacks a band that the model reads.
     """
     area = load_aoi(aoi_definition).to_crs(mosaic.grid.crs).iloc[0]
-    windows = plan(mosaic.grid, area, WINDOW_SIZE)
-    if not windows:
-        raise LandcoverError(
-            f"The area of interest does not touch the mosaic {mosaic.origin}, which covers "
-            f"{_extent(mosaic.grid.bounds)}; the area covers {_extent(area.bounds)} "
-            "(west, south, east, north): check AOI_DEFINITION."
-        )
+    workers = os.cpu_count() or 1
+    size, windows = plan(mosaic.grid, area, workers)
     missing = [name for name in model.bands if name not in mosaic.bands]
     if missing:
         raise LandcoverError(
             f"The model {model.path.name} reads the bands {', '.join(model.bands)}, but "
             f"MOSAIC_BANDS has no {', '.join(missing)}: use the bands that it was trained on."
         )
-    parts = [mosaic.fingerprint, area.wkb_hex, model.sha256, code_version()]
+    parts = [mosaic.fingerprint, area.wkb_hex, model.sha256, code_version(), str(size)]
     fingerprint = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
-    planned = Plan(month_folder(year, month, work_dir) / fingerprint, tuple(windows))
+    folder = month_folder(year, month, work_dir) / fingerprint
+    planned = Plan(folder, tuple(windows), tuple(overview_factors(mosaic.grid, size)))
     planned.folder.mkdir(parents=True, exist_ok=True)
     planned.area.write_bytes(shapely.to_wkb(area))
-    get_run_logger().info("Windows that touch the area of interest: %d", len(windows))
+    get_run_logger().info(
+        "%d windows of %d x %d pixels touch the area of interest: about %.0f s and %.1f GB of "
+        "memory on %d cores",
+        len(windows),
+        size,
+        size,
+        sum(window.width * window.height for window in windows) / PIXELS_A_SECOND / workers,
+        workers * window_memory(size, len(model.bands) + 1) / 1e9,
+        workers,
+    )
     return planned
 
 
@@ -112,17 +139,13 @@ def month_folder(year: int, month: int, work_dir: Path) -> Path:
     return work_dir / Path(prediction_name(year, month)).stem
 
 
-def _extent(bounds: tuple[float, ...]) -> str:
-    return ", ".join(f"{edge:.6g}" for edge in bounds)
-
-
 def _window_name() -> str:
     window = task_run.parameters["window"]
     return f"predict {window.col_off}-{window.row_off}"
 
 
 @io_task("predict window", _window_name)
-def predict_window(window: Window, plan: Plan, mosaic: Mosaic, model: Model) -> Path:
+def predict_window(window: Window, plan: Plan, mosaic: Mosaic, model: Model) -> Piece:
     """Predict a window, unless an earlier run of the same work already did.
 
     Args:
@@ -131,24 +154,18 @@ def predict_window(window: Window, plan: Plan, mosaic: Mosaic, model: Model) -> 
         mosaic: the imagery.
         model: what predicts.
 
-    Returns:
-        The piece.
-
     Raises:
         TransientError: if the imagery cannot be read.
         LandcoverError: if the model file is not the recorded one.
     """
-    piece = plan.piece(window)
-    if not piece.exists():
+    path = plan.piece(window)
+    if not path.exists():
         area = shapely.from_wkb(plan.area.read_bytes())
-        try:
-            predict(mosaic, load(model.path, model.sha256), model.bands, area, window, piece)
-        except RasterioIOError as error:
-            raise TransientError(
-                f"Cannot read the mosaic {mosaic.origin} in the window at column "
-                f"{window.col_off}, row {window.row_off} ({error}): fetch that file again."
-            ) from error
-    return piece
+        predictor = open_predictor(model.path, model.sha256)
+        with reading(mosaic, f"at column {window.col_off}, row {window.row_off}"):
+            codes = predict(mosaic, predictor, model.bands, area, window)
+        write_piece(codes, part_of(mosaic.grid, window), list(plan.factors), path)
+    return Piece(path, window, class_hectares(path))
 
 
 @io_task("assemble map", "assemble map {year}-{month:02d}")
@@ -156,29 +173,32 @@ def assemble_map(
     year: int,
     month: int,
     plan: Plan,
-    pieces: list[Path],
+    pieces: list[Piece],
     mosaic: Mosaic,
     model: Model,
     folder: Path,
 ) -> Prediction:
-    """Assemble the pieces into the month's map, publish it, and measure its classes.
+    """Assemble the pieces into the month's map, publish it, and add up its classes.
 
     Args:
         year: of the month.
         month: 1 to 12.
-        plan: the windows.
-        pieces: their pieces, in the same order.
+        plan: what was to be predicted.
+        pieces: of its windows.
         mosaic: the imagery.
         model: what predicted.
         folder: where the map goes.
     """
     built = plan.folder / prediction_name(year, month)
     tags = {"source_mosaic": mosaic.origin, "model": model.path.name, "code": code_version()}
-    windows = dict(zip(pieces, plan.windows, strict=True))
-    write_cog(windows, mosaic.grid, model.names, tags, built)
-    hectares = {model.names[code]: area for code, area in class_hectares(built).items()}
+    windows = {piece.path: piece.window for piece in pieces}
+    write_cog(windows, mosaic.grid, list(plan.factors), model.names, tags, built)
+    hectares: Counter[int] = Counter()
+    for piece in pieces:
+        hectares.update(piece.hectares)
     path, digest = folder / built.name, sha256(built)
     publish(built, path)
     shutil.rmtree(plan.folder.parent)
     get_run_logger().info("Map written to %s", path)
-    return Prediction(path, digest, {name: round(area, 2) for name, area in hectares.items()})
+    by_name = {model.names[code]: round(area, 2) for code, area in sorted(hectares.items())}
+    return Prediction(path, digest, by_name)

@@ -10,6 +10,7 @@ from landcover.errors import LandcoverError
 from landcover.files import prepared_data_name, publish
 from landcover.mosaic import Mosaic
 from landcover.sampling import Samples, SamplingSettings, sample_polygons
+from tasks.mosaic import reading
 from tasks.retries import io_task
 
 
@@ -43,7 +44,8 @@ def sample_mosaic(
         TransientError: if the imagery cannot be read.
     """
     drawn = geopandas.read_parquet(polygons)
-    samples = sample_polygons(mosaic, drawn, settings)
+    with reading(mosaic, "under the training polygons"):
+        samples = sample_polygons(mosaic, drawn, settings)
     _tell(samples)
     if samples.rows["class_label"].map(label_key).nunique() < 2:
         raise LandcoverError(

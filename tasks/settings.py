@@ -28,7 +28,7 @@ def _local_folder(value: object) -> Path:
 def _month_pattern(pattern: str) -> str:
     try:
         pattern.format(year=2025, month=6)
-    except (KeyError, IndexError, ValueError) as error:
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"only {{year}} and {{month}} may stand in braces: {error}") from error
     return pattern
 

@@ -62,7 +62,7 @@ def train_model(
         LandcoverError: if the samples are missing, or not such a file.
     """
     samples = _read_samples(input_data)
-    bands = [str(name) for name in samples.columns if name not in (*COLUMNS, "geometry")]
+    bands = _bands(samples)
     codes = assign_codes(samples["class_label"], classes)
     names = class_names(codes, classes)
     truth = samples["class_label"].map(codes)
@@ -111,12 +111,20 @@ def _read_samples(path: Path) -> pd.DataFrame:
             f"{path} is no parquet file ({error}): make it with python flows/prepare_data.py."
         ) from error
     missing = [name for name in COLUMNS if name not in samples]
-    if missing:
+    if missing or not _bands(samples):
         raise LandcoverError(
-            f"{path} has no column {', '.join(missing)}, so it holds no samples: "
+            f"{path} has no column {', '.join(missing) or 'of a band'}, so it holds no samples: "
             "make them with python flows/prepare_data.py."
         )
+    if samples.empty:
+        raise LandcoverError(
+            f"{path} holds no samples: make them with python flows/prepare_data.py."
+        )
     return samples
+
+
+def _bands(samples: pd.DataFrame) -> list[str]:
+    return [str(name) for name in samples.columns if name not in (*COLUMNS, "geometry")]
 
 
 def _source(input_data: Path, samples: pd.DataFrame) -> str:

@@ -49,6 +49,8 @@ def write_raster(
             blockxsize=block,
             blockysize=block,
             compress="deflate",
+            # Else GDAL takes the last of three or four bands of bytes for colour or alpha.
+            photometric="minisblack",
         ) as dataset,
     ):
         dataset.write(values, list(range(1, count + 1)))
@@ -62,7 +64,7 @@ def write_raster(
 
 def moved(columns: int, rows: int) -> Affine:
     """Return the transform of a quad so many pixels right of and below the first."""
-    return ORIGIN * Affine.translation(columns, rows)
+    return ORIGIN @ Affine.translation(columns, rows)
 
 
 def random_values(

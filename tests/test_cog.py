@@ -1,0 +1,276 @@
+"""The map: a valid Cloud-Optimized GeoTIFF that holds the pieces, their overviews and the names."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.errors import RasterioIOError
+from rasterio.windows import Window
+from rio_cogeo.cogeo import cog_info, cog_validate
+
+from landcover.classes import colour
+from landcover.cog import write_cog
+from landcover.pyramid import overview_factors, part_of, write_piece
+from landcover.tile_index import Grid
+from landcover.windows import split
+from tests.rasters import ORIGIN, moved
+
+NODATA = 255
+SIZE = 1024
+WIDTH, HEIGHT = 2 * SIZE + 300, SIZE + 701
+NAMES = {0: "Forest", 4: "Water", 7: 'Bosque húmedo <2> & "ñ"', 254: "Last"}
+TAGS = {"source_mosaic": "/data/2025/06/*.tif & more", "model": "rf_model_202506.joblib"}
+MERCATOR = rasterio.CRS.from_epsg(3857).to_wkt()
+GRID = Grid(MERCATOR, ORIGIN, WIDTH, HEIGHT)
+
+
+def patchy(height: int, width: int, seed: int) -> NDArray[np.uint8]:
+    """Return patches of classes and of nodata, with single pixels of others in them."""
+    random = np.random.default_rng(seed)
+    coarse = random.choice([*NAMES, NODATA], (height // 37 + 1, width // 37 + 1))
+    codes = coarse.repeat(37, axis=0).repeat(37, axis=1)[:height, :width].astype(np.uint8)
+    noisy = random.random(codes.shape) < 0.2
+    codes[noisy] = random.choice([*NAMES, NODATA], int(noisy.sum()))
+    return codes
+
+
+class World:
+    """A map of pieces, two of which are not there, and what it should hold."""
+
+    def __init__(self, folder: Path, grid: Grid = GRID, tags: dict[str, str] | None = None) -> None:
+        self.factors = overview_factors(grid, SIZE)
+        self.codes = np.full((grid.height, grid.width), NODATA, dtype=np.uint8)
+        self.pieces: dict[Path, Window] = {}
+        whole = Window(0, 0, grid.width, grid.height)
+        for number, window in enumerate(split(whole, SIZE, SIZE)):
+            if number in (1, 3):
+                continue
+            piece = folder / f"piece {number} é.tif"
+            part = patchy(window.height, window.width, seed=number)
+            write_piece(part, part_of(grid, window), self.factors, piece)
+            self.codes[window.toslices()] = part
+            self.pieces[piece] = window
+        self.path = folder / "prediction_202506.tif"
+        self.before = set(folder.iterdir())
+        write_cog(self.pieces, grid, self.factors, NAMES, tags or TAGS, self.path)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(tmp_path_factory.mktemp("cog & more"))
+
+
+def test_the_map_is_a_valid_cloud_optimized_geotiff_without_warnings(world: World) -> None:
+    valid, errors, warnings = cog_validate(world.path, strict=True)
+    assert (valid, errors, warnings) == (True, [], [])
+
+
+def test_the_map_is_laid_out_as_promised(world: World) -> None:
+    with rasterio.open(world.path) as dataset:
+        assert dataset.driver == "GTiff"
+        assert dataset.dtypes == ("uint8",)
+        assert dataset.block_shapes == [(512, 512)]
+        assert dataset.compression.name == "deflate"
+        assert dataset.nodata == NODATA
+        assert dataset.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+    for level in cog_info(world.path).IFD:
+        assert level.Blocksize == (512, 512)
+
+
+def test_the_map_has_the_mosaic_s_grid_and_crs(world: World) -> None:
+    with rasterio.open(world.path) as dataset:
+        assert (dataset.width, dataset.height) == (WIDTH, HEIGHT)
+        assert dataset.transform == ORIGIN
+        assert dataset.crs == rasterio.CRS.from_epsg(3857)
+
+
+def test_the_map_holds_the_pieces_and_nodata_where_there_is_none(world: World) -> None:
+    with rasterio.open(world.path) as dataset:
+        np.testing.assert_array_equal(dataset.read(1), world.codes)
+    assert (world.codes[:SIZE, SIZE : 2 * SIZE] == NODATA).all()
+
+
+def test_class_names_and_what_the_map_was_made_of_are_in_the_file(world: World) -> None:
+    with rasterio.open(world.path) as dataset:
+        named = {key: name for key, name in dataset.tags(1).items() if key.startswith("class_")}
+        assert named == {f"class_{code}": name for code, name in NAMES.items()}
+        tags = dataset.tags()
+    assert {key: tags[key] for key in TAGS} == TAGS
+
+
+def test_the_palette_shows_each_class_in_its_colour(world: World) -> None:
+    with rasterio.open(world.path) as dataset:
+        assert dataset.colorinterp[0].name == "palette"
+        palette = dataset.colormap(1)
+    assert {code: palette[code][:3] for code in NAMES} == {code: colour(code) for code in NAMES}
+    assert all(palette[code][3] == 255 for code in NAMES)
+    assert palette[NODATA][3] == 0
+
+
+def test_a_map_of_the_whole_world_of_codes_keeps_every_colour(tmp_path: Path) -> None:
+    names = {code: f"class {code}" for code in range(NODATA)}
+    grid = Grid(MERCATOR, ORIGIN, 512, 512)
+    piece = tmp_path / "piece.tif"
+    codes = (np.arange(512 * 512).reshape(512, 512) % 256).astype(np.uint8)
+    write_piece(codes, grid, [], piece)
+    write_cog({piece: Window(0, 0, 512, 512)}, grid, [], names, {}, tmp_path / "map.tif")
+    with rasterio.open(tmp_path / "map.tif") as dataset:
+        palette = dataset.colormap(1)
+        assert {code: palette[code][:3] for code in names} == {c: colour(c) for c in names}
+        assert len(dataset.tags(1)) >= NODATA
+        np.testing.assert_array_equal(dataset.read(1), codes)
+
+
+# --- overviews ------------------------------------------------------------------------------------
+
+
+def blocks_of(codes: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Return (rows, columns, size x size) of the squares of a map, nodata beyond its edges."""
+    rows, columns = (-(-side // size) for side in codes.shape)
+    whole = np.full((rows * size, columns * size), NODATA, dtype=np.uint8)
+    whole[: codes.shape[0], : codes.shape[1]] = codes
+    squares = whole.reshape(rows, size, columns, size).swapaxes(1, 2)
+    return squares.reshape(rows, columns, size * size)
+
+
+def votes_of(squares: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return how many pixels of each square have each code, (codes, rows, columns)."""
+    return np.stack([(squares == code).sum(axis=2) for code in NAMES])
+
+
+def overviews_of(path: Path) -> list[tuple[int, NDArray[np.uint8]]]:
+    found = []
+    with rasterio.open(path) as dataset:
+        factors = dataset.overviews(1)
+    for level, factor in enumerate(factors):
+        with rasterio.open(path, overview_level=level) as overview:
+            found.append((factor, overview.read(1)))
+    return found
+
+
+def test_there_are_overviews_down_to_one_block(world: World) -> None:
+    overviews = overviews_of(world.path)
+    assert [factor for factor, _ in overviews] == [2, 4, 8]
+    assert max(overviews[-1][1].shape) <= 512 < max(overviews[-2][1].shape)
+    for factor, codes in overviews:
+        assert codes.shape == (-(-HEIGHT // factor), -(-WIDTH // factor))
+
+
+def test_an_overview_pixel_is_the_mode_of_the_four_below_it(world: World) -> None:
+    below = world.codes
+    for _, codes in overviews_of(world.path):
+        votes = votes_of(blocks_of(below, 2))
+        most = votes.max(axis=0)
+        assert ((codes == NODATA) == (most == 0)).all()
+        of_code = np.stack([codes == code for code in NAMES])
+        chosen = (votes * of_code).sum(axis=0)
+        np.testing.assert_array_equal(chosen, most)
+        unambiguous = (votes == most).sum(axis=0) == 1
+        modes = np.array(list(NAMES), dtype=np.uint8)[votes.argmax(axis=0)]
+        np.testing.assert_array_equal(codes[unambiguous], modes[unambiguous])
+        below = codes
+
+
+def test_no_overview_shows_a_class_that_is_not_below_it(world: World) -> None:
+    for factor, codes in overviews_of(world.path):
+        votes = votes_of(blocks_of(world.codes, factor))
+        of_code = np.stack([codes == code for code in NAMES])
+        assert (votes[of_code] > 0).all()
+        assert (votes.sum(axis=0)[codes == NODATA] == 0).all()
+        assert set(np.unique(codes)) <= {*NAMES, NODATA}
+
+
+def test_where_all_is_one_class_every_overview_shows_it(tmp_path: Path) -> None:
+    grid = Grid(MERCATOR, ORIGIN, SIZE, SIZE)
+    codes = np.full((SIZE, SIZE), 4, dtype=np.uint8)
+    codes[:, : SIZE // 2] = 0
+    piece = tmp_path / "piece.tif"
+    write_piece(codes, grid, [2], piece)
+    write_cog({piece: Window(0, 0, SIZE, SIZE)}, grid, [2], NAMES, {}, tmp_path / "map.tif")
+    ((_, overview),) = overviews_of(tmp_path / "map.tif")
+    assert (overview[:, :256] == 0).all()
+    assert (overview[:, 256:] == 4).all()
+
+
+# --- what is left beside it -----------------------------------------------------------------------
+
+
+def test_nothing_is_left_beside_the_map(world: World) -> None:
+    assert set(world.path.parent.iterdir()) == {*world.before, world.path}
+
+
+def test_opening_the_map_writes_nothing_beside_it(world: World) -> None:
+    with rasterio.open(world.path) as dataset:
+        dataset.read(1)
+        dataset.colormap(1)
+    assert not list(world.path.parent.glob("*.aux.xml"))
+
+
+def test_what_an_earlier_run_left_half_written_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "prediction_202506.tif").write_bytes(b"half a map")
+    world = World(tmp_path)
+    with rasterio.open(world.path) as dataset:
+        np.testing.assert_array_equal(dataset.read(1), world.codes)
+
+
+@pytest.mark.parametrize("how", ["gone", "garbled"])
+def test_a_piece_that_cannot_be_read_is_an_error_and_no_hole(tmp_path: Path, how: str) -> None:
+    world = World(tmp_path)
+    piece = list(world.pieces)[2]
+    if how == "gone":
+        piece.unlink()
+    else:
+        piece.write_bytes(b"no image" * 9)
+    with pytest.raises(RasterioIOError, match=piece.name):
+        write_cog(world.pieces, GRID, world.factors, NAMES, TAGS, tmp_path / "again.tif")
+    assert {path.suffix for path in tmp_path.iterdir()} == {".tif"}
+
+
+# --- other grids ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("epsg", "transform"),
+    [
+        (32617, Affine(10, 0, 600_000, 0, -10, 10_000_000)),
+        (4326, Affine(1 / 3600, 0, -79.5, 0, -1 / 3600, 0.25)),
+        (3857, moved(4096 * 3, 4096 * 7)),
+        (3857, Affine(4.77, 0, -9018430.498, 0, -4.77, 161048.394)),
+    ],
+)
+def test_the_map_lies_on_any_grid_to_the_pixel(
+    tmp_path: Path, epsg: int, transform: Affine
+) -> None:
+    """Pieces abut by rounded coordinates: no block may go missing between them."""
+    grid = Grid(rasterio.CRS.from_epsg(epsg).to_wkt(), transform, WIDTH, HEIGHT)
+    world = World(tmp_path, grid)
+    assert cog_validate(world.path, strict=True) == (True, [], [])
+    with rasterio.open(world.path) as dataset:
+        assert dataset.transform.almost_equals(transform, precision=1e-9)
+        assert (dataset.width, dataset.height) == (WIDTH, HEIGHT)
+        assert dataset.crs.to_epsg() == epsg
+        np.testing.assert_array_equal(dataset.read(1), world.codes)
+    for factor, codes in overviews_of(world.path):
+        blank = (blocks_of(world.codes, factor) == NODATA).all(axis=2)
+        np.testing.assert_array_equal(codes == NODATA, blank)
+
+
+def test_a_map_smaller_than_a_block_is_valid(tmp_path: Path) -> None:
+    grid = Grid(MERCATOR, ORIGIN, 100, 60)
+    codes = patchy(60, 100, seed=3)
+    assert overview_factors(grid, 512) == []
+    piece = tmp_path / "piece.tif"
+    write_piece(codes, grid, [], piece)
+    write_cog({piece: Window(0, 0, 100, 60)}, grid, [], NAMES, TAGS, tmp_path / "map.tif")
+    assert cog_validate(tmp_path / "map.tif", strict=True)[:2] == (True, [])
+    with rasterio.open(tmp_path / "map.tif") as dataset:
+        np.testing.assert_array_equal(dataset.read(1), codes)
+
+
+def test_tags_of_any_characters_are_kept(tmp_path: Path) -> None:
+    tags = {"source_mosaic": "<a href='x'>&amp;</a> \"ñ\""}
+    with rasterio.open(World(tmp_path, tags=tags).path) as dataset:
+        assert dataset.tags()["source_mosaic"] == tags["source_mosaic"]

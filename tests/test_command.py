@@ -1,0 +1,175 @@
+"""The command lines: options, help, settings, what is printed, and that the steps make a month."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pytest
+import rasterio
+from prefect import flow, task
+
+from flows import monthly, prepare_data, run_predictions, train_model
+from flows.parallel import gather
+from landcover.sampling import SamplingSettings
+from landcover.training import ForestSettings
+
+FLOWS = Path(__file__).parents[1] / "flows"
+MONTH = ["--year", "1999", "--month", "11"]
+FEW = ["--trees", "5", "--folds", "2"]
+PREPARED = Path("data/prepared/prepared_data_199911.parquet")
+MAP = Path("data/predictions/prediction_199911.tif")
+
+api = pytest.mark.usefixtures("prefect_api")
+
+
+# --- options and help -----------------------------------------------------------------------------
+
+
+@api
+def test_options_are_taken_with_hyphens_and_with_underscores(chiapas):
+    image = str(next(chiapas.glob("LE70220492002*")))
+    spellings = [
+        ["--mosaic-path", image, "--max-pixels", "3", "--all-touched"],
+        ["--mosaic_path", image, "--max_pixels", "3", "--all_touched"],
+        [f"--mosaic-path={image}", "--max_pixels=3", "--all-touched"],
+    ]
+    samples = []
+    for options in spellings:
+        assert prepare_data.main([*MONTH, *options]) == 0
+        samples.append(geopandas.read_parquet(PREPARED))
+    assert samples[0].attrs["mosaic"] == image
+    assert samples[0].attrs["sampling"]["all_touched"] is True
+    assert samples[0].groupby("polygon_id").size().max() == 3
+    assert all(one.equals(samples[0]) for one in samples)
+
+
+SAMPLING = SamplingSettings.model_fields
+FOREST = ForestSettings.model_fields
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "fields"),
+    [
+        (monthly, ["mosaic_path"], {**SAMPLING, **FOREST}),
+        (prepare_data, ["mosaic_path"], SAMPLING),
+        (train_model, ["input_data"], FOREST),
+        (run_predictions, ["mosaic_path"], {}),
+    ],
+)
+def test_help_tells_every_option_with_its_default(command, options, fields, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        command.main(["--help"])
+    assert stopped.value.code == 0
+    said = " ".join(capsys.readouterr().out.split())
+    listed = re.split(r" (?=--\w)", said.split("options:")[1])
+    told = {name: text for name, _, text in (entry[2:].partition(" ") for entry in listed[1:])}
+    assert set(told) == {"help", "year", "month", *options, *fields}
+    for name, field in fields.items():
+        assert str(field.description) in told[name]
+        default = "none" if field.default is None else field.default
+        assert f"Default: {default}." in told[name]
+    assert "such as 2025" in told["year"]
+    assert "1 to 12" in told["month"]
+    assert "Settings come from the environment and from .env in the working folder" in said
+    assert "with - or with _" in said
+
+
+def test_help_works_from_another_folder(tmp_path):
+    done = subprocess.run(
+        [sys.executable, FLOWS / "monthly.py", "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: monthly.py [-h] --year YEAR --month MONTH")
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- settings -------------------------------------------------------------------------------------
+
+
+@api
+def test_settings_come_from_the_env_file_and_the_environment_wins(chiapas, settings):
+    lines = {
+        "AOI_DEFINITION": f'"{os.environ["AOI_DEFINITION"]}"',
+        "TRAINING_POLYGON_CLASS_COL": "class  # a comment",
+        "TRAINING_POLYGON_TABLE": "nowhere.gpkg",
+        "MOSAIC_BANDS": "blue=1,swir=5",
+        "MOSAIC_PATTERN": "",
+        "SOMETHING_ELSE": "that others read",
+    }
+    settings(AOI_DEFINITION=None, TRAINING_POLYGON_CLASS_COL=None)
+    Path(".env").write_text("\n".join(f"{name}={value}" for name, value in lines.items()))
+    assert prepare_data.main(MONTH) == 0
+    samples = geopandas.read_parquet(PREPARED)
+    assert list(samples.columns[4:]) == ["blue", "swir", "geometry"]
+    assert samples.attrs["polygons"] == str(chiapas / "training_data.shp")
+
+
+# --- what a run prints and makes ------------------------------------------------------------------
+
+
+@api
+@pytest.mark.usefixtures("chiapas")
+def test_the_steps_make_the_same_map_as_the_month(capfd):
+    assert prepare_data.main(MONTH) == 0
+    assert capfd.readouterr().out == f"{PREPARED}\n"
+    assert train_model.main([*MONTH, *FEW, "--input_data", str(PREPARED)]) == 0
+    trained = capfd.readouterr().out
+    assert trained.startswith("The model of 1999-11 is trained.\nmodel: data/models/rf_model_")
+    assert "accuracy 0." in trained
+    assert run_predictions.main(MONTH) == 0
+    predicted = capfd.readouterr().out
+    assert f"1999-11 is mapped.\nmodel: data/models/rf_model_199911.joblib\nmap: {MAP}" in predicted
+    with rasterio.open(MAP) as made:
+        by_steps = made.read(1)
+    MAP.unlink()
+
+    assert monthly.main([*MONTH, *FEW]) == 0
+    whole = capfd.readouterr().out
+    with rasterio.open(MAP) as made:
+        assert np.array_equal(made.read(1), by_steps)
+    assert np.unique(by_steps).size > 4
+
+    def hectares(text: str) -> list[str]:
+        return [line for line in text.splitlines() if " ha " in line]
+
+    assert hectares(whole) == hectares(predicted)
+    assert re.search(r"^seconds: samples [\d.]+, model [\d.]+, prediction [\d.]+, map", whole, re.M)
+    assert list(Path("data/work").rglob("*.tif")) == []
+
+
+@task
+def double(number: int) -> int:
+    if number == 13:
+        raise ValueError("unlucky")
+    return 2 * number
+
+
+@api
+def test_progress_is_ten_plain_lines_in_a_log(caplog):
+    @flow
+    def doubled(numbers: list[int]) -> list[int]:
+        return gather(double.map(numbers), "Doubling")
+
+    assert doubled(list(range(100, 125))) == list(range(200, 250, 2))
+    lines = [line for line in caplog.messages if line.startswith("Doubling")]
+    assert len(lines) == 10
+    assert lines[0] == "Doubling: 3 of 25 windows"
+    assert lines[-1] == "Doubling: 25 of 25 windows"
+
+    caplog.clear()
+    assert doubled([1, 2]) == [2, 4]
+    assert [line for line in caplog.messages if line.startswith("Doubling")] == [
+        "Doubling: 1 of 2 windows",
+        "Doubling: 2 of 2 windows",
+    ]
+    with pytest.raises(ValueError, match="unlucky"):
+        doubled([12, 13, 14])

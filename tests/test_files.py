@@ -1,0 +1,203 @@
+"""Files: their names, and how a finished one gets its name."""
+
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+import landcover
+from landcover.errors import LandcoverError
+from landcover.files import (
+    check_writable,
+    code_version,
+    model_name,
+    prediction_name,
+    prepared_data_name,
+    publish,
+    sha256,
+)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("year", "month", "text"), [(2025, 6, "202506"), (2025, 12, "202512"), (1999, 1, "199901")]
+)
+def test_files_are_named_after_their_month(year: int, month: int, text: str) -> None:
+    assert prepared_data_name(year, month) == f"prepared_data_{text}.parquet"
+    assert model_name(year, month) == f"rf_model_{text}.joblib"
+    assert prediction_name(year, month) == f"prediction_{text}.tif"
+
+
+# --- publishing -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """A folder of work and one of results."""
+    work, results = tmp_path / "work", tmp_path / "results"
+    work.mkdir()
+    results.mkdir()
+    return work, results
+
+
+def test_a_published_file_has_its_final_name_and_nothing_is_left_elsewhere(
+    folders: tuple[Path, Path],
+) -> None:
+    work, results = folders
+    (work / "built.tif").write_bytes(b"map")
+    publish(work / "built.tif", results / "prediction.tif")
+    assert contents(results) == {"prediction.tif": b"map"}
+    assert contents(work) == {}
+
+
+def test_a_published_file_replaces_an_earlier_one(folders: tuple[Path, Path]) -> None:
+    work, results = folders
+    (results / "prediction.tif").write_bytes(b"old")
+    (results / ".prediction.tif.unfinished").write_bytes(b"left by a run that was cut short")
+    (work / "prediction.tif").write_bytes(b"new")
+    publish(work / "prediction.tif", results / "prediction.tif")
+    assert contents(results) == {"prediction.tif": b"new"}
+
+
+def test_a_file_is_published_within_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "built").write_bytes(b"map")
+    publish(tmp_path / "built", tmp_path / "final")
+    assert contents(tmp_path) == {"final": b"map"}
+
+
+@pytest.fixture
+def other_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another file system than the tests' own."""
+    for base in (Path("/dev/shm"), Path("/run"), Path.home()):
+        if (
+            base.is_dir()
+            and base.stat().st_dev != tmp_path.stat().st_dev
+            and os.access(base, os.W_OK)
+        ):
+            folder = Path(tempfile.mkdtemp(dir=base))
+            yield folder
+            shutil.rmtree(folder)
+            return
+    pytest.skip("there is no second file system here")
+
+
+def test_a_file_is_published_to_another_disk(other_disk: Path, tmp_path: Path) -> None:
+    for source, target in ((tmp_path, other_disk), (other_disk, tmp_path)):
+        (source / "built").write_bytes(b"map")
+        publish(source / "built", target / "final")
+        assert (target / "final").read_bytes() == b"map"
+        assert not (source / "built").exists()
+        assert not list(target.glob(".*"))
+
+
+def test_readers_see_the_whole_old_or_the_whole_new_file_and_never_none(
+    folders: tuple[Path, Path],
+) -> None:
+    work, results = folders
+    final = results / "prediction.tif"
+    final.write_bytes(b"0" * 200_000)
+
+    def publish_many() -> None:
+        for number in range(1, 60):
+            built = work / "built.tif"
+            built.write_bytes(str(number % 10).encode() * 200_000)
+            publish(built, final)
+
+    publisher = Thread(target=publish_many)
+    publisher.start()
+    seen = []
+    while publisher.is_alive():
+        seen.append(final.read_bytes())
+    publisher.join()
+    assert seen
+    assert all(len(read) == 200_000 and len(set(read)) == 1 for read in seen)
+
+
+def test_a_file_that_cannot_be_published_leaves_the_earlier_one(
+    folders: tuple[Path, Path],
+) -> None:
+    work, results = folders
+    (results / "prediction.tif").write_bytes(b"old")
+    with pytest.raises(FileNotFoundError):
+        publish(work / "nothing.tif", results / "prediction.tif")
+    assert contents(results) == {"prediction.tif": b"old"}
+
+
+# --- writable folders -----------------------------------------------------------------------------
+
+
+def test_a_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
+    check_writable(tmp_path / "data" / "models", "MODEL_OUTPUT_DIR")
+    assert (tmp_path / "data" / "models").is_dir()
+    assert list((tmp_path / "data" / "models").iterdir()) == []
+
+
+def test_a_folder_that_takes_files_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "model").write_bytes(b"model")
+    check_writable(tmp_path, "MODEL_OUTPUT_DIR")
+    assert contents(tmp_path) == {"model": b"model"}
+
+
+@pytest.mark.parametrize("below", ["", "deeper", "deeper/still"])
+def test_a_path_under_a_file_is_refused_with_the_setting_s_name(tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    folder = tmp_path / "file" / below
+    with pytest.raises(LandcoverError) as caught:
+        check_writable(folder, "PREDICTION_OUTPUT_DIR")
+    message = str(caught.value)
+    assert message.startswith(f"PREDICTION_OUTPUT_DIR cannot be written: {folder} (")
+    assert "set another folder" in message
+    assert (tmp_path / "file").read_bytes() == b"x"
+
+
+def test_a_file_system_that_takes_no_files_is_refused() -> None:
+    with pytest.raises(LandcoverError, match="WORK_DIR cannot be written: /proc"):
+        check_writable(Path("/proc"), "WORK_DIR")
+    with pytest.raises(LandcoverError, match="WORK_DIR cannot be written: /proc/data"):
+        check_writable(Path("/proc/data"), "WORK_DIR")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_the_right_to_write_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    with pytest.raises(LandcoverError, match="Permission denied"):
+        check_writable(tmp_path, "WORK_DIR")
+
+
+# --- digests --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "digest"),
+    [
+        (b"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+        (b"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+    ],
+)
+def test_the_digest_of_a_file_is_its_sha_256(tmp_path: Path, content: bytes, digest: str) -> None:
+    (tmp_path / "file").write_bytes(content)
+    assert sha256(tmp_path / "file") == digest
+
+
+def test_the_digest_of_a_file_larger_than_a_buffer_is_that_of_all_of_it(tmp_path: Path) -> None:
+    content = os.urandom(3_000_001)
+    (tmp_path / "file").write_bytes(content)
+    assert sha256(tmp_path / "file") == hashlib.sha256(content).hexdigest()
+
+
+def test_the_code_s_version_tells_the_source_apart() -> None:
+    version, _, digest = code_version().partition("+")
+    assert version.count(".") == 2
+    sources = sorted(Path(landcover.__file__).parent.glob("*.py"))
+    joined = b"".join(source.read_bytes() for source in sources)
+    assert hashlib.sha256(joined).hexdigest().startswith(digest)
+    assert len(digest) == 12

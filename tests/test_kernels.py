@@ -1,0 +1,39 @@
+"""The compiled loops, against plain counting."""
+
+from collections import Counter
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from landcover.classes import NODATA
+from landcover.kernels import count_codes, halve
+
+maps = arrays(
+    np.uint8,
+    array_shapes(min_dims=2, max_dims=2, max_side=9),
+    elements=st.sampled_from([0, 1, 4, NODATA]),
+)
+
+
+@settings(deadline=None)
+@given(maps)
+def test_half_the_size_shows_the_first_of_the_commonest_classes_of_each_four_pixels(codes):
+    half = halve(codes)
+    assert half.shape == tuple(-(-side // 2) for side in codes.shape)
+    for row, column in np.ndindex(half.shape):
+        four = codes[2 * row : 2 * row + 2, 2 * column : 2 * column + 2].ravel().tolist()
+        # A counter lists what is equally common in the order in which it was met.
+        common = Counter(code for code in four if code != NODATA).most_common(1)
+        assert half[row, column] == (common[0][0] if common else NODATA)
+
+
+@settings(deadline=None)
+@given(maps)
+def test_codes_are_counted(codes):
+    counts = count_codes(codes)
+    assert counts.sum() == codes.size
+    assert dict(enumerate(counts.tolist())) == {
+        code: int((codes == code).sum()) for code in range(256)
+    }

@@ -1,0 +1,143 @@
+"""Prediction by looking up is the model's own prediction, for every pixel."""
+
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from landcover.bins import LogBins
+from landcover.classes import NODATA
+from landcover.lookup import CHUNK, Direct, Lookup, fastest
+
+
+def train(random, bands, dtype, bins=16, *, depth=None, trees=7, between=()):
+    """Train a small forest on reflectances of classes that overlap."""
+    codes = random.choice([0, 1, 4, 254], 300).astype("uint8")
+    values = (random.lognormal(5, 0.6, (300, bands)) + codes[:, np.newaxis]).astype(dtype)
+    forest = RandomForestClassifier(trees, max_depth=depth, random_state=0)
+    steps = [("bins", LogBins(bins)), *between, ("forest", forest)]
+    return Pipeline(steps).fit(values, codes)
+
+
+DTYPES = ["uint8", "int8", "uint16", "int16", "int32", "float32", "float64"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    bands=st.integers(1, 4),
+    dtype=st.sampled_from(DTYPES),
+    depth=st.sampled_from([None, 2]),
+    share=st.sampled_from([0.0, 0.4, 1.0]),
+)
+def test_every_wanted_pixel_gets_the_model_s_own_answer(seed, bands, dtype, depth, share):
+    random = np.random.default_rng(seed)
+    model = train(random, bands, dtype, depth=depth)
+    # Over all that the type can hold, so that most values lie outside the training data.
+    limits = np.iinfo(dtype) if np.issubdtype(dtype, np.integer) else np.finfo("float16")
+    wild = random.uniform(limits.min, limits.max, (bands, 20, 15))
+    usual = random.lognormal(5, 1, (bands, 20, 15))
+    values = np.where(random.random((20, 15)) < 0.5, wild, usual).astype(dtype)
+    wanted = random.random((20, 15)) < share
+
+    codes, confidence = Lookup(model).predict(values, wanted)
+
+    assert (codes[~wanted] == NODATA).all()
+    assert (confidence[~wanted] == 0).all()
+    if wanted.any():
+        asked = values[:, wanted].T
+        assert np.array_equal(codes[wanted], model.predict(asked))
+        winning = model.predict_proba(asked).max(axis=1)
+        assert np.array_equal(confidence[wanted], np.rint(100 * winning))
+
+
+def test_more_pixels_than_fit_a_chunk_are_all_answered():
+    random = np.random.default_rng(1)
+    model = train(random, 3, "uint16")
+    values = random.integers(0, 2000, (3, 2 * CHUNK + 77)).astype("uint16")
+    codes, _ = Lookup(model).predict(values, np.ones(values.shape[1], dtype=bool))
+    assert np.array_equal(codes, model.predict(values.T))
+
+
+def test_a_part_of_a_larger_image_is_answered_like_any_other():
+    random = np.random.default_rng(2)
+    model = train(random, 2, "uint16")
+    part = random.integers(0, 2000, (4, 60, 60)).astype("uint16")[1:3, 5:40, 7:50]
+    codes, _ = Lookup(model).predict(part, np.ones(part.shape[1:], dtype=bool))
+    assert np.array_equal(codes.ravel(), model.predict(part.reshape(2, -1).T))
+
+
+def test_steps_between_the_bins_and_the_forest_are_heeded():
+    random = np.random.default_rng(3)
+    ratio = FunctionTransformer(lambda x: np.column_stack([x, (x[:, 0] - x[:, 1]) / x.sum(axis=1)]))
+    model = train(random, 2, "uint16", between=[("ratio", ratio)])
+    values = random.integers(1, 2000, (2, 500)).astype("uint16")
+    codes, _ = fastest(model).predict(values, np.ones(500, dtype=bool))
+    assert np.array_equal(codes, model.predict(values.T))
+
+
+def test_threads_may_share_a_table():
+    random = np.random.default_rng(4)
+    model = train(random, 4, "uint16", 64)
+    values = random.integers(0, 1500, (4, 3000)).astype("uint16")
+    wanted = np.ones(3000, dtype=bool)
+    expected = model.predict(values.T)
+    table = Lookup(model)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: table.predict(values, wanted)[0], range(32)))
+    assert all(np.array_equal(codes, expected) for codes in answers)
+
+
+def test_a_cell_is_worked_out_once_and_only_when_a_wanted_pixel_meets_it():
+    model = train(np.random.default_rng(5), 2, "uint16")
+    table = Lookup(model)
+    values = np.array([[100, 100, 5000], [100, 100, 5000]], dtype="uint16")
+    table.predict(values, np.array([True, True, False]))
+    assert table.filled == 1
+    table.predict(values, np.array([True, True, False]))
+    assert table.filled == 1
+    table.predict(values, np.array([False, False, True]))
+    assert table.filled == 2
+
+
+@pytest.mark.parametrize(
+    ("bands", "bins", "kind"),
+    [(4, 64, Lookup), (4, 128, Lookup), (5, 64, Direct), (7, 16, Lookup), (7, 64, Direct)],
+)
+def test_a_table_serves_up_to_its_greatest_number_of_cells(bands, bins, kind):
+    model = train(np.random.default_rng(6), bands, "uint16", bins)
+    assert type(fastest(model)) is kind
+
+
+@pytest.mark.parametrize("with_bins", [True, False])
+def test_without_a_table_the_model_itself_answers(with_bins):
+    random = np.random.default_rng(7)
+    model = train(random, 7, "uint16", 64)
+    if not with_bins:
+        model = Pipeline(model.steps[1:])
+    values = random.integers(0, 2000, (7, 10, 10)).astype("uint16")
+    wanted = random.random((10, 10)) < 0.5
+    codes, confidence = fastest(model).predict(values, wanted)
+    assert np.array_equal(codes[wanted], model.predict(values[:, wanted].T))
+    assert (codes[~wanted] == NODATA).all()
+    assert (confidence[wanted] > 0).all()
+
+
+def test_what_lies_between_takes_no_more_memory_than_the_results():
+    random = np.random.default_rng(8)
+    model = train(random, 4, "uint16", 64)
+    table = Lookup(model)
+    values = np.repeat(random.integers(100, 400, (4, 100)).astype("uint16"), 40_000, axis=1)
+    wanted = np.ones(values.shape[1], dtype=bool)
+    table.predict(values, wanted)
+    tracemalloc.start()
+    table.predict(values, wanted)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2 * wanted.size + 40 * CHUNK

@@ -1,0 +1,496 @@
+"""The tables of models and predictions, on a real PostGIS and on SQLite."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import URL, Engine, create_engine, event, inspect, text
+
+from landcover.classes import FIXED_CODES, assign_codes, class_names
+from landcover.errors import LandcoverError, SettingsError, TransientError
+from landcover.mosaic import Mosaic
+from landcover.tile_index import Grid
+from landcover.training import Model
+from tasks.metadata import find_model, load_classes, record_model, record_prediction
+from tasks.prediction import Prediction
+from tasks.training import Training
+from tests.rasters import ORIGIN
+
+pytestmark = pytest.mark.usefixtures("prefect_api")
+
+AOI = "POLYGON((-79.5 0.1, -79.4 0.1, -79.4 0.2, -79.5 0.1))"
+
+# Column, type and nullability, in order: what other software relies on.
+ML_MODELS = [
+    ("model_id", "integer", "NO"),
+    ("model_filename", "character varying", "YES"),
+    ("model_type", "character varying", "YES"),
+    ("trained_at", "timestamp with time zone", "YES"),
+    ("training_data_source", "character varying", "YES"),
+    ("parameters", "jsonb", "YES"),
+    ("metrics", "jsonb", "YES"),
+    ("year", "integer", "YES"),
+    ("month", "integer", "YES"),
+]
+RASTER_PREDICTIONS = [
+    ("prediction_id", "integer", "NO"),
+    ("prediction_filename", "character varying", "YES"),
+    ("prediction_path", "character varying", "YES"),
+    ("generated_at", "timestamp with time zone", "YES"),
+    ("model_id", "integer", "YES"),
+    ("source_mosaic", "character varying", "YES"),
+    ("year", "integer", "YES"),
+    ("month", "integer", "YES"),
+    ("aoi_definition", "geometry", "YES"),
+]
+
+# The tables as other software might have made them, from the contract alone.
+CONTRACT = """
+    CREATE TABLE ml_models (
+        model_id serial PRIMARY KEY, model_filename varchar UNIQUE, model_type varchar,
+        trained_at timestamptz DEFAULT now(), training_data_source varchar, parameters jsonb,
+        metrics jsonb, year integer, month integer);
+    CREATE TABLE raster_predictions (
+        prediction_id serial PRIMARY KEY, prediction_filename varchar UNIQUE,
+        prediction_path varchar, generated_at timestamptz DEFAULT now(),
+        model_id integer REFERENCES ml_models, source_mosaic varchar, year integer, month integer,
+        aoi_definition geometry);
+"""
+
+
+def training(
+    year: int = 2025, month: int = 6, given: dict[str, int] | None = None, labels: str = "Forest"
+) -> Training:
+    """A training of so many labels, with the codes that a month's run would give them."""
+    codes = assign_codes(labels.split(), given or {})
+    model = Model(
+        path=Path(f"data/models/rf_model_{year}{month:02d}.joblib"),
+        sha256="ab" * 32,
+        bands=("blue", "nir"),
+        names=class_names(codes, given or {}),
+    )
+    return Training(model, "samples", {"forest": {"trees": 5}}, {"accuracy": 0.9})
+
+
+def record(year: int = 2025, month: int = 6, labels: str = "Forest", accuracy: float = 0.9) -> int:
+    made = training(year, month, load_classes(), labels)
+    made = Training(made.model, made.source, made.settings, {"accuracy": accuracy})
+    return record_model(year, month, made, {"command": "test"})
+
+
+def record_map(model_id: int, year: int = 2025, month: int = 6, hectares: float = 1.5) -> int:
+    mosaic = Mosaic("a.tif", "a.tif", 1, {"blue": 1}, Grid("", ORIGIN, 1, 1), "")
+    path = Path(f"data/predictions/prediction_{year}{month:02d}.tif")
+    made = Prediction(path, "cd" * 32, {"Forest": hectares})
+    return record_prediction(year, month, made, model_id, mosaic, AOI, {"command": "test"})
+
+
+def classes_of(month: int) -> dict[str, int]:
+    _, model = find_model(2025, month, Path())
+    return {name: code for code, name in model.names.items()}
+
+
+@pytest.fixture(params=["postgis", "sqlite"])
+def tables(request: pytest.FixtureRequest, settings) -> Engine:
+    """An empty database of either kind, which the settings point to."""
+    if request.param == "postgis":
+        request.getfixturevalue("in_database")
+        engine: Engine = request.getfixturevalue("engine")
+        return engine
+    settings(METADATA_DB="deep/down/meta.db")
+    return create_engine("sqlite:///deep/down/meta.db")
+
+
+def query(engine: Engine, statement: str) -> list[Any]:
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text(statement))]
+
+
+@pytest.fixture
+def run_sql(engine: Engine) -> Callable[[str], None]:
+    def run(statements: str) -> None:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(statements)
+
+    return run
+
+
+def columns(engine: Engine, table: str) -> list[Any]:
+    return query(
+        engine,
+        "SELECT column_name, CASE data_type WHEN 'USER-DEFINED' THEN udt_name ELSE data_type END, "
+        f"is_nullable FROM information_schema.columns WHERE table_name = '{table}' "
+        "ORDER BY ordinal_position",
+    )
+
+
+# --- the tables -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("table", "contract", "key"),
+    [
+        ("ml_models", ML_MODELS, "model_id"),
+        ("raster_predictions", RASTER_PREDICTIONS, "prediction_id"),
+    ],
+)
+@pytest.mark.usefixtures("in_database")
+def test_missing_tables_are_made_with_the_contracts_columns(engine, table, contract, key):
+    load_classes()
+    made = columns(engine, table)
+    assert made[: len(contract)] == contract
+    assert all(nullable == "YES" for _, _, nullable in made[len(contract) :])
+    found = inspect(engine)
+    assert found.get_pk_constraint(table)["constrained_columns"] == [key]
+    (unique,) = found.get_unique_constraints(table)
+    assert unique["column_names"] == [contract[1][0]]
+    defaults = {column["name"]: column["default"] for column in found.get_columns(table)}
+    assert defaults[contract[3][0] if table == "ml_models" else "generated_at"] == "now()"
+    assert defaults[key] == f"nextval('{table}_{key}_seq'::regclass)"
+    references = found.get_foreign_keys(table)
+    if table == "ml_models":
+        assert not references
+    else:
+        assert references[0]["referred_table"] == "ml_models"
+        assert references[0]["constrained_columns"] == ["model_id"]
+
+
+def test_sqlite_has_the_same_columns_and_the_area_as_text(settings):
+    settings(METADATA_DB="meta.db")
+    record_map(record())
+    engine = create_engine("sqlite:///meta.db")
+    made = {
+        table: [column["name"] for column in inspect(engine).get_columns(table)]
+        for table in ("ml_models", "raster_predictions")
+    }
+    assert made["ml_models"] == [name for name, *_ in ML_MODELS]
+    assert made["raster_predictions"][:-1] == [name for name, *_ in RASTER_PREDICTIONS]
+    ((area,),) = query(engine, "SELECT aoi_definition FROM raster_predictions")
+    assert area == "POLYGON ((-79.5 0.1, -79.4 0.1, -79.4 0.2, -79.5 0.1))"
+
+
+@pytest.mark.usefixtures("in_database")
+def test_the_area_is_a_geometry_in_postgis(engine):
+    record_map(record())
+    ((kind, srid, area),) = query(
+        engine,
+        "SELECT GeometryType(aoi_definition), ST_SRID(aoi_definition), ST_AsText(aoi_definition) "
+        "FROM raster_predictions",
+    )
+    assert (kind, srid) == ("MULTIPOLYGON", 4326)
+    assert area == "MULTIPOLYGON(((-79.5 0.1,-79.4 0.1,-79.4 0.2,-79.5 0.1)))"
+
+
+@pytest.mark.usefixtures("in_database")
+def test_tables_that_are_there_with_more_columns_are_used(engine, run_sql):
+    run_sql(CONTRACT)
+    run_sql("ALTER TABLE ml_models ADD note text NOT NULL DEFAULT 'x', ADD remark text")
+    assert record_map(record(), hectares=2.5) == record_map(record(), hectares=3.5)
+    assert query(engine, "SELECT note, year FROM ml_models") == [("x", 2025)]
+    made = columns(engine, "raster_predictions")
+    assert made[: len(RASTER_PREDICTIONS)] == RASTER_PREDICTIONS
+    assert query(engine, "SELECT details -> 'hectares' ->> 'Forest' FROM raster_predictions") == [
+        ("3.5",)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            "DROP TABLE ml_models CASCADE; CREATE TABLE ml_models (id int, parameters text)",
+            "without metrics, model_filename, model_id, model_type, month",
+        ),
+        ("ALTER TABLE ml_models DROP metrics", "table ml_models of another kind, without metrics:"),
+        (
+            (
+                "ALTER TABLE raster_predictions "
+                "DROP CONSTRAINT raster_predictions_prediction_filename_key"
+            ),
+            "raster_predictions of another kind, whose column prediction_filename is not unique",
+        ),
+        (
+            "ALTER TABLE ml_models ADD note text NOT NULL",
+            "ml_models of another kind, whose column note may not be null",
+        ),
+    ],
+    ids=["another-table", "column-missing", "not-unique", "not-null"],
+)
+@pytest.mark.usefixtures("in_database")
+def test_a_table_of_another_kind_is_told_and_left_alone(engine, run_sql, change, told):
+    run_sql(CONTRACT)
+    run_sql(change)
+    before = columns(engine, "ml_models"), columns(engine, "raster_predictions")
+    with pytest.raises(SettingsError, match=told):
+        load_classes()
+    with pytest.raises(SettingsError, match=told):
+        find_model(2025, 6, Path())
+    assert before == (columns(engine, "ml_models"), columns(engine, "raster_predictions"))
+
+
+@pytest.mark.usefixtures("in_database")
+def test_only_the_other_table_there_is_told_and_nothing_is_made(engine, run_sql):
+    run_sql("CREATE TABLE raster_predictions (id int)")
+    with pytest.raises(SettingsError, match="raster_predictions of another kind"):
+        load_classes()
+    assert columns(engine, "ml_models") == []
+
+
+# --- rows -----------------------------------------------------------------------------------------
+
+
+def test_a_month_recorded_again_replaces_its_row_and_keeps_its_key(tables):
+    first = record(accuracy=0.5), record(month=7)
+    maps = record_map(first[0], hectares=1.0), record_map(first[1], month=7)
+    before = query(tables, "SELECT trained_at FROM ml_models WHERE month = 6")
+    assert record(accuracy=0.75) == first[0]
+    assert record_map(first[0], hectares=2.0) == maps[0]
+
+    models = query(
+        tables, "SELECT model_id, model_filename, month, metrics FROM ml_models ORDER BY 1"
+    )
+    assert [row[:3] for row in models] == [
+        (first[0], "rf_model_202506.joblib", 6),
+        (first[1], "rf_model_202507.joblib", 7),
+    ]
+    assert "0.75" in str(models[0][3])
+    assert query(tables, "SELECT trained_at FROM ml_models WHERE month = 6") >= before
+    predictions = query(
+        tables,
+        "SELECT prediction_id, prediction_filename, model_id, details FROM raster_predictions "
+        "ORDER BY 1",
+    )
+    assert [row[:3] for row in predictions] == [
+        (maps[0], "prediction_202506.tif", first[0]),
+        (maps[1], "prediction_202507.tif", first[1]),
+    ]
+    assert "2.0" in str(predictions[0][3])
+
+
+@pytest.mark.usefixtures("in_database")
+def test_a_prediction_refers_to_a_model_that_is_there(engine):
+    record_map(record())
+    joined = "SELECT model_filename FROM raster_predictions JOIN ml_models USING (model_id)"
+    assert query(engine, joined) == [("rf_model_202506.joblib",)]
+    with pytest.raises(Exception, match="violates foreign key"), engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM ml_models")
+
+
+def test_a_model_is_found_as_it_was_recorded(tables):
+    number = record(labels="Forest barren Water")
+    assert find_model(2025, 6, Path("models")) == (
+        number,
+        Model(
+            Path("models/rf_model_202506.joblib"),
+            "ab" * 32,
+            ("blue", "nir"),
+            {0: "Forest", 4: "Water", 7: "barren"},
+        ),
+    )
+    assert query(tables, "SELECT count(*) FROM ml_models") == [(1,)]
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_month_without_model_is_told_with_what_to_do(settings):
+    record(month=5)
+    with pytest.raises(LandcoverError) as error:
+        find_model(2025, 6, Path())
+    assert "No model of 2025-06 is recorded in ml_models" in str(error.value)
+    assert "flows/train_model.py --year 2025 --month 6" in str(error.value)
+    assert error.value.exit_status == 1
+
+
+@pytest.mark.parametrize("parameters", ["NULL", "'{}'", '\'{"classes": {}, "bands": []}\''])
+def test_a_model_row_of_other_software_is_told(tables, parameters):
+    load_classes()
+    with tables.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO ml_models (model_filename, parameters) "
+            f"VALUES ('rf_model_202506.joblib', {parameters})"
+        )
+    assert load_classes() == {}
+    with pytest.raises(LandcoverError, match=r"does not say its .*sha256 in parameters"):
+        find_model(2025, 6, Path())
+
+
+# --- class codes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_label_of_the_teams_own_keeps_its_code_whatever_others_come():
+    record(month=1, labels="Forest pasture")
+    record(month=2, labels="Forest cacao banana pasture")
+    record(month=3, labels="Forest Pasture")
+    record(month=4, labels="aardvark banana Water")
+    assert classes_of(1) == {"Forest": 0, "pasture": 7}
+    assert classes_of(2) == {"Forest": 0, "pasture": 7, "banana": 8, "cacao": 9}
+    assert classes_of(3) == {"Forest": 0, "pasture": 7}
+    assert classes_of(4) == {"Water": 4, "banana": 8, "aardvark": 10}
+    record(month=1, labels="Forest zebra pasture")
+    assert classes_of(1) == {"Forest": 0, "pasture": 7, "zebra": 11}
+    assert load_classes().keys() - FIXED_CODES == {
+        "pasture",
+        "banana",
+        "cacao",
+        "aardvark",
+        "zebra",
+    }
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ("banana Forest", "This month gave cacao the class code 7, but another .* gave banana 7:"),
+        ("banana cacao", "This month gave cacao the class code 7, but another .* gave banana 7:"),
+    ],
+)
+def test_two_months_that_clash_are_told_and_the_first_stays(tables, other, told):
+    mine = training(month=2, given=load_classes(), labels="cacao Water")
+    record(month=1, labels=other)
+    with pytest.raises(LandcoverError, match=told):
+        record_model(2025, 2, mine, {})
+    assert query(tables, "SELECT month FROM ml_models") == [(1,)]
+    record(month=2, labels="cacao Water")
+
+
+@pytest.mark.usefixtures("tables")
+def test_one_label_never_gets_two_codes():
+    record(month=1, labels="banana")
+    mine = training(month=2, given=load_classes(), labels="cacao")
+    record(month=1, labels="cacao")  # banana is forgotten, and cacao is 8 all the same
+    assert record_model(2025, 2, mine, {})
+    record(month=3, labels="Forest")
+    other = training(month=3, given={"xylo": 9}, labels="cacao")
+    with pytest.raises(LandcoverError, match=r"gave cacao the class code 10, but .* gave cacao 8:"):
+        record_model(2025, 3, other, {})
+
+
+# --- a database that will not do ------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("in_database")
+def test_a_database_without_postgis_is_told(engine, run_sql):
+    run_sql("DROP EXTENSION postgis CASCADE")
+    with pytest.raises(SettingsError, match=r"has no PostGIS: .* CREATE EXTENSION postgis"):
+        load_classes()
+    assert columns(engine, "ml_models") == []
+
+
+def test_a_role_without_rights_is_told(in_database, run_sql, settings):
+    role = f"guest_{in_database.database}"
+    run_sql(f"CREATE ROLE {role} LOGIN PASSWORD 'guest'")
+    settings(DB_USER=role, DB_PASSWORD="guest")
+    try:
+        with pytest.raises(LandcoverError, match=f"role {role} lacks a right .* schema public"):
+            load_classes()
+        run_sql(CONTRACT)
+        run_sql("ALTER TABLE raster_predictions ADD details jsonb")
+        with pytest.raises(LandcoverError, match=f"role {role} lacks a right .* table ml_models"):
+            load_classes()
+    finally:
+        run_sql(f"DROP ROLE {role}")
+
+
+SECRET = "Sésamo-%40 'open'"
+
+
+def said(error: BaseException) -> str:
+    """All that a failure and its causes say."""
+    causes = []
+    cause: BaseException | None = error
+    while cause:
+        causes += [str(cause), repr(cause)]
+        cause = cause.__cause__ or cause.__context__
+    return "\n".join(causes)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"DB_PASSWORD": SECRET}, "password authentication failed"),
+        ({"DB_PASSWORD": SECRET, "DB_HOST": "localhost"}, "password authentication failed"),
+        ({"DB_PASSWORD": None}, "it wants a password, and DB_PASSWORD is not set"),
+        ({"DB_USER": "nobody"}, 'password authentication failed for user "nobody"'),
+        ({"DB_NAME": "nothing"}, 'database "nothing" does not exist'),
+    ],
+    ids=["password", "password-at-a-name", "no-password", "role", "database"],
+)
+def test_a_refused_connection_is_told_at_once_and_never_shows_the_password(
+    in_database: URL, settings, changed, told, capfd, caplog
+):
+    settings(**changed)
+    with pytest.raises(SettingsError) as error:
+        load_classes()
+    assert f"refuses the connection ({told}" in str(error.value)
+    assert "check DB_NAME, DB_USER and DB_PASSWORD" in str(error.value)
+    captured = "".join([*capfd.readouterr(), caplog.text, said(error.value)])
+    for secret in (SECRET, "S%C3%A9samo", in_database.password):
+        assert secret not in captured
+
+
+def test_a_server_that_is_not_reachable_is_tried_again_and_told(in_database, settings, caplog):
+    settings(DB_PORT=1)
+    hasty = load_classes.with_options(retry_delay_seconds=0.1, retry_jitter_factor=None)
+    with pytest.raises(TransientError) as error:
+        hasty()
+    assert f"@127.0.0.1:1/{in_database.database} cannot be reached" in str(error.value)
+    assert "Connection refused" in str(error.value)
+    assert "check that it runs, and DB_HOST and DB_PORT" in str(error.value)
+    assert error.value.exit_status == 1
+    assert caplog.text.count("cannot be reached") >= 4
+    assert in_database.password not in caplog.text
+
+
+def test_a_connection_that_the_server_cuts_is_tried_again(in_database, engine):
+    record(labels="cacao")
+    cut: list[str] = []
+
+    def cut_once(connection, _cursor, statement, *_):
+        if "SELECT ml_models.parameters" in statement and not cut:
+            cut.append(statement)
+            number = connection.connection.dbapi_connection.info.backend_pid
+            with engine.begin() as other:
+                other.exec_driver_sql(f"SELECT pg_terminate_backend({number}, 5000)")
+
+    event.listen(Engine, "before_cursor_execute", cut_once)
+    try:
+        hasty = load_classes.with_options(retry_delay_seconds=0.1, retry_jitter_factor=None)
+        assert hasty() == {"cacao": 7}
+    finally:
+        event.remove(Engine, "before_cursor_execute", cut_once)
+    assert cut
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"DB_NAME": None}, "DB_HOST is set, but DB_NAME is not"),
+        ({"DB_NAME": "", "DB_USER": None}, "DB_HOST is set, but DB_NAME and DB_USER are not"),
+        ({"DB_PORT": "five"}, "DB_PORT is wrong .* a port number, such as 5432"),
+        ({"DB_PORT": "70000"}, "DB_PORT is wrong .* a port number, such as 5432"),
+    ],
+)
+@pytest.mark.usefixtures("in_database")
+def test_settings_of_the_database_that_do_not_go_together_are_told(settings, changed, told):
+    settings(**changed)
+    with pytest.raises(SettingsError, match=told):
+        load_classes()
+
+
+def test_a_file_that_is_no_database_is_told_and_left_alone(settings):
+    Path("notes.db").write_text("Not a database at all, but notes. " * 100)
+    settings(METADATA_DB="notes.db")
+    with pytest.raises(LandcoverError, match=r"METADATA_DB cannot be used: notes.db \(file is not"):
+        load_classes()
+    assert Path("notes.db").read_text().startswith("Not a database")
+
+
+def test_a_folder_for_the_database_that_cannot_be_made_is_told(settings):
+    Path("file").touch()
+    settings(METADATA_DB="file/meta.db")
+    with pytest.raises(LandcoverError, match="METADATA_DB cannot be written: file"):
+        load_classes()
+    settings(METADATA_DB=".")
+    with pytest.raises(LandcoverError, match=r"METADATA_DB cannot be used: . "):
+        load_classes()

@@ -1,0 +1,477 @@
+"""The mosaic: finding quads, checking that they make one raster, and reading them as one."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rasterio.windows import Window
+
+from landcover.errors import LandcoverError
+from landcover.mosaic import Mosaic, find_quads, parse_bands, read_quad
+from landcover.pixels import read_pixels
+from landcover.tile_index import Grid, write_tile_index
+from tests.rasters import ORIGIN, RESOLUTION, mosaic_of, moved, random_values, write_raster
+
+SIDE = 32
+BANDS = {"blue": 1, "green": 2}
+
+# --- MOSAIC_BANDS ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "bands"),
+    [
+        ("blue=1,green=2,red=3,nir=4", {"blue": 1, "green": 2, "red": 3, "nir": 4}),
+        (" nir = 8 , red=4", {"nir": 8, "red": 4}),
+        ("swir1=5", {"swir1": 5}),
+        ({"blue": 1}, {"blue": 1}),
+    ],
+)
+def test_bands_are_read_in_their_order(text: object, bands: dict[str, int]) -> None:
+    assert list(parse_bands(text).items()) == list(bands.items())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "blue",
+        "blue=",
+        "=1",
+        "blue=0",
+        "blue=-1",
+        "blue=1.5",
+        "blue=one",
+        "blue=1,blue=2",
+        "blue=1,green=1",
+        "blue=1,",
+        "blue=1;green=2",
+        "near infrared=4",
+    ],
+)
+def test_bands_that_make_no_sense_are_refused_with_what_was_given(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a list of distinct name=number pairs") as caught:
+        parse_bands(text)
+    assert repr(text) in str(caught.value)
+
+
+# --- finding quads --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def month(tmp_path: Path) -> Path:
+    """A folder as a month's: quads, what QGIS left beside them, and a note."""
+    folder = tmp_path / "2025" / "06"
+    folder.mkdir(parents=True)
+    for name in ("570-1026.tif", "569-1026.tif", "570-1025.tiff"):
+        (folder / name).touch()
+    for name in ("570-1026.tif.aux.xml", "570-1026.tif.ovr", "570-1026.tif.msk", "notes.txt"):
+        (folder / name).touch()
+    return folder
+
+
+def test_a_path_stands_for_its_file(month: Path) -> None:
+    assert find_quads(str(month / "570-1026.tif"), "it") == [str(month / "570-1026.tif")]
+
+
+@pytest.mark.parametrize("pattern", ["2025/06", "2025/06/*.tif*", "**/*.tif*", "2025/06/[0-9]*"])
+def test_a_folder_or_a_glob_stands_for_its_images_in_order_and_not_for_what_lies_beside_them(
+    month: Path, pattern: str
+) -> None:
+    names = ["569-1026.tif", "570-1025.tiff", "570-1026.tif"]
+    assert find_quads(str(month.parents[1] / pattern), "it") == [
+        str(month / name) for name in names
+    ]
+
+
+def test_a_folder_s_name_is_no_pattern(tmp_path: Path) -> None:
+    folder = tmp_path / "mosaics [2025]"
+    folder.mkdir()
+    (folder / "a.tif").touch()
+    assert find_quads(str(folder), "it") == [str(folder / "a.tif")]
+
+
+def test_a_folder_that_a_glob_matches_is_no_image(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").mkdir()
+    (tmp_path / "b.tif").touch()
+    assert find_quads(str(tmp_path / "*.tif"), "it") == [str(tmp_path / "b.tif")]
+
+
+def test_nothing_found_is_told_with_the_pattern_and_what_is_there(month: Path) -> None:
+    pattern = month / "*_analytic.tif"
+    with pytest.raises(LandcoverError) as caught:
+        find_quads(str(pattern), "the mosaic of 2025-06")
+    message = str(caught.value)
+    for part in (
+        "the mosaic of 2025-06",
+        str(pattern),
+        f"{month} holds 569-1026.tif",
+        "and 2 more",
+        "MOSAIC_PATTERN",
+        "--mosaic_path",
+    ):
+        assert part in message
+
+
+def test_a_month_that_is_missing_is_told_with_the_months_that_are_there(month: Path) -> None:
+    with pytest.raises(LandcoverError, match=f"{month.parent} holds 06") as caught:
+        find_quads(str(month.parent / "07" / "*.tif*"), "the mosaic of 2025-07")
+    assert caught.value.exit_status == 1
+
+
+def test_an_empty_folder_is_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(LandcoverError, match=f"nothing matches.*{tmp_path} is empty"):
+        find_quads(str(tmp_path), "it")
+
+
+# --- quads that make no mosaic --------------------------------------------------------------------
+
+
+def refused(paths: list[Path], folder: Path, bands: dict[str, int] | None = None) -> str:
+    with pytest.raises(LandcoverError) as caught:
+        mosaic_of(paths, folder, bands or BANDS)
+    return str(caught.value)
+
+
+DIFFERENT: dict[str, tuple[str, dict[str, object]]] = {
+    "another CRS": ("coordinate reference system", {"crs": "EPSG:32617"}),
+    "another resolution": ("resolution", {"transform": moved(SIDE, 0) @ Affine.scale(1.01)}),
+    "another height of pixels": ("resolution", {"transform": moved(SIDE, 0) @ Affine.scale(1, 2)}),
+    "half a pixel across": ("pixel grid", {"transform": moved(SIDE, 0.5)}),
+    "a tenth of a pixel": ("pixel grid", {"transform": moved(SIDE + 0.1, 0)}),
+    "three bands": ("bands or data type", {"values": random_values((3, SIDE, SIDE))}),
+    "another type": ("bands or data type", {"values": random_values((2, SIDE, SIDE)).astype("u1")}),
+    "another nodata": ("nodata value", {"nodata": 9}),
+    "no nodata": ("nodata value", {"nodata": None}),
+    "an alpha band": ("alpha band", {"alpha": np.ones((SIDE, SIDE), bool)}),
+}
+
+
+@pytest.mark.parametrize("difference", DIFFERENT)
+def test_a_quad_that_does_not_fit_is_named_with_how_it_differs(
+    tmp_path: Path, difference: str
+) -> None:
+    what, change = DIFFERENT[difference]
+    first = {"values": random_values((2, SIDE, SIDE)), "nodata": 0}
+    ours = write_raster(tmp_path / "ours.tif", **first)
+    other = write_raster(tmp_path / "other.tif", **{**first, "transform": moved(SIDE, 0), **change})
+    message = refused([ours, other], tmp_path)
+    assert f"{other} differs from {ours} in" in message
+    assert what in message
+    assert not (tmp_path / "mosaic.gti.gpkg").exists()
+
+
+def test_nodata_of_nan_is_the_same_in_every_quad(tmp_path: Path) -> None:
+    quads = [
+        write_raster(
+            tmp_path / f"{number}.tif",
+            random_values((2, SIDE, SIDE), dtype="float32"),
+            transform=moved(number * SIDE, 0),
+            nodata=np.nan,
+        )
+        for number in range(2)
+    ]
+    assert mosaic_of(quads, tmp_path, BANDS).files == 2
+
+
+@pytest.mark.parametrize("quads", [1, 3])
+def test_too_few_bands_are_told_with_the_file_and_the_bands_asked_for(
+    tmp_path: Path, quads: int
+) -> None:
+    paths = [
+        write_raster(
+            tmp_path / f"{number}.tif", random_values((1, SIDE, SIDE)), transform=moved(number, 0)
+        )
+        for number in range(quads)
+    ]
+    message = refused(paths, tmp_path, {"blue": 1, "green": 2, "nir": 4})
+    assert f"{paths[0]} has 1 band, but MOSAIC_BANDS asks for green=2, nir=4" in message
+
+
+def test_complex_numbers_are_refused(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "a.tif", random_values((2, SIDE, SIDE)).astype("complex64"))
+    assert f"{path} holds complex numbers" in refused([path], tmp_path)
+
+
+def test_a_file_that_is_no_image_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    path.write_bytes(write_raster(tmp_path / "b.tif", random_values((2, 64, 64))).read_bytes()[:90])
+    assert f"Cannot read the image {path}" in refused([path], tmp_path)
+    path.write_text("<html>404 Not Found</html>")
+    assert f"Cannot read the image {path}" in refused([path], tmp_path)
+
+
+def test_an_image_without_crs_is_named(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "a.tif", random_values((2, SIDE, SIDE)), crs=None)
+    message = refused([path], tmp_path)
+    assert str(path) in message
+    assert "does not say its coordinate reference system" in message
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        ORIGIN @ Affine.rotation(10),
+        ORIGIN @ Affine.rotation(90),
+        ORIGIN @ Affine.scale(1, -1),
+        ORIGIN @ Affine.scale(-1, 1),
+        ORIGIN @ Affine.shear(5),
+    ],
+    ids=["rotated", "by a right angle", "south-up", "mirrored", "sheared"],
+)
+def test_an_image_that_is_not_north_up_is_refused(tmp_path: Path, transform: Affine) -> None:
+    path = write_raster(tmp_path / "a.tif", random_values((2, SIDE, SIDE)), transform=transform)
+    assert f"{path} is rotated or not north-up" in refused([path], tmp_path)
+
+
+# --- one raster -----------------------------------------------------------------------------------
+
+
+def test_one_file_is_its_own_mosaic(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "a.tif", random_values((4, 20, 30)))
+    mosaic = mosaic_of([path], tmp_path)
+    assert (mosaic.source, mosaic.files) == (str(path), 1)
+    assert (mosaic.grid.width, mosaic.grid.height, mosaic.grid.transform) == (30, 20, ORIGIN)
+    assert rasterio.CRS.from_wkt(mosaic.grid.crs).to_epsg() == 3857
+    assert not list(tmp_path.glob("*.gpkg"))
+
+
+def test_the_bounds_of_a_grid_are_those_of_its_corners() -> None:
+    grid = Grid("", Affine(2, 0, 100, 0, -3, 50), width=10, height=5)
+    assert grid.bounds == (100, 35, 120, 50)
+
+
+GAPPY = [(0, 0), (1, 0), (3, 0), (1, 2), (2, 2), (3, 2)]
+MASKED: dict[str, dict[str, object]] = {
+    "unmasked": {},
+    "nodata": {"nodata": 0},
+    "alpha": {"alpha": np.ones((SIDE, SIDE), bool)},
+    "mask": {"mask": np.ones((SIDE, SIDE), bool)},
+    "nodata and alpha": {"nodata": 0, "alpha": np.ones((SIDE, SIDE), bool)},
+}
+
+
+def gappy_mosaic(folder: Path, **said: object) -> tuple[Mosaic, np.ndarray, np.ndarray]:
+    """Write quads with gaps between them; return them with the values and mask they should give."""
+    values = np.zeros((4, 3 * SIDE, 4 * SIDE), dtype=np.uint16)
+    covered = np.zeros(values.shape[1:], dtype=bool)
+    quads = []
+    for number, (column, row) in enumerate(GAPPY):
+        at = np.s_[row * SIDE : (row + 1) * SIDE, column * SIDE : (column + 1) * SIDE]
+        values[:, *at] = random_values((4, SIDE, SIDE), seed=number)
+        covered[at] = True
+        path = folder / f"{column}-{row}.tif"
+        place = moved(column * SIDE, row * SIDE)
+        quads.append(write_raster(path, values[:, *at], transform=place, **said))
+    return mosaic_of(quads, folder), values, covered
+
+
+@pytest.mark.parametrize("kind", MASKED)
+def test_quads_are_one_raster_pixel_for_pixel_and_gaps_between_them_are_invalid(
+    tmp_path: Path, kind: str
+) -> None:
+    mosaic, values, covered = gappy_mosaic(tmp_path, **MASKED[kind])
+    assert mosaic.files == len(GAPPY)
+    with mosaic.open() as dataset:
+        assert dataset.transform == ORIGIN == mosaic.grid.transform
+        assert (dataset.height, dataset.width) == covered.shape
+        assert (mosaic.grid.height, mosaic.grid.width) == covered.shape
+        assert dataset.crs.to_epsg() == 3857
+        found, valid = read_pixels(dataset, [1, 2, 3, 4], Window(0, 0, 4 * SIDE, 3 * SIDE))
+    np.testing.assert_array_equal(valid, covered)
+    np.testing.assert_array_equal(found[:, covered], values[:, covered])
+
+
+@pytest.mark.parametrize("kind", MASKED)
+def test_any_windows_read_one_after_another_hold_the_pixels_of_their_place(
+    tmp_path: Path, kind: str
+) -> None:
+    # GDAL 3.10 leaves a window empty where rounding makes a neighbour reach into it.
+    mosaic, values, covered = gappy_mosaic(tmp_path, **MASKED[kind])
+    edges = [0, 1, SIDE // 2, SIDE - 1, SIDE, SIDE + 1, 2 * SIDE, 3 * SIDE - 1, 3 * SIDE]
+    with mosaic.open() as dataset:
+        for top in edges[:-2]:
+            for left in edges:
+                for size in (1, SIDE // 2, SIDE, SIDE + 1):
+                    at = np.s_[top : top + size, left : left + size]
+                    height, width = covered[at].shape
+                    found, valid = read_pixels(dataset, [1, 4], Window(left, top, width, height))
+                    np.testing.assert_array_equal(valid, covered[at])
+                    np.testing.assert_array_equal(found[:, valid], values[[0, 3]][:, *at][:, valid])
+
+
+def test_quads_of_different_sizes_make_one_raster(tmp_path: Path) -> None:
+    values = random_values((2, 20, 50))
+    left = write_raster(tmp_path / "left.tif", values[:, :, :30])
+    right = write_raster(tmp_path / "right.tif", values[:, :7, 30:], transform=moved(30, 0))
+    with mosaic_of([left, right], tmp_path, BANDS).open() as dataset:
+        found, valid = read_pixels(dataset, [1, 2], Window(0, 0, 50, 20))
+    expected = np.ones((20, 50), bool)
+    expected[7:, 30:] = False
+    np.testing.assert_array_equal(valid, expected)
+    np.testing.assert_array_equal(found[:, expected], values[:, expected])
+
+
+@pytest.mark.parametrize("off", [0.009, -0.009])
+def test_a_quad_whose_header_is_rounded_moves_no_pixel(tmp_path: Path, off: float) -> None:
+    values = random_values((2, SIDE, 3 * SIDE))
+    quads = [
+        write_raster(
+            tmp_path / f"{number}.tif",
+            values[:, :, number * SIDE : (number + 1) * SIDE],
+            transform=moved(number * SIDE + (off if number == 1 else 0), off if number else 0),
+            nodata=0,
+        )
+        for number in range(3)
+    ]
+    mosaic = mosaic_of(quads, tmp_path, BANDS)
+    assert (mosaic.grid.height, mosaic.grid.width) == (SIDE, 3 * SIDE)
+    with mosaic.open() as dataset:
+        assert (dataset.height, dataset.width) == (SIDE, 3 * SIDE)
+        parts = [
+            read_pixels(dataset, [1, 2], Window(column, 0, SIDE // 2, SIDE))
+            for column in range(0, 3 * SIDE, SIDE // 2)
+        ]
+    np.testing.assert_array_equal(np.concatenate([part for part, _ in parts], axis=2), values)
+    assert all(valid.all() for _, valid in parts)
+
+
+@pytest.mark.parametrize("name", ["a b", "a&b", "ä'b", 'a"b', "50%"])
+def test_quads_are_read_from_folders_of_any_name(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    mosaic, values, covered = gappy_mosaic(folder, nodata=0)
+    with mosaic.open() as dataset:
+        found, valid = read_pixels(dataset, [2], Window(0, 0, 4 * SIDE, 3 * SIDE))
+    np.testing.assert_array_equal(valid, covered)
+    np.testing.assert_array_equal(found[0, covered], values[1, covered])
+
+
+def test_quads_given_by_a_relative_path_are_found_from_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    mosaic, _, covered = gappy_mosaic(Path())
+    monkeypatch.chdir("/")
+    with rasterio.open(f"GTI:{tmp_path / 'mosaic.gti.gpkg'}") as dataset:
+        assert mosaic.source == "GTI:mosaic.gti.gpkg"
+        _, valid = read_pixels(dataset, [1], Window(0, 0, 4 * SIDE, 3 * SIDE))
+    np.testing.assert_array_equal(valid, covered)
+
+
+@pytest.fixture(scope="module")
+def pixel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("grids")
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    west=st.floats(-2e7, 2e7),
+    north=st.floats(-2e7, 2e7),
+    resolution=st.sampled_from([RESOLUTION, 4.77, 30.0, 10.0, 0.1, 0.0003, 1 / 3, 0.00026949458]),
+    width=st.integers(2, 200_000),
+    height=st.integers(2, 200_000),
+)
+def test_a_tile_index_has_the_size_and_place_that_it_was_given(
+    pixel: Path, west: float, north: float, resolution: float, width: int, height: int
+) -> None:
+    # As degrees where pixels are that small, where the coordinates would not tell pixels apart.
+    if resolution < 0.01:
+        west, north = west / 2e7 * 180, north / 2e7 * 90
+    of = Affine(resolution, 0, west, 0, -resolution, north)
+    last = of @ Affine.translation(width - 1, height - 1)
+    files = [
+        write_raster(
+            pixel / f"{number}.tif", np.full((1, 1, 1), number + 5, np.uint8), transform=place
+        )
+        for number, place in enumerate((of, last))
+    ]
+    crs = rasterio.CRS.from_epsg(3857).to_wkt()
+    grids = [Grid(crs, place, 1, 1) for place in (of, last)]
+    whole = Grid(crs, of, width, height)
+    source = write_tile_index([str(file) for file in files], grids, whole, pixel / "i.gti.gpkg")
+    with rasterio.open(source) as dataset:
+        assert (dataset.width, dataset.height, dataset.transform) == (width, height, of)
+        assert dataset.read(1, window=Window(0, 0, 1, 1)) == 5
+        assert dataset.read(1, window=Window(width - 1, height - 1, 1, 1)) == 6
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(1, 1), (2, 1), (4, 3), (57, 5), (18, 34)])
+@pytest.mark.parametrize("corner", [(0, 0), (570, 1026), (575, 1019), (2047, 2047)])
+def test_quads_of_the_nicfi_grid_make_a_raster_of_exactly_their_size(
+    tmp_path: Path, columns: int, rows: int, corner: tuple[int, int]
+) -> None:
+    """The mosaic is as wide as its 4096-pixel quads: not 16 385 pixels where they are 16 384."""
+    half, quad = 20037508.342789244, 4096 * RESOLUTION
+    first, last = (
+        Affine(RESOLUTION, 0, column * quad - half, 0, -RESOLUTION, (row + 1) * quad - half)
+        for column, row in (corner, (corner[0] + columns - 1, corner[1] - rows + 1))
+    )
+    # Of each quad the corner alone: its size is in the grid handed over.
+    files = [
+        write_raster(tmp_path / f"{number}.tif", random_values((1, 1, 1)), transform=place)
+        for number, place in enumerate((first, last))
+    ]
+    headers = [read_quad(str(file)).grid for file in files]
+    whole = Grid(headers[0].crs, first, columns * 4096, rows * 4096)
+    source = write_tile_index(
+        [str(file) for file in files], headers, whole, tmp_path / "i.gti.gpkg"
+    )
+    with rasterio.open(source) as dataset:
+        assert (dataset.width, dataset.height) == (columns * 4096, rows * 4096)
+        assert dataset.transform == first
+        at = Window((columns - 1) * 4096, (rows - 1) * 4096, 1, 1)
+        assert dataset.read(1, window=at) == random_values((1, 1, 1))
+
+
+# --- the fingerprint ------------------------------------------------------------------------------
+
+
+def rewrite(path: Path) -> None:
+    write_raster(path, random_values((4, SIDE, SIDE), seed=99), transform=ORIGIN)
+
+
+def touch(path: Path) -> None:
+    os.utime(path, ns=(1, 2))
+
+
+@pytest.mark.parametrize("change", [rewrite, touch])
+@pytest.mark.parametrize("quads", [1, 2])
+def test_the_fingerprint_changes_when_a_file_is_replaced(
+    tmp_path: Path, change: Callable[[Path], None], quads: int
+) -> None:
+    paths = [
+        write_raster(
+            tmp_path / f"{number}.tif",
+            random_values((4, SIDE, SIDE), seed=number),
+            transform=moved(number * SIDE, 0),
+        )
+        for number in range(quads)
+    ]
+    before = mosaic_of(paths, tmp_path).fingerprint
+    assert mosaic_of(paths, tmp_path).fingerprint == before
+    change(paths[0])
+    assert mosaic_of(paths, tmp_path).fingerprint != before
+
+
+def test_the_fingerprint_changes_with_the_files_and_with_the_bands(tmp_path: Path) -> None:
+    paths = [
+        write_raster(
+            tmp_path / f"{number}.tif",
+            random_values((4, SIDE, SIDE)),
+            transform=moved(number * SIDE, 0),
+        )
+        for number in range(3)
+    ]
+    prints = {
+        mosaic_of(paths, tmp_path).fingerprint,
+        mosaic_of(paths[:2], tmp_path).fingerprint,
+        mosaic_of(paths, tmp_path, BANDS).fingerprint,
+        mosaic_of(paths, tmp_path, {"blue": 2, "green": 1}).fingerprint,
+    }
+    assert len(prints) == 4

@@ -1,0 +1,315 @@
+"""The valid pixel: one definition, for every way in which a file says that it holds no data."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+from rasterio.enums import ColorInterp
+from rasterio.windows import Window
+
+from landcover.pixels import read_pixels
+from tests.conftest import REAL
+from tests.rasters import mosaic_of, moved, random_values, write_raster
+
+Values = NDArray[np.generic]
+Mask = NDArray[np.bool_]
+
+SIDE = 16
+LANDSAT = REAL / "chiapas_landsat" / "LE70220491999322EDC01_stack.gtif"
+
+
+def read_whole(path: Path, bands: list[int]) -> tuple[Values, Mask]:
+    with rasterio.open(path) as dataset:
+        return read_pixels(dataset, bands, Window(0, 0, dataset.width, dataset.height))
+
+
+def dataless(values: Values, nodata: float | None) -> Mask:
+    """Tell where any band holds no data, pixel by pixel, by what the format's fields mean."""
+    nothing = np.zeros(values.shape[1:], dtype=bool)
+    for band in values.astype(float):
+        nothing |= ~np.isfinite(band)
+        if nodata is not None:
+            nothing |= band == nodata
+    return nothing
+
+
+def test_every_pixel_is_valid_where_a_file_says_nothing_of_nodata(tmp_path: Path) -> None:
+    values = random_values((4, SIDE, SIDE))
+    values[:, 3, 5] = 0
+    found, valid = read_whole(write_raster(tmp_path / "a.tif", values), [1, 2, 3, 4])
+    np.testing.assert_array_equal(found, values)
+    assert valid.all()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "nodata"),
+    [("uint8", 0), ("uint16", 0), ("uint16", 65535), ("int16", -9999), ("float32", -9999.0)],
+)
+def test_nodata_in_any_band_makes_a_pixel_invalid(
+    tmp_path: Path, dtype: str, nodata: float
+) -> None:
+    values = random_values((4, SIDE, SIDE)).clip(1, 200).astype(dtype)
+    values[0, 1, 2] = values[3, 5, 6] = nodata
+    values[:, 9, 9] = nodata
+    path = write_raster(tmp_path / "a.tif", values, nodata=nodata)
+    _, valid = read_whole(path, [1, 2, 3, 4])
+    assert set(zip(*np.nonzero(~valid), strict=True)) == {(1, 2), (5, 6), (9, 9)}
+
+
+def test_nodata_in_a_band_that_is_not_read_does_not_count(tmp_path: Path) -> None:
+    values = random_values((4, SIDE, SIDE))
+    values[0, 1, 2] = values[3, 5, 6] = 0
+    path = write_raster(tmp_path / "a.tif", values, nodata=0)
+    _, valid = read_whole(path, [2, 4])
+    assert set(zip(*np.nonzero(~valid), strict=True)) == {(5, 6)}
+
+
+def test_bands_are_read_in_the_order_asked_for(tmp_path: Path) -> None:
+    values = random_values((4, SIDE, SIDE))
+    found, _ = read_whole(write_raster(tmp_path / "a.tif", values), [4, 1])
+    np.testing.assert_array_equal(found, values[[3, 0]])
+
+
+def test_values_keep_the_type_of_the_file(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "a.tif", random_values((2, SIDE, SIDE), dtype="int16"))
+    assert read_whole(path, [1, 2])[0].dtype == np.int16
+
+
+def test_a_window_has_the_pixels_and_the_mask_of_its_place(tmp_path: Path) -> None:
+    values = random_values((2, 40, 30))
+    values[1, 20:22, 11] = 0
+    path = write_raster(tmp_path / "a.tif", values, nodata=0)
+    with rasterio.open(path) as dataset:
+        found, valid = read_pixels(dataset, [1, 2], Window(10, 18, 7, 9))
+    np.testing.assert_array_equal(found, values[:, 18:27, 10:17])
+    np.testing.assert_array_equal(valid, values[1, 18:27, 10:17] != 0)
+
+
+def test_a_pixel_is_invalid_where_alpha_is_0_and_valid_where_it_is_faint(tmp_path: Path) -> None:
+    path = write_raster(
+        tmp_path / "a.tif", random_values((4, SIDE, SIDE)), alpha=np.ones((SIDE, SIDE), bool)
+    )
+    with rasterio.open(path, "r+") as dataset:
+        alpha = dataset.read(5)
+        alpha[2], alpha[3] = 0, 1
+        dataset.write(alpha, 5)
+    _, valid = read_whole(path, [1, 2, 3, 4])
+    assert not valid[2].any()
+    assert np.delete(valid, 2, axis=0).all()
+
+
+def test_both_alpha_and_nodata_count(tmp_path: Path) -> None:
+    values = random_values((2, SIDE, SIDE))
+    values[1, 4] = 0
+    alpha = np.ones((SIDE, SIDE), bool)
+    alpha[7] = False
+    _, valid = read_whole(write_raster(tmp_path / "a.tif", values, alpha=alpha, nodata=0), [1, 2])
+    assert np.nonzero(~valid.all(axis=1))[0].tolist() == [4, 7]
+
+
+def test_a_mask_band_counts(tmp_path: Path) -> None:
+    mask = random_values((SIDE, SIDE)) % 3 > 0
+    path = write_raster(tmp_path / "a.tif", random_values((4, SIDE, SIDE)), mask=mask)
+    np.testing.assert_array_equal(read_whole(path, [1, 3])[1], mask)
+
+
+def test_a_mask_in_a_file_beside_counts(tmp_path: Path) -> None:
+    mask = random_values((SIDE, SIDE)) % 3 > 0
+    path = write_raster(tmp_path / "a.tif", random_values((4, SIDE, SIDE)))
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False), rasterio.open(path, "r+") as dataset:
+        dataset.write_mask(mask)
+    assert (tmp_path / "a.tif.msk").exists()
+    np.testing.assert_array_equal(read_whole(path, [1, 3])[1], mask)
+
+
+@pytest.mark.parametrize("nothing", [np.nan, np.inf, -np.inf])
+def test_a_pixel_that_is_no_number_in_any_band_is_invalid(tmp_path: Path, nothing: float) -> None:
+    values = random_values((3, SIDE, SIDE), dtype="float32")
+    values[2, 5, 1] = nothing
+    values[0, 5, 2] = nothing
+    path = write_raster(tmp_path / "a.tif", values)
+    _, valid = read_whole(path, [1, 2, 3])
+    assert set(zip(*np.nonzero(~valid), strict=True)) == {(5, 1), (5, 2)}
+    assert read_whole(path, [2])[1].all()
+
+
+def test_nan_as_nodata_makes_a_pixel_invalid(tmp_path: Path) -> None:
+    values = random_values((2, SIDE, SIDE), dtype="float64")
+    values[1, 8] = np.nan
+    _, valid = read_whole(write_raster(tmp_path / "a.tif", values, nodata=np.nan), [1, 2])
+    assert np.nonzero(~valid.all(axis=1))[0].tolist() == [8]
+
+
+def test_a_real_scene_without_a_nodata_pixel_is_valid_throughout() -> None:
+    values, valid = read_whole(LANDSAT, [1, 2, 3, 4, 5, 6, 7])
+    with rasterio.open(LANDSAT) as dataset:
+        assert dataset.nodata == -9999
+        np.testing.assert_array_equal(values, dataset.read([1, 2, 3, 4, 5, 6, 7]))
+    assert valid.all()
+
+
+def test_gaps_put_into_a_real_scene_are_found_in_whatever_band_they_are(tmp_path: Path) -> None:
+    path = Path(shutil.copy(LANDSAT, tmp_path))
+    rows, columns = np.indices((250, 250))
+    gaps = {band: (rows + band * columns) % 23 == 0 for band in (1, 4, 7)}
+    with rasterio.open(path, "r+") as dataset:
+        for band, gap in gaps.items():
+            dataset.write(np.where(gap, -9999, dataset.read(band)), band)
+    for bands in ([1, 2, 3, 4, 5, 6, 7], [1, 2, 3, 4], [7, 4], [2, 5]):
+        expected = ~np.any([gaps[band] for band in bands if band in gaps] or [rows < 0], axis=0)
+        np.testing.assert_array_equal(read_whole(path, bands)[1], expected)
+
+
+# --- any file -------------------------------------------------------------------------------------
+
+KINDS = st.sampled_from(
+    ["plain", "nodata", "alpha", "mask", "alpha and nodata", "alpha and mask", "float", "nan"]
+)
+
+
+@st.composite
+def rasters(draw: st.DrawFn) -> dict[str, object]:
+    """Draw a small raster's values and what it says of them: see `write_raster`."""
+    kind = draw(KINDS)
+    floating = kind in ("float", "nan")
+    dtype = "float32" if floating else draw(st.sampled_from(["uint16", "int16"]))
+    few = [0, 7, 9, 4000] + ([np.nan, np.inf, -np.inf, -9999.0] if floating else [])
+    shape = (draw(st.integers(1, 4)), draw(st.integers(1, 6)), draw(st.integers(1, 6)))
+    masks = arrays(bool, shape[1:])
+    return {
+        "values": draw(arrays(dtype, shape, elements=st.sampled_from(few))),
+        "nodata": {"nodata": 0, "alpha and nodata": 7, "float": -9999.0, "nan": np.nan}.get(kind),
+        "alpha": draw(masks) if "alpha" in kind else None,
+        "mask": draw(masks) if "mask" in kind else None,
+    }
+
+
+def valid_by_definition(raster: dict[str, object], bands: list[int]) -> Mask:
+    values = np.asarray(raster["values"])[[band - 1 for band in bands]]
+    valid = ~dataless(values, raster["nodata"])
+    for mask in (raster["alpha"], raster["mask"]):
+        valid &= mask if mask is not None else True
+    return valid
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    with TemporaryDirectory() as path:
+        yield Path(path)
+
+
+@settings(max_examples=150, deadline=None)
+@given(raster=rasters(), data=st.data())
+def test_valid_pixels_of_any_file_are_those_of_the_definition(
+    folder: Path, raster: dict[str, object], data: st.DataObject
+) -> None:
+    path = write_raster(folder / "a.tif", **raster, block=16)
+    count = len(raster["values"])
+    bands = data.draw(st.lists(st.integers(1, count), min_size=1, unique=True))
+    values, valid = read_whole(path, bands)
+    np.testing.assert_array_equal(valid, valid_by_definition(raster, bands))
+    chosen = np.asarray(raster["values"])[[band - 1 for band in bands]]
+    np.testing.assert_array_equal(values[:, valid], chosen[:, valid])
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    raster=rasters(),
+    places=st.sets(st.tuples(st.integers(0, 2), st.integers(0, 1)), min_size=2),
+    data=st.data(),
+)
+def test_valid_pixels_of_any_mosaic_are_those_of_its_quads_and_none_between_them(
+    folder: Path, raster: dict[str, object], places: set[tuple[int, int]], data: st.DataObject
+) -> None:
+    count, height, width = np.asarray(raster["values"]).shape
+    west, north = (min(axis) for axis in zip(*places, strict=True))
+    columns, rows = (max(axis) + 1 for axis in zip(*places, strict=True))
+    expected = np.zeros((rows * height, columns * width), dtype=bool)
+    values = np.zeros((count, *expected.shape), dtype=np.asarray(raster["values"]).dtype)
+    quads = []
+    for number, (column, row) in enumerate(sorted(places)):
+        # The same pixels in another order in every quad.
+        quad = {
+            name: np.roll(part, number, axis=-1) if isinstance(part, np.ndarray) else part
+            for name, part in raster.items()
+        }
+        place = moved(column * width, row * height)
+        path = folder / f"{column}-{row}.tif"
+        quads.append(write_raster(path, **quad, transform=place, block=16))
+        at = np.s_[row * height : (row + 1) * height, column * width : (column + 1) * width]
+        expected[at] = valid_by_definition(quad, list(range(1, count + 1)))
+        values[:, *at] = quad["values"]
+    expected = expected[north * height :, west * width :]
+    values = values[:, north * height :, west * width :]
+    mosaic = mosaic_of(quads, folder, {f"b{band}": band for band in range(1, count + 1)})
+    with mosaic.open() as dataset:
+        assert (dataset.height, dataset.width) == expected.shape
+        top, left = (data.draw(st.integers(0, size - 1)) for size in expected.shape)
+        part = Window(left, top, dataset.width - left, dataset.height - top)
+        found, valid = read_pixels(dataset, list(mosaic.bands.values()), part)
+    np.testing.assert_array_equal(valid, expected[top:, left:])
+    np.testing.assert_array_equal(found[:, valid], values[:, top:, left:][:, valid])
+
+
+# --- a mosaic whose files cannot be read any more -------------------------------------------------
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def garble(path: Path) -> None:
+    path.write_bytes(b"no image" * 100)
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def shrink(path: Path) -> None:
+    write_raster(path, random_values((4, SIDE // 2, SIDE)), transform=moved(SIDE, 0))
+
+
+@pytest.mark.parametrize("break_", [remove, garble, cut_short, shrink])
+@pytest.mark.parametrize("opened_before", [True, False])
+def test_a_quad_that_cannot_be_read_is_an_error_and_no_hole(
+    tmp_path: Path, break_: Callable[[Path], object], opened_before: bool
+) -> None:
+    quads = [
+        write_raster(
+            tmp_path / f"{number}.tif",
+            random_values((4, SIDE, SIDE), seed=number),
+            transform=moved(number * SIDE, 0),
+        )
+        for number in range(3)
+    ]
+    mosaic = mosaic_of(quads, tmp_path)
+    if not opened_before:
+        break_(quads[1])
+    with mosaic.open() as dataset:
+        if opened_before:
+            break_(quads[1])
+        with pytest.raises(rasterio.errors.RasterioIOError):
+            read_pixels(dataset, [1, 2, 3, 4], Window(0, 0, 3 * SIDE, SIDE))
+        # The rest of the mosaic can be read nevertheless.
+        for number in (0, 2):
+            _, valid = read_pixels(dataset, [1], Window(number * SIDE, 0, SIDE, SIDE))
+            assert valid.all()
+
+
+def test_a_band_that_the_model_reads_is_no_alpha_band(tmp_path: Path) -> None:
+    values = np.zeros((4, 32, 32), dtype="uint8")
+    path = write_raster(tmp_path / "four.tif", values)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.colorinterp = [*dataset.colorinterp[:3], ColorInterp.alpha]
+    with rasterio.open(path) as dataset:
+        assert not read_pixels(dataset, [1, 2, 3], Window(0, 0, 32, 32))[1].any()
+        assert read_pixels(dataset, [1, 2, 3, 4], Window(0, 0, 32, 32))[1].all()
