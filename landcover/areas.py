@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ def pixel_areas(grid: Grid) -> Callable[[Window], float]:
     Args:
         grid: a grid in any CRS.
     """
-    to_lonlat = Transformer.from_crs(grid.crs, LONLAT, always_xy=True)
+    to_lonlat = _to_lonlat(grid.crs)
     ellipsoid = Geod(ellps="WGS84")
 
     def mean_pixel_area(window: Window) -> float:
@@ -62,6 +63,11 @@ def pixel_areas(grid: Grid) -> Callable[[Window], float]:
         return float(abs(area)) / int(window.width * window.height)
 
     return mean_pixel_area
+
+
+@cache
+def _to_lonlat(crs: str) -> Transformer:
+    return Transformer.from_crs(crs, LONLAT, always_xy=True)
 
 
 def _outline(window: Window) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,8 @@ from landcover.classes import NODATA
 
 compiled = njit(nogil=True, cache=True)
 
+EMPTY = np.uint8(NODATA)
+
 
 @compiled
 def number_cells(
@@ -80,22 +82,32 @@ def halve(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
         codes: class codes (rows, columns).
     """
     rows, columns = codes.shape
-    half = np.full(((rows + 1) // 2, (columns + 1) // 2), NODATA, np.uint8)
+    half = np.empty(((rows + 1) // 2, (columns + 1) // 2), np.uint8)
     for row in range(half.shape[0]):
         for column in range(half.shape[1]):
-            most = 0
-            for i in range(4):
-                y, x = 2 * row + i // 2, 2 * column + i % 2
-                if y < rows and x < columns and codes[y, x] != NODATA:
-                    votes = 0
-                    for j in range(4):
-                        v, u = 2 * row + j // 2, 2 * column + j % 2
-                        if v < rows and u < columns and codes[v, u] == codes[y, x]:
-                            votes += 1
-                    if votes > most:
-                        most = votes
-                        half[row, column] = codes[y, x]
+            y, x = 2 * row, 2 * column
+            first = codes[y, x]
+            second = codes[y, x + 1] if x + 1 < columns else EMPTY
+            third = codes[y + 1, x] if y + 1 < rows else EMPTY
+            last = codes[y + 1, x + 1] if y + 1 < rows and x + 1 < columns else EMPTY
+            if first == second == third == last:
+                half[row, column] = first
+            else:
+                half[row, column] = _first_mode((first, second, third, last))
     return half
+
+
+@compiled
+def _first_mode(four: tuple[np.uint8, np.uint8, np.uint8, np.uint8]) -> np.uint8:
+    """Return the first of the commonest of four codes; nodata does not count."""
+    mode, most = EMPTY, 0
+    for code in four:
+        votes = 0
+        for other in four:
+            votes += code == other
+        if code != EMPTY and votes > most:
+            mode, most = code, votes
+    return mode
 
 
 @compiled
@@ -103,6 +115,12 @@ def count_codes(codes: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Count the pixels of each of the 256 codes of a map (rows, columns)."""
     counts = np.zeros(256, np.int64)
     for row in range(codes.shape[0]):
+        # Neighbours are mostly alike, and counting a run takes less time than counting its pixels.
+        code, run = codes[row, 0], 0
         for column in range(codes.shape[1]):
-            counts[codes[row, column]] += 1
+            if codes[row, column] != code:
+                counts[code] += run
+                code, run = codes[row, column], 0
+            run += 1
+        counts[code] += run
     return counts

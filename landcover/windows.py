@@ -114,8 +114,11 @@ def pixels_inside(
         all_touched: count every pixel that the area touches.
     """
     shape = (window.height, window.width)
-    if area.is_empty:
+    outline = shapely.box(*bounds(window, of))
+    if not shapely.intersects(area, outline):
         return np.zeros(shape, dtype=bool)
+    if shapely.covers(area, outline):
+        return np.ones(shape, dtype=bool)
     inside: NDArray[np.bool_] = geometry_mask(
         [area], shape, transform(window, of), all_touched=all_touched, invert=True
     )
