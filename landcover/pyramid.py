@@ -16,6 +16,9 @@ from landcover.kernels import halve
 from landcover.tile_index import Grid
 from landcover.windows import BLOCK
 
+# GDAL keeps a block of every level of every piece while it assembles a map.
+PIECE_BLOCK = 256
+
 
 def overview_factors(grid: Grid, window_size: int) -> list[int]:
     """Return by how much each overview of a map is coarser: 2, 4, ... until it fits one block.
@@ -70,8 +73,8 @@ def write_piece(codes: NDArray[np.uint8], grid: Grid, factors: list[int], path: 
             crs=level.crs,
             transform=level.transform,
             tiled=True,
-            blockxsize=BLOCK,
-            blockysize=BLOCK,
+            blockxsize=PIECE_BLOCK,
+            blockysize=PIECE_BLOCK,
             # Pieces are read once, so speed counts, not size.
             compress="zstd",
             zstd_level=1,

@@ -10,10 +10,12 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from landcover.bins import LogBins
 from landcover.errors import LandcoverError
 from landcover.files import sha256
+from landcover.indices import with_normalized_differences
 
 
 class ForestSettings(BaseModel):
@@ -29,6 +31,12 @@ class ForestSettings(BaseModel):
         description="To how many levels each band is rounded, evenly spaced in the logarithm. "
         "With 64 the accuracy is that of raw values, and a month of pixels is predicted by "
         "looking up; none turns it off.",
+    )
+    indices: bool = Field(
+        default=False,
+        title="Spectral indices",
+        description="Give the forest the normalised difference of every two bands too, such as "
+        "the NDVI, computed from the bands' levels.",
     )
     trees: int = Field(
         default=200, ge=1, le=5000, title="Trees", description="Number of trees in the forest."
@@ -83,9 +91,12 @@ def new_pipeline(settings: ForestSettings, jobs: int = -1) -> Pipeline:
         oob_score=True,
         n_jobs=jobs,
     )
-    if settings.bins is None:
-        return Pipeline([("forest", forest)])
-    return Pipeline([("bins", LogBins(settings.bins)), ("forest", forest)])
+    steps: list[tuple[str, object]] = []
+    if settings.bins is not None:
+        steps.append(("bins", LogBins(settings.bins)))
+    if settings.indices:
+        steps.append(("indices", FunctionTransformer(with_normalized_differences)))
+    return Pipeline([*steps, ("forest", forest)])
 
 
 def fit(

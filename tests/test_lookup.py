@@ -13,6 +13,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from landcover.bins import LogBins
 from landcover.classes import NODATA
+from landcover.indices import with_normalized_differences
 from landcover.lookup import CHUNK, Direct, Lookup, fastest
 
 
@@ -75,8 +76,8 @@ def test_a_part_of_a_larger_image_is_answered_like_any_other():
 
 def test_steps_between_the_bins_and_the_forest_are_heeded():
     random = np.random.default_rng(3)
-    ratio = FunctionTransformer(lambda x: np.column_stack([x, (x[:, 0] - x[:, 1]) / x.sum(axis=1)]))
-    model = train(random, 2, "uint16", between=[("ratio", ratio)])
+    indices = FunctionTransformer(with_normalized_differences)
+    model = train(random, 2, "uint16", between=[("indices", indices)])
     values = random.integers(1, 2000, (2, 500)).astype("uint16")
     codes, _ = fastest(model).predict(values, np.ones(500, dtype=bool))
     assert np.array_equal(codes, model.predict(values.T))

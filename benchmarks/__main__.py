@@ -1,0 +1,77 @@
+"""Every benchmark, as a table of ratios, and a figure."""
+
+import os
+import platform
+import sys
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from matplotlib.figure import Figure as Drawing
+
+from benchmarks import bins, cells, month, stage
+from benchmarks.imagery import QUAD
+from benchmarks.report import Figure, as_table
+from demo.world import build_world
+
+FOLDER = Path("data/benchmarks")
+
+warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
+
+
+def main() -> int:
+    """Measure everything and print it; return the exit status."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    print(f"{os.cpu_count()} cores, {_processor()}, Python {platform.python_version()}\n")
+    with TemporaryDirectory(dir=FOLDER) as place:
+        folder = Path(place).absolute()
+        world = build_world(folder / "world")
+        model = stage.train(world, folder)
+        figures = stage.measure(world, folder) + cells.measure(model)
+        of_month, seconds = month.measure(world, folder)
+        figures += of_month
+        study = bins.study(folder)
+    figures += bins.measure(study)
+    print(as_table(figures))
+    print("\nAccuracy on held-out polygons, random forest of 50 trees:\n")
+    print(study.round(3).to_string())
+    draw(seconds, figures, FOLDER / "quads.png")
+    print(f"\nTime against number of quads: {FOLDER / 'quads.png'}")
+    return 0
+
+
+def draw(seconds: dict[int, float], figures: list[Figure], path: Path) -> None:
+    """Draw the time of a month against its number of quads, beside the plain loop's and copying's.
+
+    Args:
+        seconds: of a month, by its number of quads.
+        figures: of the stage; they hold the other two's pixels a second.
+        path: the PNG to write.
+    """
+    found = {figure.what: figure.found for figure in figures}
+    drawing = Drawing(figsize=(7, 4.5), layout="constrained")
+    axes = drawing.subplots()
+    counts = sorted(seconds)
+    for what in ("plain loop", "copying"):
+        rate = float(found[f"million pixels a second, {what}"]) * 1e6
+        axes.plot(counts, [count * QUAD**2 / rate / 60 for count in counts], "--", label=what)
+    axes.plot(counts, [seconds[count] / 60 for count in counts], "o-", label="the whole month")
+    axes.set(
+        xscale="log", yscale="log", xlabel="quads of 4096 x 4096 pixels", ylabel="minutes",
+        xticks=counts, xticklabels=[str(count) for count in counts],
+    )  # fmt: skip
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    axes.legend()
+    drawing.savefig(path, dpi=120)
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(": ")[2]
+    return platform.machine()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""Imagery to measure on: quads of NICFI's size and layout, and a model for them."""
+
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.enums import ColorInterp
+
+from demo.world import RESOLUTION, World
+
+QUAD = 4096
+BLOCK = 256
+OPAQUE = 65_535
+
+# The upper left corner of quad 570-1028 of NICFI's grid, in metres of EPSG:3857.
+CORNER = (570 * QUAD * RESOLUTION - 20_037_508.342789244, 200_000.0)
+
+Values = NDArray[np.uint16]
+
+
+def realistic(world: World, number: int) -> Values:
+    """Return a quad of the demo's landscape, mirrored until it fills it, (bands and alpha, ...).
+
+    Args:
+        world: the demo's.
+        number: which of several distinct quads.
+    """
+    year, month = world.months[number % len(world.months)]
+    paths = sorted((world.mosaic_dir / f"{year}" / f"{month:02d}").glob("*.tif"))
+    rows = sorted({path.stem.split("-")[1] for path in paths}, reverse=True)
+    scene = np.concatenate(
+        [
+            np.concatenate([_read(path) for path in paths if path.stem.endswith(row)], axis=2)
+            for row in rows
+        ],
+        axis=1,
+    )
+    scene = np.roll(np.rot90(scene, number // 2, axes=(1, 2)), 400 * number, axis=2)
+    short = QUAD - scene.shape[1]
+    return np.pad(scene, [(0, 0), (0, short), (0, short)], mode="symmetric")
+
+
+def scattered(number: int) -> Values:
+    """Return a quad of the worst case: every pixel its own random reflectances."""
+    random = np.random.default_rng(number)
+    values = random.integers(100, 6000, (5, QUAD, QUAD), dtype=np.uint16)
+    values[4] = OPAQUE
+    return values
+
+
+def write_quad(path: Path, values: Values, column: int, row: int) -> Path:
+    """Write a quad as NICFI's are: five bands, the last of them alpha, tiled, DEFLATE.
+
+    Args:
+        path: the GeoTIFF to write.
+        values: four bands and alpha.
+        column: of the quad, counted from the corner.
+        row: of the quad, downwards.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        width=QUAD,
+        height=QUAD,
+        count=5,
+        dtype="uint16",
+        crs="EPSG:3857",
+        transform=place(column, row),
+        tiled=True,
+        blockxsize=BLOCK,
+        blockysize=BLOCK,
+        compress="deflate",
+        predictor=2,
+        num_threads="all_cpus",
+    ) as dataset:
+        dataset.write(values)
+        dataset.colorinterp = [ColorInterp.gray, *[ColorInterp.undefined] * 3, ColorInterp.alpha]
+    return path
+
+
+def place(column: int, row: int) -> Affine:
+    """Return the transform of the quad so many columns right of and rows below the corner."""
+    west, north = CORNER
+    corner = Affine(RESOLUTION, 0, west, 0, -RESOLUTION, north)
+    return corner @ Affine.translation(column * QUAD, row * QUAD)
+
+
+def _read(path: Path) -> Values:
+    with rasterio.open(path) as dataset:
+        values: Values = dataset.read()
+    return values

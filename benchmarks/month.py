@@ -1,0 +1,145 @@
+"""The whole month on the real area of interest, from polygons to rows."""
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas
+from prefect.logging import disable_run_logger
+from prefect.server.api.server import SubprocessASGIServer
+
+from benchmarks.place import quads_touching, write_month
+from benchmarks.report import Figure
+from demo.world import World
+from landcover.sampling import SamplingSettings
+from landcover.training import ForestSettings
+from tasks.metadata import load_classes, record_model, record_prediction
+from tasks.mosaic import find_mosaic
+from tasks.polygons import fetch_polygons
+from tasks.prediction import assemble_map, plan_windows, predict_window
+from tasks.sampling import sample_mosaic
+from tasks.settings import (
+    AoiSettings,
+    MosaicSettings,
+    PolygonSettings,
+    read_settings,
+    ready_folders,
+)
+from tasks.training import train_model
+
+ROOT = Path(__file__).parents[1]
+BOUNDARY = ROOT.parent / "shared" / "real" / "western_ecuador" / "boundary_900m.geojson"
+
+YEAR, MONTH = 2025, 5
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a process took.
+
+    Attributes:
+        seconds: of wall time.
+        gigabytes: of memory at its peak.
+    """
+
+    seconds: float
+    gigabytes: float
+
+
+def measure(world: World, folder: Path) -> tuple[list[Figure], dict[int, float]]:
+    """Measure months of all quads of the area of interest, and of fewer.
+
+    Args:
+        world: the demo's.
+        folder: where imagery and results go.
+
+    Returns:
+        The figures, and the seconds of a month by its number of quads.
+    """
+    area = geopandas.read_file(BOUNDARY).to_crs("EPSG:3857").geometry.union_all()
+    every = quads_touching(area)
+    middle = sorted(every, key=lambda name: abs(name[1] - every[len(every) // 2][1]))
+    runs = {}
+    with SubprocessASGIServer() as server:
+        for count in (16, 64, len(every)):
+            place = folder / f"{count}"
+            write_month(place, world, middle[:count])
+            runs[count] = run([sys.executable, ROOT / "flows" / "monthly.py", "--year", f"{YEAR}",
+                               "--month", f"{MONTH}"], place, server.api_url)  # fmt: skip
+        bare = run([sys.executable, "-m", "benchmarks.month"], place, server.api_url)
+    starting = run([sys.executable, "-c", "import prefect.main"], place, "")
+    whole, few = runs[len(every)], runs[16]
+    share = (whole.seconds - bare.seconds + starting.seconds) / whole.seconds
+    figures = [
+        Figure(
+            f"whole month, {len(every)} quads, minutes", f"{whole.seconds / 60:.1f}", "at most 6"
+        ),
+        Figure("its peak memory, GB", f"{whole.gigabytes:.2f}", "at most 2"),
+        Figure("peak memory of 16 quads, GB", f"{few.gigabytes:.2f}", "within 20 %"),
+        Figure("Prefect's share of the whole month", f"{share:.1%}", "at most 5 %"),
+    ]
+    return figures, {count: taken.seconds for count, taken in runs.items()}
+
+
+def run(command: list[object], folder: Path, api: str) -> Run:
+    """Run a command with the settings of a month's folder."""
+    settings = {
+        "AOI_DEFINITION": BOUNDARY,
+        "PLANET_MOSAIC_DIR": folder.absolute() / "quads",
+        "MOSAIC_PATTERN": "*.vrt",
+        "TRAINING_POLYGON_TABLE": folder.absolute() / "polygons.gpkg",
+        "TRAINING_POLYGON_CLASS_COL": "class_label",
+        "TRAINING_POLYGON_ID_COL": "id",
+    }
+    environment = os.environ | {name: str(value) for name, value in settings.items()}
+    started = time.monotonic()
+    process = subprocess.Popen(
+        [str(word) for word in command],
+        cwd=folder,
+        env=environment | ({"PREFECT_API_URL": api} if api else {}),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"{command} ended with status {os.waitstatus_to_exitcode(status)}")
+    return Run(time.monotonic() - started, usage.ru_maxrss / 1e6)
+
+
+def month_without_prefect() -> None:
+    """Do what the month's flow does, with the bare functions of its tasks."""
+    folders, imagery = ready_folders(), read_settings(MosaicSettings)
+    labels, aoi = read_settings(PolygonSettings), read_settings(AoiSettings).aoi_definition
+    work = folders.work_dir
+
+    classes = load_classes.fn()
+    mosaic = find_mosaic.fn(YEAR, MONTH, None, imagery, aoi, work)
+    polygons = fetch_polygons.fn(YEAR, MONTH, aoi, labels, work)
+    samples = sample_mosaic.fn(
+        YEAR, MONTH, mosaic, polygons, SamplingSettings(), folders.prepared_data_dir, work
+    )
+    training = train_model.fn(
+        YEAR, MONTH, samples, ForestSettings(), classes, folders.model_output_dir, work
+    )
+    model_id = record_model.fn(YEAR, MONTH, training, {})
+    plan = plan_windows.fn(YEAR, MONTH, mosaic, aoi, training.model, work)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        pieces = list(
+            pool.map(
+                lambda window: predict_window.fn(window, plan, mosaic, training.model),
+                plan.windows,
+            )
+        )
+    prediction = assemble_map.fn(
+        YEAR, MONTH, plan, pieces, mosaic, training.model, folders.prediction_output_dir
+    )
+    record_prediction.fn(YEAR, MONTH, prediction, model_id, mosaic, aoi, {})
+
+
+if __name__ == "__main__":
+    with disable_run_logger():
+        month_without_prefect()

@@ -1,0 +1,214 @@
+"""The prediction stage against copying, and against the plain forest."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import geopandas
+import numpy as np
+import rasterio
+import rasterio.shutil
+import shapely
+from rasterio.windows import Window
+from sklearn.pipeline import Pipeline
+
+from benchmarks.imagery import QUAD, realistic, scattered, write_quad
+from benchmarks.report import Figure
+from demo.world import World
+from landcover.areas import class_hectares
+from landcover.classes import FIXED_CODES, assign_codes
+from landcover.cog import COMPRESSION, write_cog
+from landcover.lookup import Lookup, Predictor
+from landcover.mosaic import Mosaic, describe_mosaic, read_quad
+from landcover.pixels import read_pixels
+from landcover.prediction import predict_window
+from landcover.pyramid import overview_factors, part_of, write_piece
+from landcover.sampling import SamplingSettings, sample_polygons
+from landcover.tile_index import write_tile_index
+from landcover.training import ForestSettings, fit
+from landcover.windows import BLOCK, plan_windows, split
+
+BANDS = {"blue": 1, "green": 2, "red": 3, "nir": 4}
+ALPHA = 5
+WORKERS = 2
+REPEATS = 3
+NAMES = {code: name for name, code in FIXED_CODES.items()}
+PROBES = [Window(0, 0, 1024, 512), Window(2048, 2048, 1024, 512)]
+
+
+def four_quads(folder: Path, world: World | None) -> Mosaic:
+    """Write a mosaic of 2 x 2 quads: the demo's landscape, or without one, random values."""
+    quads = [
+        write_quad(
+            folder / f"{number}.tif",
+            realistic(world, number) if world else scattered(number),
+            number % 2,
+            number // 2,
+        )
+        for number in range(4)
+    ]
+    return describe_mosaic(
+        [read_quad(str(quad)) for quad in quads], str(folder), BANDS, folder / "i.gti.gpkg"
+    )
+
+
+def train(world: World, folder: Path) -> Pipeline:
+    """Return a forest of the default settings, trained on the demo's first month."""
+    year, month = world.months[0]
+    quads = sorted((world.mosaic_dir / f"{year}" / f"{month:02d}").glob("*.tif"))
+    mosaic = describe_mosaic(
+        [read_quad(str(quad)) for quad in quads], "demo", BANDS, folder / "d.gti.gpkg"
+    )
+    polygons = geopandas.read_file(world.polygons)
+    polygons = polygons[polygons["month"] == f"{year}-{month:02d}"].rename(
+        columns={"id": "polygon_id"}
+    )
+    samples = sample_polygons(mosaic, polygons, SamplingSettings()).rows
+    codes = samples["class_label"].map(assign_codes(samples["class_label"], {}))
+    return fit(samples, list(BANDS), codes, ForestSettings()).set_params(forest__n_jobs=1)
+
+
+def predict(mosaic: Mosaic, predictor: Predictor, folder: Path) -> Path:
+    """Run the prediction stage: windows side by side, then the map."""
+    area = shapely.box(*mosaic.grid.bounds)
+    size, windows = plan_windows(mosaic.grid, area, WORKERS)
+    factors = overview_factors(mosaic.grid, size)
+
+    def piece(window: Window) -> Path:
+        codes = predict_window(mosaic, predictor, list(BANDS), area, window)
+        path = folder / f"{window.col_off}_{window.row_off}.tif"
+        write_piece(codes, part_of(mosaic.grid, window), factors, path)
+        class_hectares(path)
+        return path
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        pieces = dict(zip(pool.map(piece, windows), windows, strict=True))
+    write_cog(pieces, mosaic.grid, factors, NAMES, {}, folder / "map.tif")
+    return folder / "map.tif"
+
+
+def copy(mosaic: Mosaic, folder: Path) -> Path:
+    """Read the same bands and mask with the same threads, and write a uint8 COG of the size."""
+    _, windows = plan_windows(mosaic.grid, shapely.box(*mosaic.grid.bounds), WORKERS)
+
+    def piece(window: Window) -> Path:
+        path = folder / f"{window.col_off}_{window.row_off}.tif"
+        place = part_of(mosaic.grid, window)
+        with (
+            mosaic.open() as dataset,
+            rasterio.open(
+                path,
+                "w",
+                driver="GTiff",
+                width=place.width,
+                height=place.height,
+                count=1,
+                dtype="uint8",
+                crs=place.crs,
+                transform=place.transform,
+                tiled=True,
+                blockxsize=BLOCK,
+                blockysize=BLOCK,
+                compress="zstd",
+                zstd_level=1,
+            ) as out,
+        ):
+            for strip in split(window, BLOCK):
+                values = dataset.read([*BANDS.values(), ALPHA], window=strip)
+                row = strip.row_off - window.row_off
+                # A third of the values: about as many kinds of pixel as a map has classes.
+                codes = (values[0] >> 9).astype(np.uint8)
+                out.write(codes, 1, window=Window(0, row, strip.width, strip.height))
+        return path
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        pieces = list(pool.map(piece, windows))
+    index = write_tile_index(
+        [str(path) for path in pieces],
+        [part_of(mosaic.grid, window) for window in windows],
+        mosaic.grid,
+        folder / "copy.gti.gpkg",
+    )
+    rasterio.shutil.copy(
+        index,
+        folder / "copy.tif",
+        driver="COG",
+        compress="DEFLATE",
+        level=COMPRESSION,
+        blocksize=BLOCK,
+        num_threads="ALL_CPUS",
+    )
+    return folder / "copy.tif"
+
+
+def plain_loop(mosaic: Mosaic, model: Pipeline) -> float:
+    """Return the seconds a pixel takes where the forest is asked for each, on all cores.
+
+    Measured on two windows: on all of them it would take minutes.
+    """
+    forest = deepcopy(model).set_params(forest__n_jobs=-1)
+    started, pixels = time.perf_counter(), 0
+    with mosaic.open() as dataset:
+        for window in PROBES:
+            values, valid = read_pixels(dataset, list(BANDS.values()), window)
+            forest.predict(values[:, valid].T)
+            pixels += window.width * window.height
+    return (time.perf_counter() - started) / pixels
+
+
+def seconds(job: Callable[[], object]) -> float:
+    """Return how long a job takes."""
+    started = time.perf_counter()
+    job()
+    return time.perf_counter() - started
+
+
+def measure(world: World, folder: Path) -> list[Figure]:
+    """Measure the stage on the demo's landscape, and on the worst case.
+
+    Args:
+        world: the demo's.
+        folder: where quads and maps go.
+    """
+    model = train(world, folder)
+    figures = []
+    for kind, mosaic in {
+        "realistic statistics": four_quads(folder / "realistic", world),
+        "worst case": four_quads(folder / "scattered", None),
+    }.items():
+        copying, cold, warm = run_in_turn(mosaic, model, folder)
+        real = kind == "realistic statistics"
+        figures += [
+            Figure(f"4 quads, table warm, against copying ({kind})", f"{warm / copying:.2f}",
+                   "at most 1.5" if real else ""),
+            Figure(f"4 quads, table cold, against copying ({kind})", f"{cold / copying:.2f}",
+                   "at most 3" if real else ""),
+        ]  # fmt: skip
+        if real:
+            pixels = 4 * QUAD * QUAD
+            loop = pixels * plain_loop(mosaic, model)
+            figures += [
+                Figure(
+                    "4 quads, plain loop against table warm", f"{loop / warm:.0f}", "at least 100"
+                ),
+                Figure("4 quads, plain loop against table cold", f"{loop / cold:.0f}"),
+                Figure("million pixels a second, copying", f"{pixels / copying / 1e6:.0f}"),
+                Figure("million pixels a second, table warm", f"{pixels / warm / 1e6:.0f}"),
+                Figure("million pixels a second, plain loop", f"{pixels / loop / 1e6:.2f}"),
+            ]
+    return figures
+
+
+def run_in_turn(mosaic: Mosaic, model: Pipeline, folder: Path) -> tuple[float, float, float]:
+    """Return the median seconds of copying, of the stage with a cold and with a warm table."""
+    copying, cold, warm = [], [], []
+    for _ in range(REPEATS):
+        table = Lookup(model)
+        copying.append(seconds(lambda: copy(mosaic, folder)))
+        cold.append(seconds(partial(predict, mosaic, table, folder)))
+        warm.append(seconds(partial(predict, mosaic, table, folder)))
+    return median(copying), median(cold), median(warm)
