@@ -1,6 +1,7 @@
 """The command lines: options from the flows' own parameters, one sentence for a failure."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from types import NoneType
@@ -123,8 +124,9 @@ def run(job: Callable[[], object], needs: Sequence[type[BaseSettings]]) -> int:
         0 done, 1 the run failed, 2 the command or the settings are wrong.
     """
     quiet_the_console()
-    # Without an API the run starts a server of its own, on a cold machine in 25 s and more; it has
-    # no reason to report its use to anyone.
+    # Prefect's makers are not told of the team's runs.
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    # Without an API the run starts a server of its own, on a cold machine in 25 s and more.
     own_server = {
         PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 120,
         PREFECT_SERVER_ANALYTICS_ENABLED: False,

@@ -10,6 +10,7 @@ from prefect.logging import get_run_logger
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from rich.console import Console
 from rich.progress import Progress
+from rich.theme import Theme
 
 Result = TypeVar("Result")
 
@@ -29,20 +30,21 @@ def gather(futures: PrefectFutureList[Result], doing: str) -> list[Result]:
     Raises:
         Exception: the first task's that failed.
     """
-    for done, future in enumerate(_shown(futures, doing), start=1):
+    terminal = _terminal()
+    completed = as_completed(list(futures))
+    shown = completed if terminal is None else _bar(terminal, completed, len(futures), doing)
+    for done, future in enumerate(shown, start=1):
         future.result()
         if done * LINES // len(futures) > (done - 1) * LINES // len(futures):
-            get_run_logger().info("%s: %d of %d windows", doing, done, len(futures))
+            line = f"{doing}: {done} of {len(futures)} windows"
+            get_run_logger().info(line, extra={"printed": terminal is not None})
     return [future.result() for future in futures]
 
 
-def _shown(futures: PrefectFutureList[Result], doing: str) -> Iterator[Any]:
-    console = _terminal()
-    if console is None:
-        yield from as_completed(list(futures))
-        return
-    with Progress(console=console, transient=True) as progress:
-        yield from progress.track(as_completed(list(futures)), len(futures), description=doing)
+def _bar(console: Console, completed: Iterator[Any], total: int, doing: str) -> Iterator[Any]:
+    # Prefect's console knows its own styles only.
+    with console.use_theme(Theme()), Progress(console=console, transient=True) as progress:
+        yield from progress.track(completed, total, description=doing)
 
 
 def _terminal() -> Console | None:

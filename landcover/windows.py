@@ -25,6 +25,8 @@ QUAD = 4096
 # Enough that no worker waits long for another's last window.
 WINDOWS_A_WORKER = 4
 
+MEMORY = 2e9  # bytes
+
 # Prefect's server takes in 35 to 40 task runs a second and keeps each.
 MOST_WINDOWS = 500
 
@@ -53,20 +55,26 @@ def whole(grid: Grid) -> Window:
     return Window(0, 0, grid.width, grid.height)
 
 
-def plan_windows(grid: Grid, area: BaseGeometry, workers: int) -> tuple[int, list[Window]]:
+def plan_windows(
+    grid: Grid, area: BaseGeometry, workers: int, memory: float = MEMORY
+) -> tuple[int, list[Window]]:
     """Return the size of the windows, a power of two, and those that touch an area.
 
-    Windows are of a quad's size where that makes enough of them to keep the workers evenly busy;
-    smaller where it does not, and larger where there would be more than a run keeps account of.
+    Windows are of a quad's size where that makes enough of them to keep the workers evenly busy
+    and where the workers have memory for it; smaller where not. They are larger only where there
+    would otherwise be more than a run keeps account of.
 
     Args:
         grid: the mosaic's grid.
         area: the area of interest, in the grid's CRS.
         workers: how many windows are predicted side by side.
+        memory: how many bytes they may take together.
     """
     size = QUAD
     windows = windows_touching(grid, area, size)
-    while size > BLOCK and len(windows) < WINDOWS_A_WORKER * workers:
+    while size > BLOCK and (
+        len(windows) < WINDOWS_A_WORKER * workers or workers * window_memory(size) > memory
+    ):
         size //= 2
         windows = windows_touching(grid, area, size)
     while len(windows) > MOST_WINDOWS:
@@ -91,7 +99,7 @@ def windows_touching(grid: Grid, area: BaseGeometry, size: int) -> list[Window]:
     return [window for window, touches in zip(windows, touched, strict=True) if touches]
 
 
-def window_memory(size: int, bands: int) -> int:
+def window_memory(size: int, bands: int = 5) -> int:
     """Estimate the bytes that predicting a window takes: its codes, its overviews and a strip.
 
     Args:

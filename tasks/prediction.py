@@ -89,7 +89,7 @@ class Prediction:
     hectares: Mapping[str, float]
 
 
-@task(name="plan windows", cache_policy=NO_CACHE)
+@task(name="plan windows", task_run_name="plan windows {year}-{month:02d}", cache_policy=NO_CACHE)
 def plan_windows(
     year: int, month: int, mosaic: Mosaic, aoi_definition: str, model: Model, work_dir: Path
 ) -> Plan:

@@ -1,9 +1,11 @@
 """The command lines: options, help, settings, what is printed, and that the steps make a month."""
 
 import os
+import pty
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import geopandas
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 import rasterio
 from prefect import flow, task
+from prefect.settings import PREFECT_API_URL
 
 from flows import monthly, prepare_data, run_predictions, train_model
 from flows.parallel import gather
@@ -173,3 +176,28 @@ def test_progress_is_ten_plain_lines_in_a_log(caplog):
     ]
     with pytest.raises(ValueError, match="unlucky"):
         doubled([12, 13, 14])
+
+
+@api
+def test_on_a_terminal_a_bar_shows_the_progress_and_the_run_ends_well(chiapas, tmp_path):
+    master, slave = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, FLOWS / "monthly.py", *MONTH, *FEW],
+        stdout=slave,
+        stderr=slave,
+        env=os.environ | {"PREFECT_API_URL": PREFECT_API_URL.value(), "TERM": "xterm"},
+    ) as process:
+        os.close(slave)
+        shown = b"".join(iter(partial(_read_terminal, master), b"")).decode()
+    os.close(master)
+    assert process.returncode == 0, shown
+    assert "Predicting ━" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
+    assert "100%" in shown
+    assert "1999-11 is mapped." in shown
+
+
+def _read_terminal(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 4096)
+    except OSError:  # Linux says so where the other side of a terminal is closed
+        return b""

@@ -249,3 +249,20 @@ def test_an_empty_or_distant_area_has_no_pixel(area: BaseGeometry) -> None:
     inside = pixels_inside(area, Window(3, 4, 20, 10), ORIGIN)
     assert inside.shape == (10, 20)
     assert not inside.any()
+
+
+def test_windows_shrink_to_the_memory_allowed_and_grow_to_stay_within_a_run_s_count() -> None:
+    country = Grid("EPSG:3857", ORIGIN, 70_000, 140_000)
+    area = shapely.box(*country.bounds)
+    usual, _ = plan_windows(country, area, workers=2)
+    small, _ = plan_windows(country, area, workers=40)
+    few, windows = plan_windows(country, area, workers=2, memory=0)
+    assert usual == 8192  # of 4096, there would be 630
+    assert small <= usual
+    assert len(windows) <= 500
+    assert few == usual
+
+    county = Grid("EPSG:3857", ORIGIN, 20_000, 20_000)
+    size, _ = plan_windows(county, shapely.box(*county.bounds), workers=2, memory=100e6)
+    assert 2 * window_memory(size) <= 100e6
+    assert 2 * window_memory(2 * size) > 100e6
