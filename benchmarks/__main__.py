@@ -26,16 +26,16 @@ def main() -> int:
     with TemporaryDirectory(dir=FOLDER) as place:
         folder = Path(place).absolute()
         world = build_world(folder / "world")
-        model = stage.train(world, folder)
-        figures = stage.measure(world, folder) + cells.measure(model)
+        figures = stage.measure(world, folder)
+        print(as_table(figures), flush=True)
+        print(as_table(cells.measure(stage.train(world, folder))), flush=True)
         of_month, seconds = month.measure(world, folder)
-        figures += of_month
+        print(as_table(of_month), flush=True)
+        draw(seconds, figures, FOLDER / "quads.png")
         study = bins.study(folder)
-    figures += bins.measure(study)
-    print(as_table(figures))
+    print(as_table(bins.measure(study)))
     print("\nAccuracy on held-out polygons, random forest of 50 trees:\n")
     print(study.round(3).to_string())
-    draw(seconds, figures, FOLDER / "quads.png")
     print(f"\nTime against number of quads: {FOLDER / 'quads.png'}")
     return 0
 

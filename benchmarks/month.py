@@ -67,7 +67,7 @@ def measure(world: World, folder: Path) -> tuple[list[Figure], dict[int, float]]
     with SubprocessASGIServer() as server:
         for count in (16, 64, len(every)):
             place = folder / f"{count}"
-            write_month(place, world, middle[:count])
+            write_month(place, world, middle[:count], area)
             runs[count] = run([sys.executable, ROOT / "flows" / "monthly.py", "--year", f"{YEAR}",
                                "--month", f"{MONTH}"], place, server.api_url)  # fmt: skip
         bare = run([sys.executable, "-m", "benchmarks.month"], place, server.api_url)
@@ -96,17 +96,19 @@ def run(command: list[object], folder: Path, api: str) -> Run:
         "TRAINING_POLYGON_ID_COL": "id",
     }
     environment = os.environ | {name: str(value) for name, value in settings.items()}
+    log = folder / "log"
     started = time.monotonic()
-    process = subprocess.Popen(
-        [str(word) for word in command],
-        cwd=folder,
-        env=environment | ({"PREFECT_API_URL": api} if api else {}),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    _, status, usage = os.wait4(process.pid, 0)
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            cwd=folder,
+            env=environment | ({"PREFECT_API_URL": api} if api else {}),
+            stdout=output,
+            stderr=output,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise RuntimeError(f"{command} ended with status {os.waitstatus_to_exitcode(status)}")
+        raise RuntimeError(f"{command} failed: {log.read_text()[-2000:]}")
     return Run(time.monotonic() - started, usage.ru_maxrss / 1e6)
 
 

@@ -37,13 +37,16 @@ def bounds(name: Name) -> tuple[float, float, float, float]:
     return west, south, west + SIDE, south + SIDE
 
 
-def write_month(folder: Path, world: World, names: list[Name], distinct: int = 4) -> None:
+def write_month(
+    folder: Path, world: World, names: list[Name], area: BaseGeometry, distinct: int = 4
+) -> None:
     """Write a month of quads: a few images, and for each quad a small VRT of one of them.
 
     Args:
         folder: gets `quads/<column>-<row>.vrt` and `polygons.gpkg`.
         world: whose landscape and polygons the quads show.
         names: of the quads.
+        area: of interest; polygons are drawn in the quads that lie farthest inside.
         distinct: how many images there are.
     """
     images = [
@@ -57,9 +60,14 @@ def write_month(folder: Path, world: World, names: list[Name], distinct: int = 4
         west, _, _, north = bounds(name)
         with rasterio.open(vrt, "r+") as dataset:
             dataset.transform = rasterio.Affine(RESOLUTION, 0, west, 0, -RESOLUTION, north)
-    labelled = [name for number, name in enumerate(names) if number % distinct == 0][:LABELLED]
-    polygons = pd.concat([_polygons_of(world, name) for name in labelled], ignore_index=True)
+    inside = sorted(names[::distinct], key=lambda name: _area_outside(area, name))
+    polygons = pd.concat([_polygons_of(world, name) for name in inside[:LABELLED]])
     polygons.to_file(folder / "polygons.gpkg")
+
+
+def _area_outside(area: BaseGeometry, name: Name) -> float:
+    quad = shapely.box(*bounds(name))
+    return float(quad.difference(area).area)
 
 
 def _polygons_of(world: World, name: Name) -> geopandas.GeoDataFrame:

@@ -20,7 +20,8 @@ warnings.filterwarnings("ignore", category=NotGeoreferencedWarning, module="rast
 # A map's blocks: windows start on them, so that no block of a map belongs to two windows.
 BLOCK = 512
 
-QUAD = 4096
+# A window of this size takes two to three seconds, beside which Prefect's account of it is little.
+LARGEST = 8192
 
 # Enough that no worker waits long for another's last window.
 WINDOWS_A_WORKER = 4
@@ -60,9 +61,9 @@ def plan_windows(
 ) -> tuple[int, list[Window]]:
     """Return the size of the windows, a power of two, and those that touch an area.
 
-    Windows are of a quad's size where that makes enough of them to keep the workers evenly busy
-    and where the workers have memory for it; smaller where not. They are larger only where there
-    would otherwise be more than a run keeps account of.
+    Windows are of the largest size where that makes enough of them to keep the workers evenly busy
+    and where the workers have memory for it; smaller where not. They are larger still only where
+    there would otherwise be more than a run keeps account of.
 
     Args:
         grid: the mosaic's grid.
@@ -70,7 +71,7 @@ def plan_windows(
         workers: how many windows are predicted side by side.
         memory: how many bytes they may take together.
     """
-    size = QUAD
+    size = LARGEST
     windows = windows_touching(grid, area, size)
     while size > BLOCK and (
         len(windows) < WINDOWS_A_WORKER * workers or workers * window_memory(size) > memory
