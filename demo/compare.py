@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from landcover.areas import SQUARE_METRES_A_HECTARE, pixel_areas
 from landcover.classes import FIXED_CODES, NODATA
-from landcover.tile_index import Grid
+from landcover.tile_index import grid_of
 from landcover.windows import whole
 
 Codes = NDArray[np.uint8]
@@ -60,5 +60,5 @@ def cleared(before: Codes, after: Codes) -> NDArray[np.bool_]:
 def hectares(pixels: NDArray[np.bool_], path: Path) -> float:
     """Return the true area of pixels of a map's grid."""
     with rasterio.open(path) as dataset:
-        grid = Grid(dataset.crs.to_wkt(), dataset.transform, dataset.width, dataset.height)
+        grid = grid_of(dataset)
     return float(pixels.sum()) * pixel_areas(grid)(whole(grid)) / SQUARE_METRES_A_HECTARE

@@ -14,7 +14,7 @@ from rasterio.windows import Window
 from landcover.aoi import LONLAT
 from landcover.classes import NODATA
 from landcover.kernels import count_codes
-from landcover.tile_index import Grid
+from landcover.tile_index import Grid, grid_of
 from landcover.windows import BLOCK, split, whole
 
 SQUARE_METRES_A_HECTARE = 10_000
@@ -33,7 +33,7 @@ def class_hectares(path: Path) -> dict[int, float]:
     """
     hectares: Counter[int] = Counter()
     with rasterio.open(path) as dataset:
-        grid = Grid(dataset.crs.to_wkt(), dataset.transform, dataset.width, dataset.height)
+        grid = grid_of(dataset)
         pixel_area = pixel_areas(grid)
         for block in split(whole(grid), BLOCK, BLOCK):
             pixels = count_codes(dataset.read(1, window=block))

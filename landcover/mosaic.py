@@ -13,7 +13,7 @@ from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
 
 from landcover.errors import LandcoverError
-from landcover.tile_index import Grid, write_tile_index
+from landcover.tile_index import Grid, grid_of, write_tile_index
 
 # Quads lie on one grid if their origins are whole pixels apart within this share of a pixel: file
 # headers round coordinates, and a hundredth of a pixel moves no value.
@@ -137,12 +137,7 @@ def read_quad(path: str) -> Quad:
         with rasterio.open(path) as dataset:
             quad = Quad(
                 path=path,
-                grid=Grid(
-                    crs=dataset.crs.to_wkt() if dataset.crs else "",
-                    transform=dataset.transform,
-                    width=dataset.width,
-                    height=dataset.height,
-                ),
+                grid=grid_of(dataset),
                 dtypes=dataset.dtypes,
                 nodata=str(dataset.nodata),
                 alpha=ColorInterp.alpha in dataset.colorinterp,

@@ -9,6 +9,7 @@ import geopandas
 import rasterio
 from affine import Affine
 from rasterio.errors import RasterioIOError
+from rasterio.io import DatasetReader
 from shapely.geometry import Polygon, box
 
 LAYER = "tiles"
@@ -39,6 +40,12 @@ class Grid:
         west, north = self.transform @ (0, 0)
         east, south = self.transform @ (self.width, self.height)
         return west, south, east, north
+
+
+def grid_of(dataset: DatasetReader) -> Grid:
+    """Return the grid of an open raster; its CRS is empty where the raster does not say it."""
+    crs = dataset.crs.to_wkt() if dataset.crs else ""
+    return Grid(crs, dataset.transform, dataset.width, dataset.height)
 
 
 def write_tile_index(
