@@ -1,5 +1,5 @@
 # make demo    set up and run two months on a small generated world
-# make test    set up (PostGIS included) and run every check and test
+# make test    set up (PostGIS and Chromium included) and run every check and test
 # make bench   set up and print the benchmarks
 # make lock    renew poetry.lock and the requirements files exported from it (needs poetry)
 
@@ -49,8 +49,12 @@ $(DEV): requirements-dev.txt $(RUN)
 
 # Tests bring their own PostGIS server; TEST_DATABASE_URL names another to use instead.
 $(SYSTEM):
+	missing=; \
 	test -n "$$TEST_DATABASE_URL" \
 	  || ls /usr/share/postgresql/*/extension/postgis.control >/dev/null 2>&1 \
+	  || missing=postgresql-postgis; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	test -z "$$missing" \
 	  || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-	      apt-get install -y -qq --no-install-recommends postgresql-postgis)
+	      apt-get install -y -qq --no-install-recommends $$missing)
 	@mkdir -p $(STAMPS) && touch $@

@@ -10,9 +10,9 @@ from sklearn.pipeline import Pipeline
 
 from benchmarks.month import ROOT
 from benchmarks.report import Figure
+from demo.imagery import mosaic_of
 from landcover.bins import LogBins
 from landcover.classes import assign_codes
-from landcover.mosaic import describe_mosaic, read_quad
 from landcover.sampling import SamplingSettings, sample_polygons
 from landcover.training import ForestSettings, new_pipeline
 from landcover.validation import predict_held_out
@@ -68,7 +68,7 @@ def models() -> dict[str, Pipeline]:
 def samples(folder: Path) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield each scene's name and samples, in its own and in other data types."""
     for name, (scene, polygons, column) in SCENES.items():
-        mosaic = describe_mosaic([read_quad(str(REAL / scene))], name, BANDS, folder / "none")
+        mosaic = mosaic_of([REAL / scene], BANDS, folder / "bins.parquet")
         drawn = geopandas.read_file(REAL / polygons).rename(columns={column: "class_label"})
         drawn["polygon_id"] = drawn.index.astype(str)
         rows = sample_polygons(mosaic, drawn, SamplingSettings()).rows

@@ -17,7 +17,9 @@ from benchmarks.report import Figure
 from demo.world import World
 from landcover.sampling import SamplingSettings
 from landcover.training import ForestSettings
+from tasks.blocks import Blocks
 from tasks.metadata import load_classes, record_model, record_prediction
+from tasks.month import open_month
 from tasks.mosaic import find_mosaic
 from tasks.polygons import fetch_polygons
 from tasks.prediction import assemble_map, plan_windows, predict_window
@@ -27,7 +29,6 @@ from tasks.settings import (
     MosaicSettings,
     PolygonSettings,
     read_settings,
-    ready_folders,
 )
 from tasks.training import train_model
 
@@ -114,32 +115,26 @@ def run(command: list[object], folder: Path, api: str) -> Run:
 
 def month_without_prefect() -> None:
     """Do what the month's flow does, with the bare functions of its tasks."""
-    folders, imagery = ready_folders(), read_settings(MosaicSettings)
-    labels, aoi = read_settings(PolygonSettings), read_settings(AoiSettings).aoi_definition
-    work = folders.work_dir
+    run = open_month.fn(YEAR, MONTH, Blocks(database_block=None, storage_block=None))
+    imagery, labels = read_settings(MosaicSettings), read_settings(PolygonSettings)
+    aoi = read_settings(AoiSettings).aoi_definition
 
-    classes = load_classes.fn()
-    mosaic = find_mosaic.fn(YEAR, MONTH, None, imagery, aoi, work)
-    polygons = fetch_polygons.fn(YEAR, MONTH, aoi, labels, work)
-    samples = sample_mosaic.fn(
-        YEAR, MONTH, mosaic, polygons, SamplingSettings(), folders.prepared_data_dir, work
-    )
-    training = train_model.fn(
-        YEAR, MONTH, samples, ForestSettings(), classes, folders.model_output_dir, work
-    )
-    model_id = record_model.fn(YEAR, MONTH, training, {})
-    plan = plan_windows.fn(YEAR, MONTH, mosaic, aoi, training.model, work)
+    classes = load_classes.fn(run)
+    mosaic = find_mosaic.fn(run, None, imagery, aoi)
+    polygons = fetch_polygons.fn(run, aoi, labels)
+    samples = sample_mosaic.fn(run, mosaic, polygons, SamplingSettings())
+    training = train_model.fn(run, samples, ForestSettings(), classes)
+    model_id = record_model.fn(run, training, {})
+    plan = plan_windows.fn(run, mosaic, aoi, training.model)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         pieces = list(
             pool.map(
-                lambda window: predict_window.fn(window, plan, mosaic, training.model),
+                lambda window: predict_window.fn(window, run, plan, mosaic, training.model),
                 plan.windows,
             )
         )
-    prediction = assemble_map.fn(
-        YEAR, MONTH, plan, pieces, mosaic, training.model, folders.prediction_output_dir
-    )
-    record_prediction.fn(YEAR, MONTH, prediction, model_id, mosaic, aoi, {})
+    prediction = assemble_map.fn(run, plan, pieces, mosaic, training.model)
+    record_prediction.fn(run, prediction, model_id, mosaic, aoi, {})
 
 
 if __name__ == "__main__":

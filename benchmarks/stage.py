@@ -18,13 +18,13 @@ from sklearn.pipeline import Pipeline
 
 from benchmarks.imagery import QUAD, realistic, scattered, write_quad
 from benchmarks.report import Figure
+from demo.imagery import mosaic_of
 from demo.world import World
 from landcover.areas import class_hectares
 from landcover.classes import FIXED_CODES, assign_codes
 from landcover.cog import COMPRESSION, write_cog
 from landcover.lookup import Lookup, Predictor
-from landcover.mosaic import Mosaic, describe_mosaic, read_quad
-from landcover.pixels import read_pixels
+from landcover.mosaic import Mosaic
 from landcover.prediction import predict_window
 from landcover.pyramid import overview_factors, part_of, write_piece
 from landcover.sampling import SamplingSettings, sample_polygons
@@ -51,18 +51,14 @@ def four_quads(folder: Path, world: World | None) -> Mosaic:
         )
         for number in range(4)
     ]
-    return describe_mosaic(
-        [read_quad(str(quad)) for quad in quads], str(folder), BANDS, folder / "i.gti.gpkg"
-    )
+    return mosaic_of(quads, BANDS, folder / "quads.parquet")
 
 
 def train(world: World, folder: Path) -> Pipeline:
     """Return a forest of the default settings, trained on the demo's first month."""
     year, month = world.months[0]
     quads = sorted((world.mosaic_dir / f"{year}" / f"{month:02d}").glob("*.tif"))
-    mosaic = describe_mosaic(
-        [read_quad(str(quad)) for quad in quads], "demo", BANDS, folder / "d.gti.gpkg"
-    )
+    mosaic = mosaic_of(quads, BANDS, folder / "demo.parquet")
     polygons = geopandas.read_file(world.polygons)
     polygons = polygons[polygons["month"] == f"{year}-{month:02d}"].rename(
         columns={"id": "polygon_id"}
@@ -82,7 +78,7 @@ def predict(mosaic: Mosaic, predictor: Predictor, folder: Path) -> Path:
         codes = predict_window(mosaic, predictor, list(BANDS), area, window)
         path = folder / f"{window.col_off}_{window.row_off}.tif"
         write_piece(codes, part_of(mosaic.grid, window), factors, path)
-        class_hectares(path)
+        class_hectares(str(path))
         return path
 
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -99,7 +95,7 @@ def copy(mosaic: Mosaic, folder: Path) -> Path:
         path = folder / f"{window.col_off}_{window.row_off}.tif"
         place = part_of(mosaic.grid, window)
         with (
-            mosaic.open() as dataset,
+            mosaic.open() as reader,
             rasterio.open(
                 path,
                 "w",
@@ -118,7 +114,7 @@ def copy(mosaic: Mosaic, folder: Path) -> Path:
             ) as out,
         ):
             for strip in split(window, BLOCK):
-                values = dataset.read([*BANDS.values(), ALPHA], window=strip)
+                values, _ = reader.read([*BANDS.values(), ALPHA], strip)
                 row = strip.row_off - window.row_off
                 # A third of the values: about as many kinds of pixel as a map has classes.
                 codes = (values[0] >> 9).astype(np.uint8)
@@ -152,9 +148,9 @@ def plain_loop(mosaic: Mosaic, model: Pipeline) -> float:
     """
     forest = deepcopy(model).set_params(forest__n_jobs=-1)
     started, pixels = time.perf_counter(), 0
-    with mosaic.open() as dataset:
+    with mosaic.open() as reader:
         for window in PROBES:
-            values, valid = read_pixels(dataset, list(BANDS.values()), window)
+            values, valid = reader.read(list(BANDS.values()), window)
             forest.predict(values[:, valid].T)
             pixels += window.width * window.height
     return (time.perf_counter() - started) / pixels

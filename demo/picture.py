@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import geopandas
 import matplotlib as mpl
@@ -14,18 +15,23 @@ from numpy.typing import NDArray
 from rasterio.plot import plotting_extent
 
 from demo.compare import read_codes
+from demo.imagery import mosaic_of
 from landcover.classes import FIXED_CODES, NODATA, colour
+from landcover.windows import whole
 
 BRIGHTEST = 2000  # reflectance x 10 000 shown as full brightness; forest is below 500
 
 
 def draw_months(
-    months: Sequence[tuple[str, str, Path, Path]], aoi: Path, polygons: Path, picture: Path
+    months: Sequence[tuple[str, Sequence[Path], Path, Path]],
+    aoi: Path,
+    polygons: Path,
+    picture: Path,
 ) -> None:
     """Draw a row a month: true colour with the training polygons, truth, and map.
 
     Args:
-        months: of each month its name, what GDAL opens of its imagery, its truth, its map.
+        months: of each month its name, its quads, its truth, its map.
         aoi: the area of interest.
         polygons: the training polygons, with a column `month`.
         picture: the PNG to write.
@@ -33,10 +39,10 @@ def draw_months(
     mpl.use("agg")
     figure = Figure(figsize=(15, 5.2 * len(months) + 0.6), layout="constrained")
     axes = figure.subplots(len(months), 3, squeeze=False, sharex=True, sharey=True)
-    for (name, source, truth, prediction), row in zip(months, axes, strict=True):
-        with rasterio.open(source) as dataset:
+    for (name, quads, truth, prediction), row in zip(months, axes, strict=True):
+        with rasterio.open(prediction) as dataset:
             extent, crs = plotting_extent(dataset), dataset.crs
-            row[0].imshow(_true_colour(dataset.read([3, 2, 1])), extent=extent)
+        row[0].imshow(_true_colour(_read(quads)), extent=extent)
         drawn = geopandas.read_file(polygons).to_crs(crs)
         drawn[drawn["month"] == name].boundary.plot(ax=row[0], color="yellow", linewidth=0.6)
         row[1].imshow(_coloured(read_codes(truth)), extent=extent, interpolation="none")
@@ -61,6 +67,15 @@ def draw_months(
 def _dress(axis: Axes, title: str) -> None:
     axis.set_title(title)
     axis.set(xticks=[], yticks=[], xlabel="", ylabel="")
+
+
+def _read(quads: Sequence[Path]) -> NDArray[np.uint16]:
+    """Return red, green and blue of quads, (bands, rows, columns)."""
+    with TemporaryDirectory() as folder:
+        mosaic = mosaic_of(quads, {"red": 3, "green": 2, "blue": 1}, Path(folder) / "quads.parquet")
+        with mosaic.open() as reader:
+            values, _ = reader.read([3, 2, 1], whole(mosaic.grid))
+    return values.astype(np.uint16)
 
 
 def _true_colour(values: NDArray[np.uint16]) -> NDArray[np.float64]:

@@ -24,7 +24,10 @@ from tasks.settings import read_settings
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
-MOSAIC_PATH_HELP = "the imagery, where it is not at its usual place: a file, a folder, or a glob"
+MOSAIC_PATH_HELP = (
+    "the imagery, where it is not at its usual place: a file, a folder, or a glob, on disk or in a "
+    "bucket (s3://...)"
+)
 
 
 def month_parser(description: str) -> argparse.ArgumentParser:
@@ -113,7 +116,7 @@ def _none_or_text(value: object, field: FieldInfo) -> object:
     return None if value == "none" and NoneType in get_args(field.annotation) else value
 
 
-def run(job: Callable[[], object], needs: Sequence[type[BaseSettings]]) -> int:
+def run_command(job: Callable[[], object], needs: Sequence[type[BaseSettings]]) -> int:
     """Run a flow for a person at a terminal, print its result, and return the exit status.
 
     Args:

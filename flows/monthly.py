@@ -10,16 +10,18 @@ from flows.command import (
     add_settings,
     month_parser,
     parse,
-    run,
+    run_command,
     settings_from,
 )
 from flows.parallel import gather, window_runner
 from flows.parameters import Month, Year
 from flows.provenance import describe_run
-from flows.summary import Steps, Summary
+from flows.summary import Steps, Summary, finish
 from landcover.sampling import SamplingSettings
 from landcover.training import ForestSettings
+from tasks.blocks import Blocks
 from tasks.metadata import load_classes, record_model, record_prediction
+from tasks.month import open_month
 from tasks.mosaic import find_mosaic
 from tasks.polygons import fetch_polygons
 from tasks.prediction import assemble_map, plan_windows, predict_window
@@ -30,7 +32,6 @@ from tasks.settings import (
     MosaicSettings,
     PolygonSettings,
     read_settings,
-    ready_folders,
 )
 from tasks.training import train_model
 
@@ -46,6 +47,7 @@ def monthly_pipeline(
     mosaic_path: str | None = None,
     sampling: SamplingSettings = SamplingSettings(),
     forest: ForestSettings = ForestSettings(),
+    blocks: Blocks = Blocks(),
 ) -> Summary:
     """Map the land cover of one month.
 
@@ -53,53 +55,53 @@ def monthly_pipeline(
         year: The year of the imagery and of the training polygons.
         month: The month, 1 to 12.
         mosaic_path: The imagery, where it is not at its usual place: a file, a folder of quads, or
-            a glob.
+            a glob; on the worker's disk, or in a bucket as s3://...
         sampling: How pixels are taken from under the training polygons.
         forest: The random forest and its validation.
+        blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
     steps = Steps()
-    folders = ready_folders()
+    run = open_month(year, month, blocks)
     imagery = read_settings(MosaicSettings)
     labels = read_settings(PolygonSettings)
     aoi = read_settings(AoiSettings).aoi_definition
     made_by = describe_run(imagery, labels)
 
-    classes = load_classes()
-    mosaic = find_mosaic(year, month, mosaic_path, imagery, aoi, folders.work_dir)
-    polygons = fetch_polygons(year, month, aoi, labels, folders.work_dir)
-    samples = sample_mosaic(
-        year, month, mosaic, polygons, sampling, folders.prepared_data_dir, folders.work_dir
-    )
+    classes = load_classes(run)
+    mosaic = find_mosaic(run, mosaic_path, imagery, aoi)
+    polygons = fetch_polygons(run, aoi, labels)
+    samples = sample_mosaic(run, mosaic, polygons, sampling)
     steps.done("samples")
 
-    training = train_model(
-        year, month, samples, forest, classes, folders.model_output_dir, folders.work_dir
-    )
-    model_id = record_model(year, month, training, made_by)
+    training = train_model(run, samples, forest, classes)
+    model_id = record_model(run, training, made_by)
     steps.done("model")
 
-    plan = plan_windows(year, month, mosaic, aoi, training.model, folders.work_dir)
+    plan = plan_windows(run, mosaic, aoi, training.model)
     pieces = gather(
         predict_window.map(
-            plan.windows, unmapped(plan), unmapped(mosaic), unmapped(training.model)
+            plan.windows,
+            unmapped(run),
+            unmapped(plan),
+            unmapped(mosaic),
+            unmapped(training.model),
         ),
         "Predicting",
+        f"prediction-{run}",
     )
     steps.done("prediction")
 
-    prediction = assemble_map(
-        year, month, plan, pieces, mosaic, training.model, folders.prediction_output_dir
-    )
-    record_prediction(year, month, prediction, model_id, mosaic, aoi, made_by)
+    prediction = assemble_map(run, plan, pieces, mosaic, training.model)
+    record_prediction(run, prediction, model_id, mosaic, aoi, made_by)
     steps.done("map")
 
-    return Summary(
-        title=f"{year}-{month:02d} is mapped.",
-        seconds=steps.seconds,
-        model=training.model.path,
-        metrics=training.metrics,
-        prediction=prediction.path,
-        hectares=prediction.hectares,
+    return finish(
+        run,
+        f"{run} is mapped.",
+        steps,
+        {"map": prediction.path, "model": training.model.path, "samples": samples},
+        training.metrics,
+        prediction.hectares,
     )
 
 
@@ -112,12 +114,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--mosaic_path", help=MOSAIC_PATH_HELP)
     add_settings(parser, SamplingSettings)
     add_settings(parser, ForestSettings)
+    add_settings(parser, Blocks)
     options = parse(parser, argv)
     sampling = settings_from(parser, options, SamplingSettings)
     forest = settings_from(parser, options, ForestSettings)
-    return run(
+    blocks = settings_from(parser, options, Blocks)
+    return run_command(
         lambda: monthly_pipeline(
-            options.year, options.month, options.mosaic_path, sampling, forest
+            options.year, options.month, options.mosaic_path, sampling, forest, blocks
         ),
         needs=[FolderSettings, MosaicSettings, PolygonSettings, AoiSettings],
     )

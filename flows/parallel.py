@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.theme import Theme
 
+from tasks.artifacts import show_progress
+
 Result = TypeVar("Result")
 
 LINES = 10  # in a log
@@ -20,12 +22,13 @@ LINES = 10  # in a log
 window_runner: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=os.cpu_count() or 2)
 
 
-def gather(futures: PrefectFutureList[Result], doing: str) -> list[Result]:
+def gather(futures: PrefectFutureList[Result], doing: str, key: str) -> list[Result]:
     """Wait for mapped tasks, show how far they are, and return their results in order.
 
     Args:
         futures: of the mapped tasks.
         doing: what they do, for people, such as "Predicting".
+        key: of the artifact that shows it in the Prefect UI.
 
     Raises:
         Exception: the first task's that failed.
@@ -33,7 +36,7 @@ def gather(futures: PrefectFutureList[Result], doing: str) -> list[Result]:
     terminal = _terminal()
     completed = as_completed(list(futures))
     shown = completed if terminal is None else _bar(terminal, completed, len(futures), doing)
-    for done, future in enumerate(shown, start=1):
+    for done, future in enumerate(show_progress(shown, len(futures), key, doing), start=1):
         future.result()
         if done * LINES // len(futures) > (done - 1) * LINES // len(futures):
             line = f"{doing}: {done} of {len(futures)} windows"

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from prefect import flow
 
@@ -11,11 +10,13 @@ from flows.command import (
     add_settings,
     month_parser,
     parse,
-    run,
+    run_command,
     settings_from,
 )
 from flows.parameters import Month, Year
 from landcover.sampling import SamplingSettings
+from tasks.blocks import Blocks
+from tasks.month import open_month
 from tasks.mosaic import find_mosaic
 from tasks.polygons import fetch_polygons
 from tasks.sampling import sample_mosaic
@@ -25,7 +26,6 @@ from tasks.settings import (
     MosaicSettings,
     PolygonSettings,
     read_settings,
-    ready_folders,
 )
 
 
@@ -35,26 +35,26 @@ def prepare_data(
     month: Month,
     mosaic_path: str | None = None,
     sampling: SamplingSettings = SamplingSettings(),
-) -> Path:
+    blocks: Blocks = Blocks(),
+) -> str:
     """Sample the month's mosaic under its training polygons; return the parquet file of samples.
 
     Args:
         year: The year of the imagery and of the training polygons.
         month: The month, 1 to 12.
         mosaic_path: The imagery, where it is not at its usual place: a file, a folder of quads, or
-            a glob.
+            a glob; on the worker's disk, or in a bucket as s3://...
         sampling: How pixels are taken from under the training polygons.
+        blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
-    folders = ready_folders()
+    run = open_month(year, month, blocks)
     imagery = read_settings(MosaicSettings)
     labels = read_settings(PolygonSettings)
     aoi = read_settings(AoiSettings).aoi_definition
 
-    mosaic = find_mosaic(year, month, mosaic_path, imagery, aoi, folders.work_dir)
-    polygons = fetch_polygons(year, month, aoi, labels, folders.work_dir)
-    return sample_mosaic(
-        year, month, mosaic, polygons, sampling, folders.prepared_data_dir, folders.work_dir
-    )
+    mosaic = find_mosaic(run, mosaic_path, imagery, aoi)
+    polygons = fetch_polygons(run, aoi, labels)
+    return str(sample_mosaic(run, mosaic, polygons, sampling))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,10 +64,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--mosaic_path", help=MOSAIC_PATH_HELP)
     add_settings(parser, SamplingSettings)
+    add_settings(parser, Blocks)
     options = parse(parser, argv)
     sampling = settings_from(parser, options, SamplingSettings)
-    return run(
-        lambda: prepare_data(options.year, options.month, options.mosaic_path, sampling),
+    blocks = settings_from(parser, options, Blocks)
+    return run_command(
+        lambda: prepare_data(options.year, options.month, options.mosaic_path, sampling, blocks),
         needs=[FolderSettings, MosaicSettings, PolygonSettings, AoiSettings],
     )
 

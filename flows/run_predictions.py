@@ -5,12 +5,21 @@ from collections.abc import Sequence
 
 from prefect import flow, unmapped
 
-from flows.command import MOSAIC_PATH_HELP, month_parser, parse, run
+from flows.command import (
+    MOSAIC_PATH_HELP,
+    add_settings,
+    month_parser,
+    parse,
+    run_command,
+    settings_from,
+)
 from flows.parallel import gather, window_runner
 from flows.parameters import Month, Year
 from flows.provenance import describe_run
-from flows.summary import Steps, Summary
+from flows.summary import Steps, Summary, finish
+from tasks.blocks import Blocks
 from tasks.metadata import find_model, record_prediction
+from tasks.month import open_month
 from tasks.mosaic import find_mosaic
 from tasks.prediction import assemble_map, plan_windows, predict_window
 from tasks.settings import (
@@ -18,7 +27,6 @@ from tasks.settings import (
     FolderSettings,
     MosaicSettings,
     read_settings,
-    ready_folders,
 )
 
 
@@ -27,40 +35,44 @@ from tasks.settings import (
     flow_run_name="{year}-{month:02d}",
     task_runner=window_runner,
 )
-def run_predictions(year: Year, month: Month, mosaic_path: str | None = None) -> Summary:
+def run_predictions(
+    year: Year, month: Month, mosaic_path: str | None = None, blocks: Blocks = Blocks()
+) -> Summary:
     """Map the land cover of one month with the model that was trained for it.
 
     Args:
         year: The year of the model and of the imagery.
         month: The month, 1 to 12.
         mosaic_path: The imagery, where it is not at its usual place: a file, a folder of quads, or
-            a glob.
+            a glob; on the worker's disk, or in a bucket as s3://...
+        blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
     steps = Steps()
-    folders = ready_folders()
+    run = open_month(year, month, blocks)
     imagery = read_settings(MosaicSettings)
     aoi = read_settings(AoiSettings).aoi_definition
 
-    model_id, model = find_model(year, month, folders.model_output_dir)
-    mosaic = find_mosaic(year, month, mosaic_path, imagery, aoi, folders.work_dir)
-    plan = plan_windows(year, month, mosaic, aoi, model, folders.work_dir)
+    model_id, model = find_model(run)
+    mosaic = find_mosaic(run, mosaic_path, imagery, aoi)
+    plan = plan_windows(run, mosaic, aoi, model)
     pieces = gather(
-        predict_window.map(plan.windows, unmapped(plan), unmapped(mosaic), unmapped(model)),
+        predict_window.map(
+            plan.windows, unmapped(run), unmapped(plan), unmapped(mosaic), unmapped(model)
+        ),
         "Predicting",
+        f"prediction-{run}",
     )
     steps.done("prediction")
 
-    prediction = assemble_map(
-        year, month, plan, pieces, mosaic, model, folders.prediction_output_dir
-    )
-    record_prediction(year, month, prediction, model_id, mosaic, aoi, describe_run(imagery))
+    prediction = assemble_map(run, plan, pieces, mosaic, model)
+    record_prediction(run, prediction, model_id, mosaic, aoi, describe_run(imagery))
     steps.done("map")
 
-    return Summary(
-        title=f"{year}-{month:02d} is mapped.",
-        seconds=steps.seconds,
-        model=model.path,
-        prediction=prediction.path,
+    return finish(
+        run,
+        f"{run} is mapped.",
+        steps,
+        {"map": prediction.path, "model": model.path},
         hectares=prediction.hectares,
     )
 
@@ -69,9 +81,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status."""
     parser = month_parser("Map the land cover of one month with the model trained for it.")
     parser.add_argument("--mosaic_path", help=MOSAIC_PATH_HELP)
+    add_settings(parser, Blocks)
     options = parse(parser, argv)
-    return run(
-        lambda: run_predictions(options.year, options.month, options.mosaic_path),
+    blocks = settings_from(parser, options, Blocks)
+    return run_command(
+        lambda: run_predictions(options.year, options.month, options.mosaic_path, blocks),
         needs=[FolderSettings, MosaicSettings, AoiSettings],
     )
 

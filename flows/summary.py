@@ -3,11 +3,14 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from textwrap import indent
 from typing import Any
 
+from upath import UPath
+
 from landcover.validation import describe_metrics
+from tasks.artifacts import show_accuracy, show_hectares, show_summary
+from tasks.month import Month
 
 
 class Steps:
@@ -31,31 +34,53 @@ class Summary:
 
     Attributes:
         title: the month, and what was done.
-        model: the model's file.
-        metrics: of the model (see `landcover.validation.score`).
-        prediction: the map's file.
-        hectares: the true area of each class.
         seconds: of each step.
+        files: what each file is, and where.
+        metrics: of the model (see `landcover.validation.validate`).
+        hectares: the true area of each class.
     """
 
     title: str
     seconds: Mapping[str, float]
-    model: Path | None = None
+    files: Mapping[str, UPath]
     metrics: Mapping[str, Any] = field(default_factory=dict)
-    prediction: Path | None = None
     hectares: Mapping[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """Return the lines that a person reads."""
         lines = [self.title]
-        if self.model:
-            lines.append(f"model: {self.model}")
         if self.metrics:
             lines.append(indent(describe_metrics(self.metrics), "  "))
-        if self.prediction:
-            lines.append(f"map: {self.prediction}")
         total = sum(self.hectares.values())
         for name, area in self.hectares.items():
             lines.append(f"  {name:<16} {area:>14,.1f} ha {area / total:>6.1%}")
+        lines += [f"{what}: {path}" for what, path in self.files.items()]
         steps = ", ".join(f"{step} {seconds:g}" for step, seconds in self.seconds.items())
         return "\n".join([*lines, f"seconds: {steps}"])
+
+
+def finish(
+    month: Month,
+    title: str,
+    steps: Steps,
+    files: Mapping[str, UPath],
+    metrics: Mapping[str, Any] | None = None,
+    hectares: Mapping[str, float] | None = None,
+) -> Summary:
+    """Return a run's summary, and show it on the run's page in the Prefect UI.
+
+    Args:
+        month: that was run.
+        title: what was done.
+        steps: their times.
+        files: what each file is, and where.
+        metrics: of the model.
+        hectares: of each class.
+    """
+    summary = Summary(title, steps.seconds, files, metrics or {}, hectares or {})
+    show_summary(str(month), f"# {title}\n\n```\n{summary}\n```", files)
+    if metrics:
+        show_accuracy(str(month), metrics)
+    if hectares:
+        show_hectares(str(month), hectares)
+    return summary

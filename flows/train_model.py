@@ -2,23 +2,29 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from prefect import flow
+from upath import UPath
 
-from flows.command import add_settings, month_parser, parse, run, settings_from
+from flows.command import add_settings, month_parser, parse, run_command, settings_from
 from flows.parameters import Month, Year
 from flows.provenance import describe_run
-from flows.summary import Steps, Summary
+from flows.summary import Steps, Summary, finish
 from landcover.training import ForestSettings
+from tasks.blocks import Blocks
 from tasks.metadata import load_classes, record_model
-from tasks.settings import FolderSettings, ready_folders
+from tasks.month import open_month
+from tasks.settings import FolderSettings
 from tasks.training import train_model as train
 
 
 @flow(name="train-model", flow_run_name="{year}-{month:02d}")
 def train_model(
-    input_data: Path, year: Year, month: Month, forest: ForestSettings = ForestSettings()
+    input_data: str,
+    year: Year,
+    month: Month,
+    forest: ForestSettings = ForestSettings(),
+    blocks: Blocks = Blocks(),
 ) -> Summary:
     """Train and record the month's random forest.
 
@@ -27,35 +33,35 @@ def train_model(
         year: The year that the model is for.
         month: The month that the model is for, 1 to 12.
         forest: The random forest and its validation.
+        blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
     steps = Steps()
-    folders = ready_folders()
+    run = open_month(year, month, blocks)
 
-    training = train(
-        year, month, input_data, forest, load_classes(), folders.model_output_dir, folders.work_dir
-    )
-    record_model(year, month, training, describe_run())
+    training = train(run, UPath(input_data), forest, load_classes(run))
+    record_model(run, training, describe_run())
     steps.done("model")
 
-    return Summary(
-        title=f"The model of {year}-{month:02d} is trained.",
-        seconds=steps.seconds,
-        model=training.model.path,
-        metrics=training.metrics,
+    return finish(
+        run,
+        f"The model of {run} is trained.",
+        steps,
+        {"model": training.model.path, "samples": UPath(input_data)},
+        training.metrics,
     )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status."""
     parser = month_parser("Train the month's random forest on samples, and record it.")
-    parser.add_argument(
-        "--input_data", required=True, type=Path, help="the parquet file of prepare_data.py"
-    )
+    parser.add_argument("--input_data", required=True, help="the parquet file of prepare_data.py")
     add_settings(parser, ForestSettings)
+    add_settings(parser, Blocks)
     options = parse(parser, argv)
     forest = settings_from(parser, options, ForestSettings)
-    return run(
-        lambda: train_model(options.input_data, options.year, options.month, forest),
+    blocks = settings_from(parser, options, Blocks)
+    return run_command(
+        lambda: train_model(options.input_data, options.year, options.month, forest, blocks),
         needs=[FolderSettings],
     )
 

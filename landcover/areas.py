@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import rasterio
@@ -23,13 +22,13 @@ SQUARE_METRES_A_HECTARE = 10_000
 _POINTS = 9
 
 
-def class_hectares(path: Path) -> dict[int, float]:
+def class_hectares(path: str) -> dict[int, float]:
     """Return the area of each class code in a map, in hectares; nodata is left out.
 
     Every pixel of a block of 512 x 512 counts the block's mean pixel area.
 
     Args:
-        path: a GeoTIFF of class codes (uint8), in any CRS.
+        path: what GDAL opens: a GeoTIFF of class codes (uint8), in any CRS.
     """
     hectares: Counter[int] = Counter()
     with rasterio.open(path) as dataset:

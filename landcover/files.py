@@ -3,9 +3,15 @@
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeGuard
+
+from upath import UPath
 
 from landcover.errors import LandcoverError
 
@@ -25,28 +31,92 @@ def prediction_name(year: int, month: int) -> str:
     return f"prediction_{year}{month:02d}.tif"
 
 
-def publish(built: Path, final: Path) -> None:
+def item_name(year: int, month: int) -> str:
+    """Return the file name of the STAC item of a month's map."""
+    return f"prediction_{year}{month:02d}.json"
+
+
+def is_local(path: UPath) -> TypeGuard[Path]:
+    """Tell whether a path is on this machine, not in a bucket."""
+    return isinstance(path, Path)
+
+
+def absolute(path: UPath) -> str:
+    """Return a path for people and for the database: absolute, or an `s3://` URI."""
+    return str(path.absolute() if is_local(path) else path)
+
+
+def gdal_path(path: UPath) -> str:
+    """Return what GDAL opens to read a file; from a bucket it reads by ranges."""
+    return str(path) if is_local(path) else f"/vsis3/{path.path}"
+
+
+@contextmanager
+def scratch(work_dir: UPath) -> Iterator[Path]:
+    """Make a folder on this machine to build files in; it is removed at the end.
+
+    It is in the work folder where that is on this machine, so that finished files need not be
+    copied from one disk to another.
+    """
+    if is_local(work_dir):
+        work_dir.mkdir(parents=True, exist_ok=True)
+    inside = str(work_dir) if is_local(work_dir) else None
+    with TemporaryDirectory(prefix="unfinished-", dir=inside) as folder:
+        yield Path(folder)
+
+
+def publish(built: Path, final: UPath) -> None:
     """Give a finished file its final name, at once and whole, replacing an earlier one.
 
-    Work and output folders may be on different disks, so the file is first brought to the final
-    name's folder under a hidden name.
+    An object appears in a bucket when all of it is there. Work and output folders may be on
+    different disks, so a file is first brought to the final name's folder under a hidden name.
 
     Args:
         built: the finished file; it is gone afterwards.
         final: the path under which others look for it.
     """
-    aside = final.with_name(f".{final.name}.unfinished")
-    shutil.move(built, aside)
-    aside.replace(final)
+    if is_local(final):
+        aside = final.with_name(f".{final.name}.unfinished")
+        shutil.move(built, aside)
+        aside.replace(final)
+    else:
+        final.fs.put_file(str(built), final.path)
+        built.unlink()
 
 
-def check_writable(folder: Path, setting: str) -> None:
+def fetch(paths: Sequence[UPath], folder: Path) -> list[Path]:
+    """Return files as files on this machine: as they are, or as copies in a folder.
+
+    Args:
+        paths: all on this machine, or all in one bucket, and of different names.
+        folder: for the copies.
+    """
+    here = [Path(path) for path in paths if is_local(path)]
+    if len(here) == len(paths):
+        return here
+    copies = [folder / path.name for path in paths]
+    # Side by side: each is small.
+    paths[0].fs.get([path.path for path in paths], [str(copy) for copy in copies])
+    return copies
+
+
+def remove_folder(folder: UPath) -> None:
+    """Remove a folder and all that it holds."""
+    folder.fs.rm(folder.path, recursive=True)
+
+
+def check_writable(folder: UPath, setting: str) -> None:
     """Make sure, before hours of work, that a folder exists and takes files.
 
     Raises:
-        LandcoverError: if the folder cannot be made or written.
+        LandcoverError: if a folder on this machine cannot be made or written.
+        OSError: if one in a bucket cannot be written.
     """
     probe = folder / f".writable-{os.getpid()}"
+    if not is_local(folder):
+        probe.write_bytes(b"")
+        probe.unlink()
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()

@@ -4,12 +4,12 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
+from upath import UPath
 
 from landcover.bins import LogBins
 from landcover.classes import NODATA
@@ -51,7 +51,7 @@ class Predictor(Protocol):
 
 
 @lru_cache(maxsize=2)
-def open_predictor(path: Path, digest: str) -> Predictor:
+def open_predictor(path: UPath, digest: str) -> Predictor:
     """Open a model to predict with; tasks of one process share it, and its table.
 
     Args:

@@ -1,47 +1,33 @@
-"""The mosaic: all imagery of one month, one file or many quads opened as one raster."""
+"""The mosaic: all imagery of one month, one file or many quads read as one raster."""
 
-import glob
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
+from functools import lru_cache
+from typing import Self
 
+import numpy as np
 import rasterio
 from affine import Affine
-from rasterio.enums import ColorInterp
+from numpy.typing import NDArray
 from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
+from rasterio.windows import Window
+from upath import UPath
 
 from landcover.errors import LandcoverError
-from landcover.tile_index import Grid, grid_of, write_tile_index
+from landcover.files import gdal_path
+from landcover.pixels import read_pixels
+from landcover.quads import Quad, read_index
+from landcover.tile_index import Grid, grid_of
 
 # Quads lie on one grid if their origins are whole pixels apart within this share of a pixel: file
 # headers round coordinates, and a hundredth of a pixel moves no value.
 GRID_TOLERANCE = 0.01
 
-# What GIS programs leave beside an image, and `*.tif*` matches too.
-SIDECARS = (".aux.xml", ".ovr", ".msk")
-
-
-@dataclass(frozen=True)
-class Quad:
-    """What the header of one image file says.
-
-    Attributes:
-        path: where the file is.
-        grid: CRS, transform and size.
-        dtypes: the data type of each band.
-        nodata: the value that stands for no data, as text; "None" if there is none.
-        alpha: whether a band is marked as alpha.
-        version: changes when the file is replaced.
-    """
-
-    path: str
-    grid: Grid
-    dtypes: tuple[str, ...]
-    nodata: str
-    alpha: bool
-    version: str
+# A window of 8192 pixels touches nine quads of NICFI's at most.
+MOST_OPEN = 16
 
 
 @dataclass(frozen=True)
@@ -49,7 +35,7 @@ class Mosaic:
     """One month's imagery, ready to be opened by any task.
 
     Attributes:
-        source: what GDAL opens: the file, or the tile index of the quads.
+        index: where the headers of its image files are kept (see `landcover.quads.write_index`).
         origin: where the imagery was found: the path or the glob, for people and for the database.
         files: how many image files it is made of.
         bands: names and numbers (from 1) of the bands that the model reads.
@@ -57,16 +43,162 @@ class Mosaic:
         fingerprint: changes when a file of the mosaic is replaced.
     """
 
-    source: str
+    index: UPath
     origin: str
     files: int
     bands: Mapping[str, int]
     grid: Grid
     fingerprint: str
 
-    def open(self) -> DatasetReader:
-        """Open the mosaic for reading, in a `with` statement."""
-        return rasterio.open(self.source)
+    def open(self) -> "MosaicReader":
+        """Open the mosaic for reading, in a `with` statement.
+
+        Raises:
+            LandcoverError: if another run has found other imagery for the month since.
+        """
+        return MosaicReader(self.grid, self.quads())
+
+    def quads(self) -> tuple[Quad, ...]:
+        """Return the headers of its image files.
+
+        Raises:
+            LandcoverError: if another run has found other imagery for the month since.
+        """
+        return _indexed(self.index, self.fingerprint, tuple(sorted(self.bands.items())))
+
+
+@lru_cache(maxsize=4)
+def _indexed(
+    index: UPath, fingerprint: str, bands: tuple[tuple[str, int], ...]
+) -> tuple[Quad, ...]:
+    quads = tuple(read_index(index))
+    if _fingerprint(quads, dict(bands)) != fingerprint:
+        raise LandcoverError(
+            f"The imagery that {index} lists has changed while the month was run: run it again."
+        )
+    return quads
+
+
+class MosaicReader:
+    """An open mosaic: quads pasted into whichever window is read.
+
+    Not to be shared by threads.
+    """
+
+    def __init__(self, grid: Grid, quads: Sequence[Quad]) -> None:
+        """Work out where the quads lie; none is opened yet.
+
+        Args:
+            grid: the mosaic's.
+            quads: its image files; of two that overlap, the later counts where it is valid.
+        """
+        self.grid = grid
+        self._quads = quads
+        self._places = np.array([_place(quad.grid, grid) for quad in quads])
+        self._open: dict[int, tuple[DatasetReader, ExitStack]] = {}
+
+    def __enter__(self) -> Self:
+        """Return the reader."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the quads."""
+        self._close_all()
+
+    def read(
+        self, bands: Sequence[int], window: Window
+    ) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+        """Read bands of a window and tell which of its pixels are valid.
+
+        What is valid in a quad says `landcover.pixels.read_pixels`; where there is no quad, nothing
+        is.
+
+        Args:
+            bands: the numbers of the bands, counted from 1.
+            window: the part to read, in pixels, inside the mosaic.
+
+        Returns:
+            The values, (bands, rows, columns) in the quads' dtype, and the mask, (rows, columns),
+            True where the pixel is valid.
+
+        Raises:
+            RasterioIOError: if a quad cannot be read, or is no longer where it was; it is named.
+        """
+        shape = (window.height, window.width)
+        values = np.zeros((len(bands), *shape), dtype=self._quads[0].dtypes[bands[0] - 1])
+        valid = np.zeros(shape, dtype=bool)
+        for number in self._touching(window):
+            part, place = _overlap(self._places[number], window)
+            found, good = self._read(number, bands, part)
+            if valid[place].any():
+                np.copyto(values[:, *place], found, where=good)
+                valid[place] |= good
+            else:
+                values[:, *place], valid[place] = found, good
+        return values, valid
+
+    def _touching(self, window: Window) -> list[int]:
+        left, top, right, bottom = self._places.T
+        touching = (
+            (left < window.col_off + window.width)
+            & (right > window.col_off)
+            & (top < window.row_off + window.height)
+            & (bottom > window.row_off)
+        )
+        return [int(number) for number in np.flatnonzero(touching)]
+
+    def _read(
+        self, number: int, bands: Sequence[int], part: Window
+    ) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+        quad = self._quads[number]
+        try:
+            return read_pixels(self._dataset(number), bands, part)
+        except RasterioIOError as error:
+            # GDAL remembers the failure until something is opened, and rasterio would then raise it
+            # for the next quad.
+            self._close_all()
+            raise RasterioIOError(f"{quad.path}: {error.__cause__ or error}") from error
+
+    def _dataset(self, number: int) -> DatasetReader:
+        if number not in self._open:
+            if len(self._open) == MOST_OPEN:
+                self._close_oldest()
+            quad = self._quads[number]
+            with ExitStack() as closing:
+                dataset = closing.enter_context(rasterio.open(gdal_path(UPath(quad.path))))
+                if grid_of(dataset) != quad.grid:
+                    raise RasterioIOError("it has changed: it covers another area than before")
+                self._open[number] = dataset, closing.pop_all()
+        return self._open[number][0]
+
+    def _close_all(self) -> None:
+        while self._open:
+            self._close_oldest()
+
+    def _close_oldest(self) -> None:
+        _, closing = self._open.pop(next(iter(self._open)))
+        closing.close()
+
+
+def _place(quad: Grid, mosaic: Grid) -> tuple[int, int, int, int]:
+    """Return the left, top, right and bottom edge of a quad, in pixels of the mosaic."""
+    left, top = (round(offset) for offset in ~mosaic.transform @ (quad.transform @ (0, 0)))
+    return left, top, left + quad.width, top + quad.height
+
+
+def _overlap(place: NDArray[np.int_], window: Window) -> tuple[Window, tuple[slice, slice]]:
+    """Return which part of a quad lies in a window: in the quad's pixels, and in the window's."""
+    left, top, right, bottom = (int(edge) for edge in place)
+    west, north = max(left, window.col_off), max(top, window.row_off)
+    east = min(right, window.col_off + window.width)
+    south = min(bottom, window.row_off + window.height)
+    return (
+        Window(west - left, north - top, east - west, south - north),
+        (
+            slice(north - window.row_off, south - window.row_off),
+            slice(west - window.col_off, east - window.col_off),
+        ),
+    )
 
 
 def parse_bands(text: object) -> dict[str, int]:
@@ -88,88 +220,16 @@ def parse_bands(text: object) -> dict[str, int]:
     return bands
 
 
-def find_quads(where: str, wanted: str) -> list[str]:
-    """Return the image files that a path or a glob stands for, sorted.
-
-    Args:
-        where: the path of a file, of a folder of GeoTIFFs, or a glob.
-        wanted: what is looked for, for the message, such as "the mosaic of 2025-06".
-
-    Raises:
-        LandcoverError: if there is none; it says what is there instead.
-    """
-    path = Path(where)
-    if path.is_file():
-        return [where]
-    pattern = path / "*.tif*" if path.is_dir() else path
-    escaped = Path(glob.escape(where), pattern.name) if path.is_dir() else path
-    # Path.glob refuses patterns that are absolute.
-    matches = glob.glob(str(escaped), recursive=True)  # noqa: PTH207
-    found = sorted(
-        match for match in matches if Path(match).is_file() and not match.endswith(SIDECARS)
-    )
-    if not found:
-        raise LandcoverError(
-            f"Cannot find {wanted}: nothing matches {pattern}; {_what_is_near(pattern)}. "
-            "Put the imagery there, set PLANET_MOSAIC_DIR and MOSAIC_PATTERN, "
-            "or give --mosaic_path."
-        )
-    return found
-
-
-def _what_is_near(path: Path) -> str:
-    folder = next(parent for parent in path.absolute().parents if parent.is_dir())
-    names = sorted(entry.name for entry in folder.iterdir())
-    if not names:
-        return f"{folder} is empty"
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"{folder} holds {', '.join(names[:5])}{more}"
-
-
-def read_quad(path: str) -> Quad:
-    """Read the header of an image file.
-
-    Raises:
-        LandcoverError: if GDAL cannot open it, or if it has no CRS or is not north-up.
-    """
-    status = Path(path).stat()
-    try:
-        with rasterio.open(path) as dataset:
-            quad = Quad(
-                path=path,
-                grid=grid_of(dataset),
-                dtypes=dataset.dtypes,
-                nodata=str(dataset.nodata),
-                alpha=ColorInterp.alpha in dataset.colorinterp,
-                version=f"{status.st_size}-{status.st_mtime_ns}",
-            )
-    except RasterioIOError as error:
-        raise LandcoverError(
-            f"Cannot read the image {path} ({error}): fetch the file again."
-        ) from error
-    if not quad.grid.crs:
-        raise LandcoverError(
-            f"The image {path} does not say its coordinate reference system: "
-            "set it, for instance with `rio edit-info --crs EPSG:3857`."
-        )
-    transform = quad.grid.transform
-    if not (transform.is_rectilinear and transform.a > 0 > transform.e):
-        raise LandcoverError(
-            f"The image {path} is rotated or not north-up: warp it to a north-up grid first."
-        )
-    return quad
-
-
 def describe_mosaic(
-    quads: Sequence[Quad], origin: str, bands: Mapping[str, int], index: Path
+    quads: Sequence[Quad], origin: str, bands: Mapping[str, int], index: UPath
 ) -> Mosaic:
-    """Make one mosaic of quads, writing a tile index where there are several.
+    """Make one mosaic of quads.
 
     Args:
         quads: headers of the image files.
         origin: where they were found.
         bands: names and numbers of the bands that the model reads.
-        index: the tile index to write, ending in `.gti.gpkg`.
+        index: where the headers are, or will be, kept (see `landcover.quads.write_index`).
 
     Raises:
         LandcoverError: if the quads do not make one raster, or lack a band.
@@ -177,24 +237,12 @@ def describe_mosaic(
     for quad in quads:
         _check_bands(quad, bands)
         _check_same_grid(quad, quads[0])
-    grid, source = quads[0].grid, quads[0].path
-    if len(quads) > 1:
-        grid = _union([quad.grid for quad in quads])
-        # Without a mask band, the gaps between quads of no nodata would pass for valid zeros.
-        unmasked = quads[0].nodata == "None" and not quads[0].alpha
-        source = write_tile_index(
-            [str(Path(quad.path).absolute()) for quad in quads],
-            [quad.grid for quad in quads],
-            grid,
-            index,
-            {"MASK_BAND": "YES"} if unmasked else {},
-        )
     return Mosaic(
-        source=source,
+        index=index,
         origin=origin,
         files=len(quads),
         bands=dict(bands),
-        grid=grid,
+        grid=_union([quad.grid for quad in quads]) if len(quads) > 1 else quads[0].grid,
         fingerprint=_fingerprint(quads, bands),
     )
 

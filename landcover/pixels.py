@@ -2,16 +2,13 @@
 
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NodataShadowWarning
 from rasterio.io import DatasetReader
-from rasterio.windows import Window, bounds
-
-from landcover.tile_index import check_tiles
+from rasterio.windows import Window
 
 # Of nodata and alpha rasterio heeds only the first; here both count.
 warnings.filterwarnings("ignore", category=NodataShadowWarning)
@@ -27,7 +24,7 @@ def read_pixels(
     floating type, where no band is NaN or infinite.
 
     Args:
-        dataset: an open mosaic.
+        dataset: an open image.
         bands: the numbers of the bands, counted from 1.
         window: the part to read, in pixels, inside the dataset.
 
@@ -36,11 +33,8 @@ def read_pixels(
         True where the pixel is valid.
 
     Raises:
-        RasterioIOError: if an image cannot be read.
+        RasterioIOError: if the image cannot be read.
     """
-    if dataset.driver == "GTI":
-        index = Path(dataset.name.removeprefix("GTI:"))
-        check_tiles(index, bounds(window, dataset.transform), dataset.transform)
     alpha = _alpha(dataset, bands)
     # One call, because a file with its bands interleaved is then decoded once.
     read = dataset.read([*bands, *alpha], window=window)
@@ -56,9 +50,9 @@ def read_pixels(
 def _alpha(dataset: DatasetReader, bands: Sequence[int]) -> list[int]:
     """Return the number of the alpha band, in a list, which is empty where there is none.
 
-    It is read as such because a mosaic of quads (GDAL's GTI driver), and any file of five bands,
-    does not offer it as the other bands' mask. A band that the model reads is no alpha band,
-    whatever the file says: GDAL marks the fourth of four 8-bit bands so, unasked.
+    It is read as such because a file of five bands does not offer it as the other bands' mask. A
+    band that the model reads is no alpha band, whatever the file says: GDAL marks the fourth of
+    four 8-bit bands so, unasked.
     """
     return [
         number

@@ -11,7 +11,6 @@ from shapely.geometry.base import BaseGeometry
 from landcover.classes import NODATA
 from landcover.lookup import Predictor
 from landcover.mosaic import Mosaic
-from landcover.pixels import read_pixels
 from landcover.windows import BLOCK, pixels_inside, split
 
 
@@ -42,9 +41,9 @@ def predict_window(
     """
     codes = np.full((window.height, window.width), NODATA, dtype=np.uint8)
     numbers = [mosaic.bands[name] for name in bands]
-    with mosaic.open() as dataset:
+    with mosaic.open() as reader:
         for strip, inside in strips_inside(mosaic, area, window):
-            values, valid = read_pixels(dataset, numbers, strip)
+            values, valid = reader.read(numbers, strip)
             rows, columns = strip.toslices()
             place = _shift(rows, window.row_off), _shift(columns, window.col_off)
             codes[place], _ = predictor.predict(values, valid & inside)

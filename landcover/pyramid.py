@@ -47,7 +47,7 @@ def part_of(grid: Grid, window: Window) -> Grid:
 
 
 def write_piece(codes: NDArray[np.uint8], grid: Grid, factors: list[int], path: Path) -> None:
-    """Write a window's map and its overviews; the file appears when it is whole.
+    """Write a window's map and its overviews.
 
     Args:
         codes: class codes (rows, columns).
@@ -55,14 +55,12 @@ def write_piece(codes: NDArray[np.uint8], grid: Grid, factors: list[int], path: 
         factors: of the overviews.
         path: the GeoTIFF to write.
     """
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.unlink(missing_ok=True)
     for factor in [1, *factors]:
         level = coarser(grid, factor)
         if factor > 1:
             codes = halve(codes)
         with rasterio.open(
-            unfinished,
+            path,
             "w",
             driver="GTiff",
             width=level.width,
@@ -81,7 +79,6 @@ def write_piece(codes: NDArray[np.uint8], grid: Grid, factors: list[int], path: 
             append_subdataset=factor > 1,
         ) as dataset:
             dataset.write(codes, 1)
-    unfinished.replace(path)
 
 
 def levels(path: Path, factors: list[int]) -> list[str]:

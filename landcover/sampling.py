@@ -9,14 +9,12 @@ import geopandas
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
-from rasterio.io import DatasetReader
 from rasterio.transform import xy
 from rasterio.windows import Window, from_bounds
 from shapely.geometry.base import BaseGeometry
 
 from landcover.classes import label_key
-from landcover.mosaic import Mosaic
-from landcover.pixels import read_pixels
+from landcover.mosaic import Mosaic, MosaicReader
 from landcover.tile_index import Grid
 from landcover.windows import pixels_inside, split
 
@@ -85,10 +83,10 @@ def sample_polygons(
     shapes = polygons.to_crs(mosaic.grid.crs).geometry.array
     frames: dict[int, pd.DataFrame] = {}
     skipped: dict[str, str] = {}
-    with mosaic.open() as dataset:
+    with mosaic.open() as reader:
         for number in _reading_order(shapes, mosaic.grid):
             polygon_id = str(polygons["polygon_id"].iloc[number])
-            found = _pixels_under(shapes[number], dataset, mosaic, settings, polygon_id)
+            found = _pixels_under(shapes[number], reader, mosaic, settings, polygon_id)
             if isinstance(found, str):
                 skipped[polygon_id] = found
             else:
@@ -125,7 +123,7 @@ def _reading_order(shapes: Sequence[BaseGeometry], grid: Grid) -> list[int]:
 
 def _pixels_under(
     polygon: BaseGeometry,
-    dataset: DatasetReader,
+    reader: MosaicReader,
     mosaic: Mosaic,
     settings: SamplingSettings,
     polygon_id: str,
@@ -141,7 +139,7 @@ def _pixels_under(
     for part in split(window, PART, PART):
         inside = pixels_inside(polygon, part, mosaic.grid.transform, settings.all_touched)
         covered += int(inside.sum())
-        values, valid = read_pixels(dataset, list(mosaic.bands.values()), part)
+        values, valid = reader.read(list(mosaic.bands.values()), part)
         rows, columns = np.nonzero(inside & valid)
         found = pd.DataFrame(
             {"row": rows + part.row_off, "column": columns + part.col_off}

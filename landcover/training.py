@@ -1,8 +1,9 @@
 """The model: a random forest over the bands of a pixel."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from io import BytesIO
 from typing import Literal
 
 import joblib
@@ -11,10 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
+from upath import UPath
 
+from landcover.balance import at_most_per_class
 from landcover.bins import LogBins
 from landcover.errors import LandcoverError
-from landcover.files import sha256
 from landcover.indices import with_normalized_differences
 
 
@@ -61,6 +63,14 @@ class ForestSettings(BaseModel):
         description="balanced: samples of rare classes count for more, so that every class "
         "counts the same.",
     )
+    max_pixels_per_class: int | None = Field(
+        default=None,
+        ge=1,
+        title="Pixels a class",
+        description="At most so many pixels of each class train the forest, drawn at random, so "
+        "that common classes do not outweigh rare ones; as many as the rarest class has make all "
+        "equal. Validation predicts all pixels.",
+    )
     folds: int = Field(
         default=5,
         ge=2,
@@ -68,6 +78,28 @@ class ForestSettings(BaseModel):
         title="Validation folds",
         description="Into how many parts the polygons are dealt; each part is predicted by a "
         "forest trained on the others.",
+    )
+    holdout: Literal["polygons", "blocks"] = Field(
+        default="polygons",
+        title="Held out together",
+        description="What validation holds out whole: polygons, or square blocks of land with all "
+        "polygons in them, because neighbouring polygons are alike too.",
+    )
+    block_size: float = Field(
+        default=10_000,
+        gt=0,
+        allow_inf_nan=False,
+        title="Side of a block",
+        description="Side of a block, in units of the mosaic's coordinate system: metres for "
+        "NICFI's Web Mercator, degrees for a mosaic in longitude and latitude.",
+    )
+    tune: int | None = Field(
+        default=None,
+        ge=1,
+        le=200,
+        title="Forests to try",
+        description="Try so many other forests of settings drawn at random and train the one that "
+        "predicts held-out polygons best, by macro F1. Trying one takes as long as a validation.",
     )
     seed: int = Field(
         default=42, ge=0, title="Random seed", description="The same seed grows the same forest."
@@ -102,7 +134,7 @@ def new_pipeline(settings: ForestSettings, jobs: int = -1) -> Pipeline:
 def fit(
     samples: pd.DataFrame, bands: Sequence[str], codes: pd.Series, settings: ForestSettings
 ) -> Pipeline:
-    """Train a model on every sample.
+    """Train a model on the samples, on at most `max_pixels_per_class` of each class.
 
     Args:
         samples: a row a sample, with a column for each of `bands`.
@@ -110,8 +142,9 @@ def fit(
         codes: the class code of each sample.
         settings: the forest's.
     """
+    rows = at_most_per_class(codes, settings.max_pixels_per_class, settings.seed)
     pipeline = new_pipeline(settings)
-    pipeline.fit(samples[list(bands)].to_numpy(), codes.to_numpy())
+    pipeline.fit(samples[list(bands)].to_numpy()[rows], codes.to_numpy()[rows])
     return pipeline
 
 
@@ -126,13 +159,13 @@ class Model:
         names: the name of each class code that it gives.
     """
 
-    path: Path
+    path: UPath
     sha256: str
     bands: tuple[str, ...]
     names: Mapping[int, str]
 
 
-def load(path: Path, digest: str) -> Pipeline:
+def load(path: UPath, digest: str) -> Pipeline:
     """Open a model file to predict with one core, once it is known to be the recorded one.
 
     Args:
@@ -144,10 +177,12 @@ def load(path: Path, digest: str) -> Pipeline:
     """
     if not path.is_file():
         raise LandcoverError(f"The model file {path} is gone: train the month's model again.")
-    if sha256(path) != digest:
+    # Read once, so that what is opened is what was checked.
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != digest:
         raise LandcoverError(
             f"The model file {path} is not the one that was recorded when it was trained "
             "(its SHA-256 differs), so it is not opened: train the month's model again."
         )
-    pipeline: Pipeline = joblib.load(path)
+    pipeline: Pipeline = joblib.load(BytesIO(content))
     return pipeline.set_params(forest__n_jobs=1)

@@ -1,102 +1,114 @@
 """How good a model is, by predicting polygons that it was not trained on."""
 
-import warnings
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import clone
-from sklearn.model_selection import StratifiedKFold
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from sklearn.pipeline import Pipeline
 
-Indices = NDArray[np.intp]
+from landcover.folds import capped, pixel_folds, validation_folds
+from landcover.held_out import HeldOut, predict_held_out
+from landcover.mislabels import held_out_by_polygon, suspected_mislabels
+from landcover.training import ForestSettings
 
+# Under this code, that no class has, stand the measures of all classes together.
+ALL = -1
+OVERALL = ("accuracy", "accuracy_se", "macro_f1", "macro_f1_se", "folds")
+BY_CLASS = ("precision", "recall", "f1")
 
-def polygon_folds(
-    polygons: pd.Series, codes: pd.Series, folds: int, seed: int
-) -> Iterator[tuple[Indices, Indices]]:
-    """Deal whole polygons into folds, each class evenly, and yield (training, held-out) samples.
+# So many of the random folds are predicted. They differ little, so that two tell the accuracy, where
+# all would take as long as the validation itself: four times the training.
+RANDOM_FOLDS = 2
 
-    Pixels of one polygon are near copies of each other, so a split that parts a polygon measures
-    memory, not skill. The polygons of a class that has only one stay in training always: held out,
-    their class would be unknown to the model.
-
-    Args:
-        polygons: the polygon id of each sample.
-        codes: the class code of each sample.
-        folds: how many folds; fewer where no class has so many polygons.
-        seed: of the dealing.
-    """
-    classes = codes.groupby(polygons).first()
-    counts = classes.map(classes.value_counts())
-    dealt = classes[counts > 1]
-    if dealt.empty:
-        return
-    folder = StratifiedKFold(min(folds, int(counts.max())), shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        # A class of fewer polygons than folds is in some of the folds only: as it should be.
-        warnings.filterwarnings("ignore", message="The least populated class")
-        parts = list(folder.split(dealt.index, dealt))
-    for _, held_out in parts:
-        test = polygons.isin(dealt.index[held_out]).to_numpy()
-        yield np.flatnonzero(~test), np.flatnonzero(test)
+# So many suspected polygons are printed; the metrics hold all.
+SHOWN = 10
 
 
 @dataclass(frozen=True)
-class HeldOut:
-    """Predictions for samples whose polygon was held out of training.
+class Validation:
+    """How good a model is.
 
     Attributes:
-        samples: row numbers of the samples.
-        true: their class codes.
-        predicted: the class codes predicted.
-        folds: how many forests predicted them.
+        metrics: plain numbers, texts, lists and dictionaries, as `validate` describes them.
+        polygons: what was predicted for each polygon (see `held_out_by_polygon`).
     """
 
-    samples: Indices
-    true: NDArray[np.uint8]
-    predicted: NDArray[np.uint8]
-    folds: int
+    metrics: dict[str, Any]
+    polygons: pd.DataFrame
 
 
-def predict_held_out(
+def validate(
     pipeline: Pipeline,
-    values: NDArray[np.generic],
-    polygons: pd.Series,
+    samples: pd.DataFrame,
+    bands: Sequence[str],
     codes: pd.Series,
-    folds: int,
-    seed: int,
-) -> HeldOut:
-    """Predict each polygon by a model trained on others.
+    names: Mapping[int, str],
+    settings: ForestSettings,
+) -> Validation:
+    """Cross-validate a trained model with whole polygons or blocks held out.
+
+    Beside it the same is done with single pixels held out, for the share of that accuracy which is
+    memory of the same polygon.
 
     Args:
-        pipeline: the model; it is cloned, not changed.
-        values: raw band values, (samples, bands).
-        polygons: the polygon id of each sample.
+        pipeline: the model, trained on all samples; it is not changed.
+        samples: a row a sample, with `polygon_id`, `x`, `y` and a column for each of `bands`.
+        bands: the columns that the model reads, in order.
         codes: the class code of each sample.
-        folds: how many parts to deal the polygons into.
-        seed: of the dealing.
+        names: the name of each class code.
+        settings: of the forest and its validation.
+
+    Returns:
+        The table of polygons, and as metrics all that `score` returns, and
+        `validation` (what was held out, in words),
+        `random_pixels` (`accuracy`, `macro_f1` and their `_se` with single pixels of the same
+        classes and polygons held out, dealt into as many folds, of which `folds` were predicted),
+        `optimism` (the accuracy of `random_pixels` less `accuracy`),
+        `oob_accuracy` (the forest's out-of-bag accuracy), and
+        `suspected_mislabels` (a dictionary a polygon, the clearest first).
+        What could not be validated is None.
+
+    Raises:
+        SettingsError: if blocks are to be held out, and all polygons lie in one.
     """
-    known = codes.to_numpy(np.uint8)
-    model = clone(pipeline).set_params(forest__oob_score=False)
-    samples: list[Indices] = [np.empty(0, np.intp)]
-    predicted: list[NDArray[np.uint8]] = [np.empty(0, np.uint8)]
-    for train, test in polygon_folds(polygons, codes, folds, seed):
-        samples.append(test)
-        model.set_params(forest__n_jobs=-1).fit(values[train], known[train])
-        # On one core the trees' votes are summed in one order, so that ties fall the same way.
-        predicted.append(model.set_params(forest__n_jobs=1).predict(values[test]))
-    rows = np.concatenate(samples)
-    return HeldOut(rows, known[rows], np.concatenate(predicted), len(samples) - 1)
+    values = samples[list(bands)].to_numpy()
+    polygons = samples["polygon_id"]
+    held_out = predict_held_out(pipeline, values, codes, validation_folds(samples, codes, settings))
+    pixels = pixel_folds(codes, held_out.samples, settings.folds, settings.seed)[:RANDOM_FOLDS]
+    at_random = predict_held_out(pipeline, values, codes, capped(pixels, codes, settings))
+    metrics = score(held_out, polygons, codes, names)
+    random = score(at_random, polygons, codes, names)
+    optimism = random["accuracy"] - metrics["accuracy"] if held_out.folds else np.nan
+    by_polygon = held_out_by_polygon(held_out, polygons, names)
+    return Validation(
+        {
+            **metrics,
+            "validation": _what_is_held_out(settings),
+            "random_pixels": {name: random[name] for name in OVERALL},
+            "optimism": _rounded(optimism),
+            "oob_accuracy": _rounded(pipeline["forest"].oob_score_),
+            "suspected_mislabels": json.loads(
+                suspected_mislabels(by_polygon).to_json(orient="records", double_precision=4)
+            ),
+        },
+        by_polygon,
+    )
 
 
 def score(
     held_out: HeldOut, polygons: pd.Series, codes: pd.Series, names: Mapping[int, str]
-) -> dict[str, object]:
-    """Return the metrics that are printed and stored, every class under its name.
+) -> dict[str, Any]:
+    """Return the metrics of predictions, every class under its name.
+
+    Values are those of all held-out pixels together. Each has beside it, under its name with `_se`,
+    its standard error over the folds: the standard deviation (n - 1 degrees of freedom) of the
+    folds' own values, divided by the square root of their number. Folds that hold no pixel of a
+    class are left out for that class; with fewer than two folds there is none (None).
 
     Args:
         held_out: what `predict_held_out` found.
@@ -105,37 +117,26 @@ def score(
         names: the name of each class code.
 
     Returns:
-        `accuracy` and `macro_f1` (None where no class could be validated), `folds`,
-        `not_validated` (names of classes with a single polygon), `classes` (for each name
-        `precision`, `recall`, `f1`, `pixels`, `polygons`) and `confusion_matrix`
-        (pixels, by true name, then by predicted name).
+        `accuracy` and `macro_f1` with `_se` (None where no class could be validated), `folds`,
+        `not_validated` (names of the classes with too few polygons, or blocks, to hold one out),
+        `classes` (for each name `precision`, `recall`, `f1` with `_se`, `pixels`, `polygons`)
+        and `confusion_matrix` (pixels, by true name, then by predicted name).
     """
     every = sorted(names)
-    validated = np.isin(every, held_out.true)
+    values, errors = _measure_with_errors(held_out, every)
     matrix = _confusion(held_out, every)
-    right, predicted, true = matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1)
-    precision = right / np.maximum(predicted, 1)
-    recall = right / np.maximum(true, 1)
-    f1 = 2 * right / np.maximum(predicted + true, 1)
     classes = {
         names[code]: {
-            "precision": _rounded(precision[i]) if validated[i] else None,
-            "recall": _rounded(recall[i]) if validated[i] else None,
-            "f1": _rounded(f1[i]) if validated[i] else None,
+            **_with_errors(values[code], errors[code]),
             "pixels": int((codes == code).sum()),
             "polygons": int(polygons[codes == code].nunique()),
         }
-        for i, code in enumerate(every)
+        for code in every
     }
-    any_validated = bool(validated.any())
     return {
-        "accuracy": _rounded(right.sum() / matrix.sum()) if any_validated else None,
-        "macro_f1": _rounded(f1[validated].mean()) if any_validated else None,
-        "validation": "whole polygons held out",
+        **_with_errors(values[ALL], errors[ALL]),
         "folds": held_out.folds,
-        "not_validated": [
-            names[code] for code, was in zip(every, validated, strict=True) if not was
-        ],
+        "not_validated": [names[code] for code in every if np.isnan(values[code, "f1"])],
         "classes": classes,
         "confusion_matrix": {
             names[known]: {names[code]: int(matrix[i, j]) for j, code in enumerate(every)}
@@ -144,36 +145,126 @@ def score(
     }
 
 
-def _confusion(held_out: HeldOut, every: list[int]) -> NDArray[np.intp]:
-    """Count samples by true class (rows) and predicted class (columns).
-
-    scikit-learn's metrics refuse to count none.
-    """
-    matrix = np.zeros((len(every), len(every)), dtype=np.intp)
-    places = np.searchsorted(every, held_out.true), np.searchsorted(every, held_out.predicted)
-    np.add.at(matrix, places, 1)
-    return matrix
-
-
 def describe_metrics(metrics: Mapping[str, Any]) -> str:
-    """Return the metrics that `score` made as lines of text."""
-    overall = [
-        f"{name.replace('_', ' ')} {metrics[name]:.3f}"
-        for name in ("accuracy", "macro_f1", "oob_accuracy")
-        if metrics.get(name) is not None
-    ]
-    classes = pd.DataFrame(metrics["classes"]).T.astype({"pixels": int, "polygons": int})
-    matrix = pd.DataFrame(metrics["confusion_matrix"]).T
-    how = f"{metrics['validation']}, {metrics['folds']} folds"
+    """Return the metrics that `validate` made as lines of text."""
+    classes = pd.DataFrame(
+        {
+            name: {
+                **{metric: _with_error(line, metric) for metric in BY_CLASS},
+                "pixels": str(line["pixels"]),
+                "polygons": str(line["polygons"]),
+            }
+            for name, line in metrics["classes"].items()
+        }
+    ).T
     return "\n".join(
         [
-            f"{', '.join(overall) or 'not validated'} ({how})",
-            classes.to_string(na_rep="-", float_format="{:.3f}".format),
+            *_overall_lines(metrics),
+            classes.to_string(),
             "pixels by true class (rows) and predicted class (columns)",
-            matrix.to_string(),
+            pd.DataFrame(metrics["confusion_matrix"]).T.to_string(),
+            *_suspect_lines(metrics["suspected_mislabels"]),
         ]
     )
 
 
-def _rounded(value: float) -> float:
-    return round(float(value), 4)
+def _overall_lines(metrics: Mapping[str, Any]) -> list[str]:
+    if metrics["accuracy"] is None:
+        lines = [f"not validated ({metrics['validation']})"]
+    else:
+        random = metrics["random_pixels"]
+        how = f"{metrics['validation']}, {metrics['folds']} folds; ± standard error over folds"
+        lines = [
+            f"accuracy {_with_error(metrics, 'accuracy')} ({how})",
+            f"macro F1 {_with_error(metrics, 'macro_f1')}",
+            f"optimism {metrics['optimism']:.3f}: with single pixels held out the accuracy seems "
+            + _with_error(random, "accuracy"),
+        ]
+    lines.append(f"out-of-bag accuracy {metrics['oob_accuracy']:.3f}")
+    if metrics["not_validated"]:
+        lines.append(f"not validated, too few polygons: {', '.join(metrics['not_validated'])}")
+    return lines
+
+
+def _suspect_lines(suspected: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not suspected:
+        return []
+    more = len(suspected) - SHOWN
+    return [
+        f"polygons that the model contradicts: {len(suspected)}",
+        *(
+            f"  {line['polygon_id']}: drawn as {line['class_label']}, "
+            f"{line['predicted_share']:.0%} of its {line['pixels']} pixels look like "
+            f"{line['predicted_label']}"
+            for line in suspected[:SHOWN]
+        ),
+        *([f"  and {more} more"] if more > 0 else []),
+    ]
+
+
+def _what_is_held_out(settings: ForestSettings) -> str:
+    if settings.holdout == "blocks":
+        return f"whole blocks of {settings.block_size:g} held out"
+    return "whole polygons held out"
+
+
+def _measure_with_errors(held_out: HeldOut, every: list[int]) -> tuple[pd.Series, pd.Series]:
+    """Return what `_measure` says of all held-out pixels, and its standard errors over folds."""
+    values = _measure(held_out.true, held_out.predicted, every)
+    by_fold = [
+        _measure(held_out.true[rows], held_out.predicted[rows], every)
+        for rows in (held_out.fold == number for number in np.unique(held_out.fold))
+    ]
+    return values, pd.DataFrame(by_fold, columns=values.index).sem()
+
+
+def _measure(true: NDArray[np.uint8], predicted: NDArray[np.uint8], every: list[int]) -> pd.Series:
+    """Return accuracy and macro F1 under `ALL`; precision, recall and F1 under each class's code.
+
+    NaN for a class without pixels; the macro F1 is the mean over the others.
+    """
+    measures = pd.MultiIndex.from_product([every, BY_CLASS])
+    scores = np.full((len(every), len(BY_CLASS)), np.nan)
+    if true.size:  # scikit-learn refuses to count none
+        *found, pixels = precision_recall_fscore_support(
+            true, predicted, labels=every, zero_division=0
+        )
+        scores[pixels > 0] = np.transpose(found)[pixels > 0]
+    by_class = pd.Series(scores.ravel(), measures)
+    overall = pd.Series(
+        {
+            (ALL, "accuracy"): pd.Series(true == predicted, dtype=float).mean(),
+            (ALL, "macro_f1"): by_class.xs("f1", level=1).mean(),
+        }
+    )
+    both: pd.Series = pd.concat([overall, by_class])
+    return both
+
+
+def _confusion(held_out: HeldOut, every: list[int]) -> NDArray[np.intp]:
+    """Count pixels by true class (rows) and predicted class (columns)."""
+    if not held_out.samples.size:  # scikit-learn refuses to count none
+        return np.zeros((len(every), len(every)), np.intp)
+    counts: NDArray[np.intp] = confusion_matrix(held_out.true, held_out.predicted, labels=every)
+    return counts
+
+
+def _with_errors(values: pd.Series, errors: pd.Series) -> dict[str, float | None]:
+    """Return each value under its name and its standard error under that with `_se`."""
+    found: dict[str, float | None] = {}
+    for name in values.index:
+        found[name] = _rounded(values[name])
+        found[f"{name}_se"] = _rounded(errors[name])
+    return found
+
+
+def _with_error(line: Mapping[str, Any], name: str) -> str:
+    """Return a value and its standard error as text, such as "0.812 ±0.031"."""
+    value, error = line[name], line[f"{name}_se"]
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if error is None else f"{value:.3f} ±{error:.3f}"
+
+
+def _rounded(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), 4)

@@ -1,13 +1,16 @@
-"""The database: PostGIS, or the embedded SQLite file where no `DB_HOST` is set."""
+"""The database: PostGIS, or the embedded SQLite file where neither block nor `DB_HOST` is set."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import URL, Connection, create_engine
-from sqlalchemy.exc import DatabaseError, OperationalError
+from prefect_sqlalchemy import ConnectionComponents, SqlAlchemyConnector, SyncDriver
+from sqlalchemy import URL, Connection, create_engine, make_url, text
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from upath import UPath
 
 from landcover.errors import LandcoverError, SettingsError, TransientError
 from landcover.files import check_writable
+from tasks.blocks import load_block
 from tasks.settings import DatabaseSettings, read_settings
 
 CONNECT_TIMEOUT = 10  # seconds
@@ -23,11 +26,23 @@ _PASSING = (
 )
 
 _NOT_ALLOWED = {"42501", "25006"}  # insufficient_privilege, read_only_sql_transaction
+_CANCELLED = "57014"  # query_canceled
+
+# The schema of the settings comes first; that of PostGIS is added for its functions.
+_SEARCH_PATH = text(
+    "SELECT set_config('search_path', concat_ws(', ', quote_ident(:schema),"
+    " nullif(current_setting('search_path'), ''),"
+    " (SELECT quote_ident(nspname) FROM pg_extension JOIN pg_namespace"
+    " ON pg_namespace.oid = extnamespace WHERE extname = 'postgis')), true)"
+)
 
 
 @contextmanager
-def database() -> Iterator[Connection]:
+def database(block: str | None) -> Iterator[Connection]:
     """Connect to the database for one transaction, committed at the end.
+
+    Args:
+        block: the name of the `SqlAlchemyConnector` block; without one the settings serve.
 
     Raises:
         SettingsError: if the server refuses the role, the password or the database's name, or the
@@ -35,12 +50,12 @@ def database() -> Iterator[Connection]:
         TransientError: if the server cannot be reached or drops the connection.
         LandcoverError: if the role may not do what was asked.
     """
-    settings = read_settings(DatabaseSettings)
-    url = _url(settings)
-    timeout = {"connect_timeout" if settings.db_host else "timeout": CONNECT_TIMEOUT}
-    engine = create_engine(url, hide_parameters=True, connect_args=timeout)
+    url, arguments = _access(block)
+    engine = create_engine(url, hide_parameters=True, connect_args=arguments)
     try:
         with engine.begin() as connection:
+            if url.get_backend_name() == "postgresql":
+                connection.execute(_SEARCH_PATH, {"schema": schema()})
             yield connection
     except DatabaseError as error:
         explained = _explain(error, url)
@@ -51,24 +66,63 @@ def database() -> Iterator[Connection]:
         engine.dispose()
 
 
-def _url(settings: DatabaseSettings) -> URL:
+def schema() -> str | None:
+    """Return the schema of the tables that a month is recorded in."""
+    return read_settings(DatabaseSettings).db_schema
+
+
+def _access(block: str | None) -> tuple[URL, dict[str, object]]:
+    """Return the database's address and how to connect to it."""
+    connector = load_block(SqlAlchemyConnector, block) or connector_of_settings()
+    if connector is None:
+        path = read_settings(DatabaseSettings).metadata_db
+        check_writable(UPath(path.parent), "METADATA_DB")
+        return URL.create("sqlite", database=str(path)), {"timeout": CONNECT_TIMEOUT}
+    url = _url(connector, block)
+    return url, {"connect_timeout": CONNECT_TIMEOUT, **(connector.connect_args or {})}
+
+
+def connector_of_settings() -> SqlAlchemyConnector | None:
+    """Return the database that the settings name; None where there is no `DB_HOST`.
+
+    Raises:
+        SettingsError: if a setting is missing or malformed.
+    """
+    settings = read_settings(DatabaseSettings)
     if not settings.db_host:
-        check_writable(settings.metadata_db.parent, "METADATA_DB")
-        return URL.create("sqlite", database=str(settings.metadata_db))
+        return None
     missing = [name for name in ("db_name", "db_user") if not getattr(settings, name)]
     if missing:
         raise SettingsError(
             f"DB_HOST is set, but {' and '.join(name.upper() for name in missing)} "
             f"{'is' if len(missing) == 1 else 'are'} not: set it in the environment or in .env."
         )
-    return URL.create(
-        "postgresql+psycopg2",
-        username=settings.db_user,
-        password=settings.db_password.get_secret_value() if settings.db_password else None,
-        host=settings.db_host,
-        port=settings.db_port,
-        database=settings.db_name,
+    return SqlAlchemyConnector(
+        connection_info=ConnectionComponents(
+            driver=SyncDriver.POSTGRESQL_PSYCOPG2,
+            username=settings.db_user,
+            password=settings.db_password,
+            host=settings.db_host,
+            port=settings.db_port,
+            database=settings.db_name,
+            query={"sslmode": settings.db_sslmode} if settings.db_sslmode else None,
+        )
     )
+
+
+def _url(connector: SqlAlchemyConnector, block: str | None) -> URL:
+    said = connector.connection_info
+    try:
+        url = said.create_url() if isinstance(said, ConnectionComponents) else make_url(str(said))
+        known = url.get_backend_name() == "postgresql"
+    except ArgumentError:
+        known = False
+    if not known:
+        raise SettingsError(
+            f"The block {block!r} is no PostgreSQL database: save it with the driver "
+            "postgresql+psycopg2, or with python flows/setup_blocks.py."
+        )
+    return url.set(drivername="postgresql+psycopg2")
 
 
 def _explain(error: DatabaseError, url: URL) -> LandcoverError | None:
@@ -80,6 +134,11 @@ def _explain(error: DatabaseError, url: URL) -> LandcoverError | None:
             f"The role {url.username} lacks a right in the database {url.database} "
             f"({first_line(error)}): ask its owner to grant it."
         )
+    if getattr(error.orig, "pgcode", None) == _CANCELLED:
+        return LandcoverError(
+            f"The database {url.database} cancelled a statement ({first_line(error)}): let its "
+            f"owner raise statement_timeout for the role {url.username}."
+        )
     if not isinstance(error, OperationalError):
         return None
     place = f"{url.username}@{url.host}:{url.port}/{url.database}"
@@ -87,11 +146,11 @@ def _explain(error: DatabaseError, url: URL) -> LandcoverError | None:
     if refusal:
         return SettingsError(
             f"The database {place} refuses the connection ({refusal}): "
-            "check DB_NAME, DB_USER and DB_PASSWORD."
+            "check DB_NAME, DB_USER, DB_PASSWORD and DB_SSLMODE, or the database block."
         )
     return TransientError(
         f"The database {place} cannot be reached ({first_line(error)}): "
-        "check that it runs, and DB_HOST and DB_PORT."
+        "check that it runs, and DB_HOST and DB_PORT, or the database block."
     )
 
 

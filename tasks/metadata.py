@@ -1,97 +1,46 @@
-"""The tables `ml_models` and `raster_predictions`: what was made, from what, and how good it is."""
+"""The month's rows: what was made, from what, and how good it is."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping
 
-from geoalchemy2 import Geometry
 from geoalchemy2.shape import from_shape
 from prefect.logging import get_run_logger
 from shapely.geometry import MultiPolygon
 from shapely.geometry.base import BaseGeometry
-from sqlalchemy import (
-    JSON,
-    Column,
-    Connection,
-    DateTime,
-    ForeignKey,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    func,
-    inspect,
-    select,
-    text,
-)
+from sqlalchemy import Connection, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from landcover.aoi import LONLAT, LONLAT_SRID, load_aoi
-from landcover.errors import LandcoverError, SettingsError
-from landcover.files import model_name
+from landcover.errors import LandcoverError
+from landcover.files import absolute
 from landcover.mosaic import Mosaic
 from landcover.training import Model
-from tasks.database import database
+from tasks.month import Month
 from tasks.prediction import Prediction
 from tasks.retries import io_task
+from tasks.tables import DETAILS, ml_models, raster_predictions, tables
 from tasks.training import Training
-
-metadata = MetaData()
-
-DETAILS = "details"  # beyond the columns that other software knows
-
-ml_models = Table(
-    "ml_models",
-    metadata,
-    Column("model_id", Integer, primary_key=True),
-    Column("model_filename", String, unique=True),
-    Column("model_type", String),
-    Column("trained_at", DateTime(timezone=True), server_default=func.now()),
-    Column("training_data_source", String),
-    Column("parameters", JSON().with_variant(postgresql.JSONB(), "postgresql")),
-    Column("metrics", JSON().with_variant(postgresql.JSONB(), "postgresql")),
-    Column("year", Integer),
-    Column("month", Integer),
-)
-
-raster_predictions = Table(
-    "raster_predictions",
-    metadata,
-    Column("prediction_id", Integer, primary_key=True),
-    Column("prediction_filename", String, unique=True),
-    Column("prediction_path", String),
-    Column("generated_at", DateTime(timezone=True), server_default=func.now()),
-    Column("model_id", Integer, ForeignKey("ml_models.model_id")),
-    Column("source_mosaic", String),
-    Column("year", Integer),
-    Column("month", Integer),
-    Column(
-        "aoi_definition",
-        Text().with_variant(Geometry("MULTIPOLYGON", srid=4326, spatial_index=False), "postgresql"),
-    ),
-    Column(DETAILS, JSON().with_variant(postgresql.JSONB(), "postgresql")),
-)
 
 
 @io_task("load classes")
-def load_classes() -> dict[str, int]:
+def load_classes(month: Month) -> dict[str, int]:
     """Return the names and codes of all classes given so far, so that labels keep their codes.
+
+    Args:
+        month: that is run.
 
     Raises:
         TransientError: if the database cannot be reached.
     """
-    with _tables() as connection:
+    with tables(month.blocks.database_block) as connection:
         return _classes(connection)
 
 
-@io_task("record model", "record model {year}-{month:02d}")
-def record_model(year: int, month: int, training: Training, run: Mapping[str, object]) -> int:
+@io_task("record model", "record model {month}")
+def record_model(month: Month, training: Training, run: Mapping[str, object]) -> int:
     """Record a trained model, in place of an earlier one of the same file name.
 
     Args:
-        year: of the month.
-        month: 1 to 12.
+        month: that it is for.
         training: the model, its settings and metrics.
         run: what made it: command, code version, flow run.
 
@@ -104,7 +53,7 @@ def record_model(year: int, month: int, training: Training, run: Mapping[str, ob
     """
     model = training.model
     classes = {name: code for code, name in model.names.items()}
-    with _tables() as connection:
+    with tables(month.blocks.database_block) as connection:
         _check_codes(classes, _classes(connection, but=model.path.name))
         model_id = _replace(
             connection,
@@ -123,17 +72,20 @@ def record_model(year: int, month: int, training: Training, run: Mapping[str, ob
                     **run,
                 },
                 "metrics": training.metrics,
-                "year": year,
-                "month": month,
+                "year": month.year,
+                "month": month.month,
             },
         )
     get_run_logger().info("Recorded the model as ml_models.model_id %d", model_id)
     return model_id
 
 
-@io_task("find model", "find model {year}-{month:02d}")
-def find_model(year: int, month: int, folder: Path) -> tuple[int, Model]:
+@io_task("find model", "find model {month}")
+def find_model(month: Month) -> tuple[int, Model]:
     """Look up the month's model.
+
+    Args:
+        month: whose model.
 
     Returns:
         Its `model_id`, and the model.
@@ -142,8 +94,8 @@ def find_model(year: int, month: int, folder: Path) -> tuple[int, Model]:
         LandcoverError: if none is recorded, or if its row does not say what the file is.
         TransientError: if the database cannot be reached.
     """
-    name = model_name(year, month)
-    with _tables() as connection:
+    name = month.model.name
+    with tables(month.blocks.database_block) as connection:
         row = connection.execute(
             select(ml_models.c.model_id, ml_models.c.parameters).where(
                 ml_models.c.model_filename == name
@@ -151,8 +103,9 @@ def find_model(year: int, month: int, folder: Path) -> tuple[int, Model]:
         ).one_or_none()
     if row is None:
         raise LandcoverError(
-            f"No model of {year}-{month:02d} is recorded in ml_models ({name}): train it first, "
-            f"with python flows/monthly.py or flows/train_model.py --year {year} --month {month}."
+            f"No model of {month} is recorded in ml_models ({name}): train it first, "
+            f"with python flows/monthly.py or flows/train_model.py --year {month.year} "
+            f"--month {month.month}."
         )
     missing = {"classes", "bands", "sha256"} - set(row.parameters or {})
     if missing:
@@ -162,13 +115,12 @@ def find_model(year: int, month: int, folder: Path) -> tuple[int, Model]:
         )
     names = {code: label for label, code in row.parameters["classes"].items()}
     bands = tuple(row.parameters["bands"])
-    return row.model_id, Model(folder / name, row.parameters["sha256"], bands, names)
+    return row.model_id, Model(month.model, row.parameters["sha256"], bands, names)
 
 
-@io_task("record prediction", "record prediction {year}-{month:02d}")
+@io_task("record prediction", "record prediction {month}")
 def record_prediction(
-    year: int,
-    month: int,
+    month: Month,
     prediction: Prediction,
     model_id: int,
     mosaic: Mosaic,
@@ -178,8 +130,7 @@ def record_prediction(
     """Record a map, in place of an earlier one of the same file name.
 
     Args:
-        year: of the month.
-        month: 1 to 12.
+        month: that it shows.
         prediction: the map.
         model_id: of the model that made it.
         mosaic: the imagery that it was made from.
@@ -193,92 +144,25 @@ def record_prediction(
         TransientError: if the database cannot be reached.
     """
     area = load_aoi(aoi_definition).to_crs(LONLAT).iloc[0]
-    with _tables() as connection:
+    with tables(month.blocks.database_block) as connection:
         prediction_id = _replace(
             connection,
             raster_predictions,
             "prediction_filename",
             {
                 "prediction_filename": prediction.path.name,
-                "prediction_path": str(prediction.path.absolute()),
+                "prediction_path": absolute(prediction.path),
                 "generated_at": func.now(),
                 "model_id": model_id,
                 "source_mosaic": mosaic.origin,
-                "year": year,
-                "month": month,
+                "year": month.year,
+                "month": month.month,
                 "aoi_definition": _area_value(connection, area),
                 DETAILS: {"hectares": prediction.hectares, "sha256": prediction.sha256, **run},
             },
         )
     get_run_logger().info("Recorded the map as raster_predictions.prediction_id %d", prediction_id)
     return prediction_id
-
-
-@contextmanager
-def _tables() -> Iterator[Connection]:
-    """Connect to a database in which both tables are as they should be.
-
-    Raises:
-        SettingsError: if a table of the same name is of another kind, or PostGIS is missing.
-    """
-    with database() as connection:
-        inspector = inspect(connection)
-        there = [table for table in metadata.sorted_tables if inspector.has_table(table.name)]
-        for table in there:
-            _check_table(connection, table)
-        if len(there) < len(metadata.sorted_tables):
-            _check_postgis(connection)
-            metadata.create_all(connection)
-        yield connection
-
-
-def _check_table(connection: Connection, table: Table) -> None:
-    """Make sure that a table that is there already takes the rows; add the column `details`."""
-    inspector = inspect(connection)
-    there = {str(column["name"]): column for column in inspector.get_columns(table.name)}
-    missing = sorted(set(table.columns.keys()) - there.keys() - {DETAILS})
-    if missing:
-        raise SettingsError(
-            f"The database has a table {table.name} of another kind, without "
-            f"{', '.join(missing)}: add the columns, or use another database."
-        )
-    (unique,) = (column.name for column in table.columns if column.unique)
-    if unique not in _unique_columns(connection, table):
-        raise SettingsError(
-            f"The database has a table {table.name} of another kind, whose column {unique} is not "
-            "unique: add a unique constraint, or use another database."
-        )
-    for name in there.keys() - table.columns.keys():
-        if not there[name]["nullable"] and there[name]["default"] is None:
-            raise SettingsError(
-                f"The database has a table {table.name} of another kind, whose column {name} may "
-                "not be null: give it a default, or use another database."
-            )
-    if DETAILS in table.columns and DETAILS not in there:
-        kind = table.columns[DETAILS].type.compile(connection.dialect)
-        connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {DETAILS} {kind}"))
-
-
-def _unique_columns(connection: Connection, table: Table) -> set[str | None]:
-    """Return the columns that are unique by themselves."""
-    inspector = inspect(connection)
-    groups: list[list[str | None]] = [
-        list(found["column_names"]) for found in inspector.get_unique_constraints(table.name)
-    ]
-    groups += [
-        found["column_names"] for found in inspector.get_indexes(table.name) if found["unique"]
-    ]
-    return {group[0] for group in groups if len(group) == 1}
-
-
-def _check_postgis(connection: Connection) -> None:
-    if connection.dialect.name == "postgresql" and not connection.scalar(
-        text("SELECT count(*) FROM pg_extension WHERE extname = 'postgis'")
-    ):
-        raise SettingsError(
-            f"The database {connection.engine.url.database} has no PostGIS: "
-            "let its owner run CREATE EXTENSION postgis."
-        )
 
 
 def _classes(connection: Connection, but: str | None = None) -> dict[str, int]:

@@ -3,18 +3,23 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 import shapely
 from prefect.logging import get_run_logger
 from rasterio.errors import RasterioIOError
+from upath import UPath
 
 from landcover.aoi import load_aoi
 from landcover.errors import LandcoverError, SettingsError, TransientError
-from landcover.mosaic import Mosaic, describe_mosaic, find_quads, read_quad
+from landcover.files import publish, scratch
+from landcover.mosaic import Mosaic, describe_mosaic
+from landcover.quads import ImageFile, Quad, find_quads, read_index, read_quad, write_index
+from tasks.month import Month
 from tasks.retries import io_task
 from tasks.settings import MosaicSettings
+from tasks.storage import storage
 
+# Headers are small: reading one is waiting for the bucket.
 HEADER_READERS = 16
 
 
@@ -33,47 +38,45 @@ def reading(mosaic: Mosaic, where: str) -> Iterator[None]:
         yield
     except RasterioIOError as error:
         raise TransientError(
-            f"Cannot read the mosaic {mosaic.origin} {where} ({error.__cause__ or error}): "
-            "fetch that file again."
+            f"Cannot read the mosaic {mosaic.origin} {where} ({error}): fetch that file again."
         ) from error
 
 
-@io_task("find mosaic", "find mosaic {year}-{month:02d}")
+@io_task("find mosaic", "find mosaic {month}")
 def find_mosaic(
-    year: int,
-    month: int,
-    mosaic_path: str | None,
-    settings: MosaicSettings,
-    aoi_definition: str,
-    work_dir: Path,
+    month: Month, mosaic_path: str | None, settings: MosaicSettings, aoi_definition: str
 ) -> Mosaic:
     """Find the month's imagery, read its headers, and make sure that it is where it should be.
 
     Args:
-        year: of the month.
-        month: 1 to 12.
-        mosaic_path: the path of a file, of a folder of quads, or a glob, instead of the settings'.
+        month: whose imagery. The headers of the quads are kept in its work folder: those of files
+            that have not changed are not read again.
+        mosaic_path: the path of a file, of a folder of quads, or a glob, or the same as an s3://
+            address, instead of the settings'.
         settings: where imagery is, and the bands that the model reads.
         aoi_definition: the area of interest (see `landcover.aoi.load_aoi`).
-        work_dir: where to keep the index of the quads.
 
     Raises:
         SettingsError: if the area of interest is none.
         LandcoverError: if there is no imagery, if its files do not make one raster, or if the area
             of interest does not touch it.
     """
-    where = mosaic_path or _usual_place(year, month, settings)
-    if "://" in where:
+    where = mosaic_path or _usual_place(month, settings)
+    if "://" in where and not where.startswith("s3://"):
         raise SettingsError(
-            f"The mosaic {where} is not on this machine; it should be a file, a folder or a glob "
-            "here, such as /data/nicfi/*.tif."
+            f"The mosaic {where} is neither on this machine nor in a bucket; it should be a file, "
+            "a folder or a glob, such as /data/nicfi/*.tif or s3://bucket/nicfi/*.tif."
         )
-    paths = find_quads(where, f"the mosaic of {year}-{month:02d}")
-    with ThreadPoolExecutor(HEADER_READERS) as pool:
-        quads = list(pool.map(read_quad, paths))
-    index = work_dir / f"mosaic_{year}{month:02d}.gti.gpkg"
-    mosaic = describe_mosaic(quads, where, settings.mosaic_bands, index)
-    _check_touches(mosaic, aoi_definition)
+    block = month.blocks.storage_block
+    with storage(block, f"the mosaic {where}"):
+        images = find_quads(where, f"the mosaic of {month}")
+        quads = _read_headers(images, month.headers, block)
+        mosaic = describe_mosaic(quads, where, settings.mosaic_bands, month.headers)
+        _check_touches(mosaic, aoi_definition)
+        with scratch(month.folders.work_dir) as folder:
+            built = folder / month.headers.name
+            write_index(quads, built)
+            publish(built, month.headers)
     get_run_logger().info(
         "Mosaic %s: %d file%s, %d x %d pixels",
         where,
@@ -85,13 +88,29 @@ def find_mosaic(
     return mosaic
 
 
-def _usual_place(year: int, month: int, settings: MosaicSettings) -> str:
+def _read_headers(images: list[ImageFile], index: UPath, storage_block: str | None) -> list[Quad]:
+    """Read the headers of image files side by side, but for those that an index still has."""
+    known = {(quad.path, quad.version): quad for quad in read_index(index)}
+
+    def read(image: ImageFile) -> Quad:
+        # GDAL's credentials are a thread's own.
+        with storage(storage_block, image.path):
+            return read_quad(image)
+
+    with ThreadPoolExecutor(HEADER_READERS) as pool:
+        new = [image for image in images if (image.path, image.version) not in known]
+        known.update(((quad.path, quad.version), quad) for quad in pool.map(read, new))
+    return [known[image.path, image.version] for image in images]
+
+
+def _usual_place(month: Month, settings: MosaicSettings) -> str:
     if settings.planet_mosaic_dir is None:
         raise SettingsError(
             "PLANET_MOSAIC_DIR is not set; it should be the folder that holds the monthly "
-            "mosaics, such as /data/nicfi (or give --mosaic_path)."
+            "mosaics, such as /data/nicfi or s3://bucket/folder (or give --mosaic_path)."
         )
-    return str(settings.planet_mosaic_dir / settings.mosaic_pattern.format(year=year, month=month))
+    name = settings.mosaic_pattern.format(year=month.year, month=month.month)
+    return str(settings.planet_mosaic_dir / name)
 
 
 def _check_touches(mosaic: Mosaic, aoi_definition: str) -> None:

@@ -33,7 +33,7 @@ from tasks.settings import PolygonSettings
 
 
 def read_table(
-    settings: PolygonSettings, when: str, aoi: geopandas.GeoSeries
+    settings: PolygonSettings, when: str, aoi: geopandas.GeoSeries, database_block: str | None
 ) -> geopandas.GeoDataFrame:
     """Read the month's polygons that touch the area of interest, and those without a geometry.
 
@@ -41,6 +41,7 @@ def read_table(
         settings: the table and its columns.
         when: the month, YYYY-MM.
         aoi: the area of interest, one geometry.
+        database_block: see `tasks.database.database`.
 
     Raises:
         SettingsError: if the table or a column is not there, or of another kind.
@@ -52,7 +53,7 @@ def read_table(
             "TRAINING_POLYGON_GEOM_COL is not set; it should be the geometry column of "
             f"{settings.training_polygon_table}, such as geom."
         )
-    with database() as connection:
+    with database(database_block) as connection:
         if connection.dialect.name == "sqlite":
             raise SettingsError(
                 f"TRAINING_POLYGON_TABLE is {settings.training_polygon_table}, a table, but there "

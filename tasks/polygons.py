@@ -1,31 +1,29 @@
 """The month's training polygons."""
 
-from pathlib import Path
-
 import geopandas
 from prefect.logging import get_run_logger
+from upath import UPath
 
 from landcover.aoi import load_aoi
 from landcover.errors import LandcoverError
+from landcover.files import absolute, publish, scratch
 from landcover.polygons import tidy_polygons
+from tasks.month import Month
 from tasks.polygon_file import read_file
 from tasks.polygon_table import read_table
 from tasks.retries import io_task
 from tasks.settings import PolygonSettings
+from tasks.storage import storage
 
 
-@io_task("fetch polygons", "fetch polygons {year}-{month:02d}")
-def fetch_polygons(
-    year: int, month: int, aoi_definition: str, settings: PolygonSettings, work_dir: Path
-) -> Path:
+@io_task("fetch polygons", "fetch polygons {month}")
+def fetch_polygons(month: Month, aoi_definition: str, settings: PolygonSettings) -> UPath:
     """Fetch the month's training polygons that touch the area of interest.
 
     Args:
-        year: of the month.
-        month: 1 to 12.
+        month: whose polygons; they are kept in its work folder for the run.
         aoi_definition: the area of interest (see `landcover.aoi.load_aoi`).
         settings: which table or file, and its columns.
-        work_dir: where to keep them for the run.
 
     Returns:
         A GeoParquet file with `polygon_id`, `class_label` and geometries.
@@ -36,21 +34,26 @@ def fetch_polygons(
         TransientError: if the database cannot be reached.
     """
     aoi = load_aoi(aoi_definition)
-    when = f"{year}-{month:02d}"
+    when = str(month)
     if settings.vector_file:
         found = read_file(settings.vector_file, settings, when, aoi)
     else:
-        found = read_table(settings, when, aoi)
+        found = read_table(settings, when, aoi, month.blocks.database_block)
     _check_any(found, when, settings)
     ids = found["polygon_id"].astype("string").fillna("none")
     polygons, warnings = tidy_polygons(
         found.assign(polygon_id=ids), settings.training_polygon_table
     )
     _tell(polygons, warnings, settings.training_polygon_table)
-    path = work_dir / f"polygons_{year}{month:02d}.parquet"
     polygons.attrs = {"source": settings.training_polygon_table}
-    polygons.to_parquet(path)
-    return path
+    with (
+        storage(month.blocks.storage_block, absolute(month.polygons)),
+        scratch(month.folders.work_dir) as folder,
+    ):
+        built = folder / month.polygons.name
+        polygons.to_parquet(built)
+        publish(built, month.polygons)
+    return month.polygons
 
 
 def _check_any(found: geopandas.GeoDataFrame, when: str, settings: PolygonSettings) -> None:

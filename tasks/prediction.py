@@ -2,11 +2,9 @@
 
 import hashlib
 import os
-import shutil
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import shapely
 from prefect import task
@@ -14,12 +12,22 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 from prefect.runtime import task_run
 from rasterio.windows import Window
+from upath import UPath
 
 from landcover.aoi import load_aoi
 from landcover.areas import class_hectares
 from landcover.cog import write_cog
 from landcover.errors import LandcoverError
-from landcover.files import code_version, prediction_name, publish, sha256
+from landcover.files import (
+    absolute,
+    code_version,
+    fetch,
+    gdal_path,
+    publish,
+    remove_folder,
+    scratch,
+    sha256,
+)
 from landcover.lookup import open_predictor
 from landcover.mosaic import Mosaic
 from landcover.prediction import predict_window as predict
@@ -27,8 +35,11 @@ from landcover.pyramid import overview_factors, part_of, write_piece
 from landcover.training import Model
 from landcover.windows import plan_windows as plan
 from landcover.windows import window_memory
+from tasks.catalogue import publish_companions
+from tasks.month import Month
 from tasks.mosaic import reading
 from tasks.retries import io_task
+from tasks.storage import storage
 
 # What a core of an ordinary machine reads, looks up and writes in a second.
 PIXELS_A_SECOND = 20e6
@@ -45,16 +56,16 @@ class Plan:
         factors: by how much each overview of the map is coarser.
     """
 
-    folder: Path
+    folder: UPath
     windows: tuple[Window, ...]
     factors: tuple[int, ...]
 
     @property
-    def area(self) -> Path:
+    def area(self) -> UPath:
         """The area of interest in the mosaic's CRS, as WKB."""
         return self.folder / "area.wkb"
 
-    def piece(self, window: Window) -> Path:
+    def piece(self, window: Window) -> UPath:
         """The file of a window's piece."""
         return self.folder / f"piece_{window.col_off}_{window.row_off}.tif"
 
@@ -69,7 +80,7 @@ class Piece:
         hectares: the true area of each class code.
     """
 
-    path: Path
+    path: UPath
     window: Window
     hectares: Mapping[int, float]
 
@@ -84,24 +95,20 @@ class Prediction:
         hectares: the true area of each class, by name.
     """
 
-    path: Path
+    path: UPath
     sha256: str
     hectares: Mapping[str, float]
 
 
-@task(name="plan windows", task_run_name="plan windows {year}-{month:02d}", cache_policy=NO_CACHE)
-def plan_windows(
-    year: int, month: int, mosaic: Mosaic, aoi_definition: str, model: Model, work_dir: Path
-) -> Plan:
+@task(name="plan windows", task_run_name="plan windows {month}", cache_policy=NO_CACHE)
+def plan_windows(month: Month, mosaic: Mosaic, aoi_definition: str, model: Model) -> Plan:
     """Decide which windows of the mosaic are predicted.
 
     Args:
-        year: of the month.
-        month: 1 to 12.
+        month: whose map.
         mosaic: the imagery.
         aoi_definition: the area of interest (see `landcover.aoi.load_aoi`).
         model: what will predict.
-        work_dir: where the work is kept.
 
     Raises:
         LandcoverError: if the mosaic lacks a band that the model reads.
@@ -117,10 +124,16 @@ def plan_windows(
         )
     parts = [mosaic.fingerprint, area.wkb_hex, model.sha256, code_version(), str(size)]
     fingerprint = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
-    folder = month_folder(year, month, work_dir) / fingerprint
+    folder = month.pieces / fingerprint
     planned = Plan(folder, tuple(windows), tuple(overview_factors(mosaic.grid, size)))
-    planned.folder.mkdir(parents=True, exist_ok=True)
-    planned.area.write_bytes(shapely.to_wkb(area))
+    with (
+        storage(month.blocks.storage_block, absolute(folder)),
+        scratch(month.folders.work_dir) as local,
+    ):
+        built = local / planned.area.name
+        built.write_bytes(shapely.to_wkb(area))
+        folder.mkdir(parents=True, exist_ok=True)
+        publish(built, planned.area)
     get_run_logger().info(
         "%d windows of %d x %d pixels touch the area of interest: about %.0f s and %.1f GB of "
         "memory on %d cores",
@@ -134,22 +147,18 @@ def plan_windows(
     return planned
 
 
-def month_folder(year: int, month: int, work_dir: Path) -> Path:
-    """Return the folder of a month's predictions in progress."""
-    return work_dir / Path(prediction_name(year, month)).stem
-
-
 def _window_name() -> str:
     window = task_run.parameters["window"]
     return f"predict {window.col_off}-{window.row_off}"
 
 
 @io_task("predict window", _window_name)
-def predict_window(window: Window, plan: Plan, mosaic: Mosaic, model: Model) -> Piece:
+def predict_window(window: Window, month: Month, plan: Plan, mosaic: Mosaic, model: Model) -> Piece:
     """Predict a window, unless an earlier run of the same work already did.
 
     Args:
         window: which pixels of the mosaic.
+        month: whose map.
         plan: where its piece goes.
         mosaic: the imagery.
         model: what predicts.
@@ -159,46 +168,51 @@ def predict_window(window: Window, plan: Plan, mosaic: Mosaic, model: Model) -> 
         LandcoverError: if the model file is not the recorded one.
     """
     path = plan.piece(window)
-    if not path.exists():
+    where = f"at column {window.col_off}, row {window.row_off}"
+    with storage(month.blocks.storage_block, absolute(path)):
+        if path.exists():
+            return Piece(path, window, class_hectares(gdal_path(path)))
         area = shapely.from_wkb(plan.area.read_bytes())
         predictor = open_predictor(model.path, model.sha256)
-        with reading(mosaic, f"at column {window.col_off}, row {window.row_off}"):
+        with reading(mosaic, where), scratch(plan.folder) as local:
             codes = predict(mosaic, predictor, model.bands, area, window)
-        write_piece(codes, part_of(mosaic.grid, window), list(plan.factors), path)
-    return Piece(path, window, class_hectares(path))
+            built = local / path.name
+            write_piece(codes, part_of(mosaic.grid, window), list(plan.factors), built)
+            hectares = class_hectares(str(built))
+            publish(built, path)
+    return Piece(path, window, hectares)
 
 
-@io_task("assemble map", "assemble map {year}-{month:02d}")
+@io_task("assemble map", "assemble map {month}")
 def assemble_map(
-    year: int,
-    month: int,
-    plan: Plan,
-    pieces: list[Piece],
-    mosaic: Mosaic,
-    model: Model,
-    folder: Path,
+    month: Month, plan: Plan, pieces: list[Piece], mosaic: Mosaic, model: Model
 ) -> Prediction:
     """Assemble the pieces into the month's map, publish it, and add up its classes.
 
     Args:
-        year: of the month.
-        month: 1 to 12.
+        month: whose map.
         plan: what was to be predicted.
         pieces: of its windows.
         mosaic: the imagery.
         model: what predicted.
-        folder: where the map goes.
     """
-    built = plan.folder / prediction_name(year, month)
+    path, block = month.prediction, month.blocks.storage_block
     tags = {"source_mosaic": mosaic.origin, "model": model.path.name, "code": code_version()}
-    windows = {piece.path: piece.window for piece in pieces}
-    write_cog(windows, mosaic.grid, list(plan.factors), model.names, tags, built)
+    with storage(block, absolute(path)), scratch(plan.folder) as local:
+        paths = fetch([piece.path for piece in pieces], local)
+        windows = dict(zip(paths, [piece.window for piece in pieces], strict=True))
+        built = local / path.name
+        write_cog(windows, mosaic.grid, list(plan.factors), model.names, tags, built)
+        digest = sha256(built)
+        # The map last: what describes it is there when it appears.
+        area = shapely.from_wkb(plan.area.read_bytes())
+        publish_companions(built, month, area, mosaic, model)
+        publish(built, path)
+    with storage(block, absolute(plan.folder)):
+        remove_folder(month.pieces)
     hectares: Counter[int] = Counter()
     for piece in pieces:
         hectares.update(piece.hectares)
-    path, digest = folder / built.name, sha256(built)
-    publish(built, path)
-    shutil.rmtree(plan.folder.parent)
     get_run_logger().info("Map written to %s", path)
     by_name = {model.names[code]: round(area, 2) for code, area in sorted(hectares.items())}
     return Prediction(path, digest, by_name)

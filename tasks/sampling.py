@@ -1,39 +1,33 @@
 """Samples of the mosaic under the training polygons, as a parquet file."""
 
-from pathlib import Path
+from io import BytesIO
 
 import geopandas
 from prefect.logging import get_run_logger
+from upath import UPath
 
 from landcover.classes import label_key
 from landcover.errors import LandcoverError
-from landcover.files import prepared_data_name, publish
+from landcover.files import absolute, publish, scratch
 from landcover.mosaic import Mosaic
 from landcover.sampling import Samples, SamplingSettings, sample_polygons
+from tasks.month import Month
 from tasks.mosaic import reading
 from tasks.retries import io_task
+from tasks.storage import storage
 
 
-@io_task("sample mosaic", "sample mosaic {year}-{month:02d}")
+@io_task("sample mosaic", "sample mosaic {month}")
 def sample_mosaic(
-    year: int,
-    month: int,
-    mosaic: Mosaic,
-    polygons: Path,
-    settings: SamplingSettings,
-    folder: Path,
-    work_dir: Path,
-) -> Path:
+    month: Month, mosaic: Mosaic, polygons: UPath, settings: SamplingSettings
+) -> UPath:
     """Write the month's samples.
 
     Args:
-        year: of the month.
-        month: 1 to 12.
+        month: whose samples.
         mosaic: the imagery.
         polygons: the training polygons (see `fetch_polygons`).
         settings: how pixels are drawn.
-        folder: where the samples go.
-        work_dir: where they are written first.
 
     Returns:
         A GeoParquet file of points: a row a sample, with `polygon_id`, `class_label`, `x`, `y` and
@@ -43,8 +37,9 @@ def sample_mosaic(
         LandcoverError: if fewer than two classes have samples.
         TransientError: if the imagery cannot be read.
     """
-    drawn = geopandas.read_parquet(polygons)
-    with reading(mosaic, "under the training polygons"):
+    block = month.blocks.storage_block
+    with storage(block), reading(mosaic, "under the training polygons"):
+        drawn = geopandas.read_parquet(BytesIO(polygons.read_bytes()))
         samples = sample_polygons(mosaic, drawn, settings)
     _tell(samples)
     if samples.rows["class_label"].map(label_key).nunique() < 2:
@@ -52,17 +47,17 @@ def sample_mosaic(
             f"The training polygons gave samples of fewer than two classes from {mosaic.origin}"
             f"{_why(samples.skipped)}: check that they lie on the month's imagery."
         )
-    built = work_dir / prepared_data_name(year, month)
     samples.rows.attrs = {
         "mosaic": mosaic.origin,
         "polygons": drawn.attrs["source"],
         "sampling": settings.model_dump(),
     }
-    samples.rows.to_parquet(built, index=False)
-    path = folder / built.name
-    publish(built, path)
-    get_run_logger().info("%d samples written to %s", len(samples.rows), path)
-    return path
+    with storage(block, absolute(month.samples)), scratch(month.folders.work_dir) as folder:
+        built = folder / month.samples.name
+        samples.rows.to_parquet(built, index=False)
+        publish(built, month.samples)
+    get_run_logger().info("%d samples written to %s", len(samples.rows), month.samples)
+    return month.samples
 
 
 def _tell(samples: Samples) -> None:

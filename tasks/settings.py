@@ -1,28 +1,44 @@
 """The settings: environment variables, read from `.env` in the working folder too.
 
-Each group is read by the one place that needs it. The group with secrets is read by
-`tasks.database` alone.
+Each group is read by the one place that needs it. The groups with secrets are read by
+`tasks.database` and `tasks.storage` alone.
 """
 
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from upath import UPath
 
 from landcover.errors import SettingsError
-from landcover.files import check_writable
 from landcover.mosaic import parse_bands
 
 VECTOR_SUFFIXES = {".gpkg", ".geojson", ".json", ".shp", ".fgb", ".parquet"}
 
 
-def _local_folder(value: object) -> Path:
+def _local(value: object) -> Path:
     text = str(value)
     if "://" in text:
-        raise ValueError(f"{text!r} is not a folder on this machine")
+        raise ValueError(f"{text!r} is not on this machine")
     return Path(text)
+
+
+def _folder(value: object) -> UPath:
+    text = str(value)
+    kind, separator, rest = text.partition("://")
+    if separator and (kind != "s3" or not rest.strip("/")):
+        raise ValueError(f"{text!r} is neither a folder on this machine nor s3://bucket/folder")
+    return UPath(text)
+
+
+def _address(text: str) -> str:
+    address = urlsplit(text)
+    if address.scheme not in {"http", "https"} or not address.hostname:
+        raise ValueError(f"{text!r} does not start with https:// or http:// and a host")
+    return text.rstrip("/")
 
 
 def _month_pattern(pattern: str) -> str:
@@ -33,7 +49,7 @@ def _month_pattern(pattern: str) -> str:
     return pattern
 
 
-Folder = Annotated[Path, BeforeValidator(_local_folder)]
+Folder = Annotated[UPath, BeforeValidator(_folder)]
 
 
 class _Settings(BaseSettings):
@@ -47,7 +63,8 @@ class MosaicSettings(_Settings):
 
     planet_mosaic_dir: Folder | None = Field(
         default=None,
-        description="the folder that holds the monthly mosaics, such as /data/nicfi",
+        description="the folder that holds the monthly mosaics, such as /data/nicfi or "
+        "s3://bucket/folder",
     )
     mosaic_pattern: Annotated[str, AfterValidator(_month_pattern)] = Field(
         default="nicfi_mosaic_{year}-{month:02d}_analytic.tif",
@@ -100,18 +117,23 @@ class PolygonSettings(_Settings):
 
 
 class FolderSettings(_Settings):
-    """Where results and work files go."""
+    """Where results and work files go: folders, or s3:// addresses of folders in a bucket."""
 
     prepared_data_dir: Folder = Field(
-        default=Path("data/prepared"), description="a folder for the samples"
+        default=UPath("data/prepared"), description="a folder for the samples"
     )
     model_output_dir: Folder = Field(
-        default=Path("data/models"), description="a folder for the models"
+        default=UPath("data/models"), description="a folder for the models"
     )
     prediction_output_dir: Folder = Field(
-        default=Path("data/predictions"), description="a folder for the maps"
+        default=UPath("data/predictions"), description="a folder for the maps"
     )
-    work_dir: Folder = Field(default=Path("data/work"), description="a folder for work in progress")
+    work_dir: Folder = Field(
+        default=UPath("data/work"), description="a folder for work in progress"
+    )
+
+
+SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 
 
 class DatabaseSettings(_Settings):
@@ -122,9 +144,34 @@ class DatabaseSettings(_Settings):
     db_name: str | None = Field(default=None, description="the name of the database")
     db_user: str | None = Field(default=None, description="the database role")
     db_password: SecretStr | None = Field(default=None, description="the password of the role")
-    metadata_db: Folder = Field(
+    db_schema: str | None = Field(
+        default=None,
+        description="the schema of the tables ml_models and raster_predictions (left out: the "
+        "first of the role's search path)",
+    )
+    db_sslmode: SslMode | None = Field(
+        default=None,
+        description="how the connection is encrypted: disable, allow, prefer, require, verify-ca "
+        "or verify-full (left out: prefer)",
+    )
+    metadata_db: Annotated[Path, BeforeValidator(_local)] = Field(
         default=Path("data/chocoforest.db"),
         description="the embedded SQLite file that is used without DB_HOST",
+    )
+
+
+class StorageSettings(_Settings):
+    """The S3 service, where a folder is an s3:// address."""
+
+    s3_endpoint_url: Annotated[str, AfterValidator(_address)] | None = Field(
+        default=None,
+        description="the address of the S3 service, such as https://nyc3.digitaloceanspaces.com "
+        "(left out: Amazon's)",
+    )
+    s3_region: str | None = Field(default=None, description="the region of the bucket")
+    s3_access_key_id: SecretStr | None = Field(default=None, description="the access key")
+    s3_secret_access_key: SecretStr | None = Field(
+        default=None, description="the secret that belongs to the access key"
     )
 
 
@@ -134,6 +181,7 @@ SETTINGS_GROUPS = (
     PolygonSettings,
     FolderSettings,
     DatabaseSettings,
+    StorageSettings,
 )
 
 Group = TypeVar("Group", bound=BaseSettings)
@@ -154,19 +202,6 @@ def read_settings(group: type[Group]) -> Group:
         raise SettingsError(
             f"{told}. Set it in the environment or in {where} in {Path.cwd()}."
         ) from None
-
-
-def ready_folders() -> FolderSettings:
-    """Read where results and work files go, and make sure that all of it can be written.
-
-    Raises:
-        SettingsError: if a setting is malformed.
-        LandcoverError: if a folder cannot be made or written.
-    """
-    folders = read_settings(FolderSettings)
-    for setting, folder in folders:
-        check_writable(folder, setting.upper())
-    return folders
 
 
 def _tell(group: type[BaseSettings], name: str, item: ErrorDetails) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from io import BytesIO
 
 import joblib
 import pandas as pd
@@ -10,12 +10,15 @@ import pyarrow
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
+from upath import UPath
 
 from landcover.classes import assign_codes, class_names
 from landcover.errors import LandcoverError
-from landcover.files import model_name, publish, sha256
+from landcover.files import absolute, publish, scratch, sha256
 from landcover.training import ForestSettings, Model, fit
-from landcover.validation import describe_metrics, predict_held_out, score
+from landcover.validation import describe_metrics, validate
+from tasks.month import Month
+from tasks.storage import storage
 
 COLUMNS = ("polygon_id", "class_label", "x", "y")
 
@@ -37,31 +40,24 @@ class Training:
     metrics: Mapping[str, object]
 
 
-@task(name="train model", task_run_name="train model {year}-{month:02d}", cache_policy=NO_CACHE)
+@task(name="train model", task_run_name="train model {month}", cache_policy=NO_CACHE)
 def train_model(
-    year: int,
-    month: int,
-    input_data: Path,
-    settings: ForestSettings,
-    classes: dict[str, int],
-    folder: Path,
-    work_dir: Path,
+    month: Month, input_data: UPath, settings: ForestSettings, classes: dict[str, int]
 ) -> Training:
     """Validate and train the month's random forest.
 
     Args:
-        year: of the month.
-        month: 1 to 12.
+        month: whose model.
         input_data: the samples, as `sample_mosaic` writes them.
         settings: the forest's.
         classes: names and codes of the classes of other months.
-        folder: where the model goes.
-        work_dir: where it is written first.
 
     Raises:
         LandcoverError: if the samples are missing, or not such a file.
     """
-    samples = _read_samples(input_data)
+    block = month.blocks.storage_block
+    with storage(block, absolute(input_data)):
+        samples = _read_samples(input_data)
     bands = _bands(samples)
     codes = assign_codes(samples["class_label"], classes)
     names = class_names(codes, classes)
@@ -69,25 +65,15 @@ def train_model(
     logger = get_run_logger()
     logger.info("Training %d trees on %d samples", settings.trees, len(samples))
     pipeline = fit(samples, bands, truth, settings)
-    logger.info("Validating with whole polygons held out, %d folds", settings.folds)
-    held_out = predict_held_out(
-        pipeline,
-        samples[bands].to_numpy(),
-        samples["polygon_id"],
-        truth,
-        settings.folds,
-        settings.seed,
-    )
-    metrics = {
-        **score(held_out, samples["polygon_id"], truth, names),
-        "oob_accuracy": round(float(pipeline["forest"].oob_score_), 4),
-    }
+    logger.info("Validating with %d folds", settings.folds)
+    metrics = validate(pipeline, samples, bands, truth, names, settings).metrics
     # The command line prints them at its end.
     logger.info("%s", describe_metrics(metrics), extra={"printed": True})
-    built = work_dir / model_name(year, month)
-    joblib.dump(pipeline, built, compress=3)
-    model = Model(folder / built.name, sha256(built), tuple(bands), names)
-    publish(built, model.path)
+    with storage(block, absolute(month.model)), scratch(month.folders.work_dir) as folder:
+        built = folder / month.model.name
+        joblib.dump(pipeline, built, compress=3)
+        model = Model(month.model, sha256(built), tuple(bands), names)
+        publish(built, month.model)
     return Training(
         model=model,
         source=_source(input_data, samples),
@@ -99,13 +85,13 @@ def train_model(
     )
 
 
-def _read_samples(path: Path) -> pd.DataFrame:
+def _read_samples(path: UPath) -> pd.DataFrame:
     if not path.is_file():
         raise LandcoverError(
             f"There are no samples at {path}: make them with python flows/prepare_data.py."
         )
     try:
-        samples = pd.read_parquet(path)
+        samples = pd.read_parquet(BytesIO(path.read_bytes()))
     except pyarrow.ArrowInvalid as error:
         raise LandcoverError(
             f"{path} is no parquet file ({error}): make it with python flows/prepare_data.py."
@@ -127,6 +113,6 @@ def _bands(samples: pd.DataFrame) -> list[str]:
     return [str(name) for name in samples.columns if name not in (*COLUMNS, "geometry")]
 
 
-def _source(input_data: Path, samples: pd.DataFrame) -> str:
+def _source(input_data: UPath, samples: pd.DataFrame) -> str:
     made_of = [str(samples.attrs[key]) for key in ("polygons", "mosaic") if key in samples.attrs]
     return f"{input_data.name} ({' on '.join(made_of)})" if made_of else input_data.name

@@ -1,4 +1,4 @@
-"""Fixtures: a Prefect server, a PostGIS server, real imagery, and a folder with settings."""
+"""Fixtures: servers (Prefect, PostGIS, S3), real imagery, and a folder with settings."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -10,6 +10,7 @@ from prefect.testing.utilities import prefect_test_harness
 from sqlalchemy import URL, Engine, create_engine
 
 from tests.postgis import new_database, postgis_server
+from tests.swift import Bucket, S3Server, new_bucket, swift_server
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
 
@@ -55,6 +56,20 @@ def engine(database_url: URL) -> Iterator[Engine]:
     engine = create_engine(database_url)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """A real S3 server."""
+    with swift_server() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server) -> Iterator[Bucket]:
+    """An empty bucket."""
+    with new_bucket(s3_server, f"test-{uuid4().hex}") as bucket:
+        yield bucket
 
 
 @pytest.fixture

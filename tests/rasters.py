@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
 from shapely import Polygon
 
-from landcover.mosaic import Mosaic, describe_mosaic, read_quad
+from demo.imagery import mosaic_of as read_mosaic
+from landcover.mosaic import Mosaic
 
 # Web Mercator near 0.3 N, 79.3 W, at NICFI's resolution.
 RESOLUTION = 4.777314267823516
@@ -78,9 +79,8 @@ def mosaic_of(
     quads: Sequence[Path], folder: Path, bands: Mapping[str, int] | None = None
 ) -> Mosaic:
     """Return files as the mosaic that the pipeline makes of them, its index in a folder."""
-    headers = [read_quad(str(quad)) for quad in quads]
     bands = bands or {"blue": 1, "green": 2, "red": 3, "nir": 4}
-    return describe_mosaic(headers, str(folder), bands, folder / "mosaic.gti.gpkg")
+    return read_mosaic(quads, bands, folder / "mosaic.parquet")
 
 
 def pixel_box(left: float, top: float, right: float, bottom: float, of: Affine = ORIGIN) -> Polygon:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,11 @@ from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.windows import Window
+from upath import UPath
 
 from landcover.errors import LandcoverError
-from landcover.mosaic import Mosaic, find_quads, parse_bands, read_quad
-from landcover.pixels import read_pixels
+from landcover.mosaic import Mosaic, parse_bands
+from landcover.quads import find_quads
 from landcover.tile_index import Grid, write_tile_index
 from tests.rasters import ORIGIN, RESOLUTION, mosaic_of, moved, random_values, write_raster
 
@@ -76,8 +78,12 @@ def month(tmp_path: Path) -> Path:
     return folder
 
 
+def found(where: str) -> list[str]:
+    return [image.path for image in find_quads(where, "it")]
+
+
 def test_a_path_stands_for_its_file(month: Path) -> None:
-    assert find_quads(str(month / "570-1026.tif"), "it") == [str(month / "570-1026.tif")]
+    assert found(str(month / "570-1026.tif")) == [str(month / "570-1026.tif")]
 
 
 @pytest.mark.parametrize("pattern", ["2025/06", "2025/06/*.tif*", "**/*.tif*", "2025/06/[0-9]*"])
@@ -85,22 +91,20 @@ def test_a_folder_or_a_glob_stands_for_its_images_in_order_and_not_for_what_lies
     month: Path, pattern: str
 ) -> None:
     names = ["569-1026.tif", "570-1025.tiff", "570-1026.tif"]
-    assert find_quads(str(month.parents[1] / pattern), "it") == [
-        str(month / name) for name in names
-    ]
+    assert found(str(month.parents[1] / pattern)) == [str(month / name) for name in names]
 
 
 def test_a_folder_s_name_is_no_pattern(tmp_path: Path) -> None:
     folder = tmp_path / "mosaics [2025]"
     folder.mkdir()
     (folder / "a.tif").touch()
-    assert find_quads(str(folder), "it") == [str(folder / "a.tif")]
+    assert found(str(folder)) == [str(folder / "a.tif")]
 
 
 def test_a_folder_that_a_glob_matches_is_no_image(tmp_path: Path) -> None:
     (tmp_path / "a.tif").mkdir()
     (tmp_path / "b.tif").touch()
-    assert find_quads(str(tmp_path / "*.tif"), "it") == [str(tmp_path / "b.tif")]
+    assert found(str(tmp_path / "*.tif")) == [str(tmp_path / "b.tif")]
 
 
 def test_nothing_found_is_told_with_the_pattern_and_what_is_there(month: Path) -> None:
@@ -164,7 +168,7 @@ def test_a_quad_that_does_not_fit_is_named_with_how_it_differs(
     message = refused([ours, other], tmp_path)
     assert f"{other} differs from {ours} in" in message
     assert what in message
-    assert not (tmp_path / "mosaic.gti.gpkg").exists()
+    assert not (tmp_path / "mosaic.parquet").exists()
 
 
 def test_nodata_of_nan_is_the_same_in_every_quad(tmp_path: Path) -> None:
@@ -236,10 +240,10 @@ def test_an_image_that_is_not_north_up_is_refused(tmp_path: Path, transform: Aff
 def test_one_file_is_its_own_mosaic(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", random_values((4, 20, 30)))
     mosaic = mosaic_of([path], tmp_path)
-    assert (mosaic.source, mosaic.files) == (str(path), 1)
+    assert [quad.path for quad in mosaic.quads()] == [str(path)]
+    assert mosaic.files == 1
     assert (mosaic.grid.width, mosaic.grid.height, mosaic.grid.transform) == (30, 20, ORIGIN)
     assert rasterio.CRS.from_wkt(mosaic.grid.crs).to_epsg() == 3857
-    assert not list(tmp_path.glob("*.gpkg"))
 
 
 def test_the_bounds_of_a_grid_are_those_of_its_corners() -> None:
@@ -278,12 +282,11 @@ def test_quads_are_one_raster_pixel_for_pixel_and_gaps_between_them_are_invalid(
 ) -> None:
     mosaic, values, covered = gappy_mosaic(tmp_path, **MASKED[kind])
     assert mosaic.files == len(GAPPY)
-    with mosaic.open() as dataset:
-        assert dataset.transform == ORIGIN == mosaic.grid.transform
-        assert (dataset.height, dataset.width) == covered.shape
+    with mosaic.open() as reader:
+        assert mosaic.grid.transform == ORIGIN
         assert (mosaic.grid.height, mosaic.grid.width) == covered.shape
-        assert dataset.crs.to_epsg() == 3857
-        found, valid = read_pixels(dataset, [1, 2, 3, 4], Window(0, 0, 4 * SIDE, 3 * SIDE))
+        assert rasterio.CRS.from_wkt(mosaic.grid.crs).to_epsg() == 3857
+        found, valid = reader.read([1, 2, 3, 4], Window(0, 0, 4 * SIDE, 3 * SIDE))
     np.testing.assert_array_equal(valid, covered)
     np.testing.assert_array_equal(found[:, covered], values[:, covered])
 
@@ -295,13 +298,13 @@ def test_any_windows_read_one_after_another_hold_the_pixels_of_their_place(
     # GDAL 3.10 leaves a window empty where rounding makes a neighbour reach into it.
     mosaic, values, covered = gappy_mosaic(tmp_path, **MASKED[kind])
     edges = [0, 1, SIDE // 2, SIDE - 1, SIDE, SIDE + 1, 2 * SIDE, 3 * SIDE - 1, 3 * SIDE]
-    with mosaic.open() as dataset:
+    with mosaic.open() as reader:
         for top in edges[:-2]:
             for left in edges:
                 for size in (1, SIDE // 2, SIDE, SIDE + 1):
                     at = np.s_[top : top + size, left : left + size]
                     height, width = covered[at].shape
-                    found, valid = read_pixels(dataset, [1, 4], Window(left, top, width, height))
+                    found, valid = reader.read([1, 4], Window(left, top, width, height))
                     np.testing.assert_array_equal(valid, covered[at])
                     np.testing.assert_array_equal(found[:, valid], values[[0, 3]][:, *at][:, valid])
 
@@ -310,8 +313,8 @@ def test_quads_of_different_sizes_make_one_raster(tmp_path: Path) -> None:
     values = random_values((2, 20, 50))
     left = write_raster(tmp_path / "left.tif", values[:, :, :30])
     right = write_raster(tmp_path / "right.tif", values[:, :7, 30:], transform=moved(30, 0))
-    with mosaic_of([left, right], tmp_path, BANDS).open() as dataset:
-        found, valid = read_pixels(dataset, [1, 2], Window(0, 0, 50, 20))
+    with mosaic_of([left, right], tmp_path, BANDS).open() as reader:
+        found, valid = reader.read([1, 2], Window(0, 0, 50, 20))
     expected = np.ones((20, 50), bool)
     expected[7:, 30:] = False
     np.testing.assert_array_equal(valid, expected)
@@ -332,10 +335,9 @@ def test_a_quad_whose_header_is_rounded_moves_no_pixel(tmp_path: Path, off: floa
     ]
     mosaic = mosaic_of(quads, tmp_path, BANDS)
     assert (mosaic.grid.height, mosaic.grid.width) == (SIDE, 3 * SIDE)
-    with mosaic.open() as dataset:
-        assert (dataset.height, dataset.width) == (SIDE, 3 * SIDE)
+    with mosaic.open() as reader:
         parts = [
-            read_pixels(dataset, [1, 2], Window(column, 0, SIDE // 2, SIDE))
+            reader.read([1, 2], Window(column, 0, SIDE // 2, SIDE))
             for column in range(0, 3 * SIDE, SIDE // 2)
         ]
     np.testing.assert_array_equal(np.concatenate([part for part, _ in parts], axis=2), values)
@@ -346,8 +348,8 @@ def test_a_quad_whose_header_is_rounded_moves_no_pixel(tmp_path: Path, off: floa
 def test_quads_are_read_from_folders_of_any_name(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
     mosaic, values, covered = gappy_mosaic(folder, nodata=0)
-    with mosaic.open() as dataset:
-        found, valid = read_pixels(dataset, [2], Window(0, 0, 4 * SIDE, 3 * SIDE))
+    with mosaic.open() as reader:
+        found, valid = reader.read([2], Window(0, 0, 4 * SIDE, 3 * SIDE))
     np.testing.assert_array_equal(valid, covered)
     np.testing.assert_array_equal(found[0, covered], values[1, covered])
 
@@ -357,10 +359,10 @@ def test_quads_given_by_a_relative_path_are_found_from_another_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     mosaic, _, covered = gappy_mosaic(Path())
+    mosaic = replace(mosaic, index=UPath(tmp_path) / mosaic.index)
     monkeypatch.chdir("/")
-    with rasterio.open(f"GTI:{tmp_path / 'mosaic.gti.gpkg'}") as dataset:
-        assert mosaic.source == "GTI:mosaic.gti.gpkg"
-        _, valid = read_pixels(dataset, [1], Window(0, 0, 4 * SIDE, 3 * SIDE))
+    with mosaic.open() as reader:
+        _, valid = reader.read([1], Window(0, 0, 4 * SIDE, 3 * SIDE))
     np.testing.assert_array_equal(valid, covered)
 
 
@@ -417,7 +419,9 @@ def test_quads_of_the_nicfi_grid_make_a_raster_of_exactly_their_size(
         write_raster(tmp_path / f"{number}.tif", random_values((1, 1, 1)), transform=place)
         for number, place in enumerate((first, last))
     ]
-    headers = [read_quad(str(file)).grid for file in files]
+    headers = [
+        quad.grid for file in files for quad in mosaic_of([file], tmp_path, {"b": 1}).quads()
+    ]
     whole = Grid(headers[0].crs, first, columns * 4096, rows * 4096)
     source = write_tile_index(
         [str(file) for file in files], headers, whole, tmp_path / "i.gti.gpkg"

@@ -250,11 +250,11 @@ def test_valid_pixels_of_any_mosaic_are_those_of_its_quads_and_none_between_them
     expected = expected[north * height :, west * width :]
     values = values[:, north * height :, west * width :]
     mosaic = mosaic_of(quads, folder, {f"b{band}": band for band in range(1, count + 1)})
-    with mosaic.open() as dataset:
-        assert (dataset.height, dataset.width) == expected.shape
+    with mosaic.open() as reader:
+        assert (mosaic.grid.height, mosaic.grid.width) == expected.shape
         top, left = (data.draw(st.integers(0, size - 1)) for size in expected.shape)
-        part = Window(left, top, dataset.width - left, dataset.height - top)
-        found, valid = read_pixels(dataset, list(mosaic.bands.values()), part)
+        part = Window(left, top, mosaic.grid.width - left, mosaic.grid.height - top)
+        found, valid = reader.read(list(mosaic.bands.values()), part)
     np.testing.assert_array_equal(valid, expected[top:, left:])
     np.testing.assert_array_equal(found[:, valid], values[:, top:, left:][:, valid])
 
@@ -294,14 +294,14 @@ def test_a_quad_that_cannot_be_read_is_an_error_and_no_hole(
     mosaic = mosaic_of(quads, tmp_path)
     if not opened_before:
         break_(quads[1])
-    with mosaic.open() as dataset:
+    with mosaic.open() as reader:
         if opened_before:
             break_(quads[1])
         with pytest.raises(rasterio.errors.RasterioIOError):
-            read_pixels(dataset, [1, 2, 3, 4], Window(0, 0, 3 * SIDE, SIDE))
+            reader.read([1, 2, 3, 4], Window(0, 0, 3 * SIDE, SIDE))
         # The rest of the mosaic can be read nevertheless.
         for number in (0, 2):
-            _, valid = read_pixels(dataset, [1], Window(number * SIDE, 0, SIDE, SIDE))
+            _, valid = reader.read([1], Window(number * SIDE, 0, SIDE, SIDE))
             assert valid.all()
 
 

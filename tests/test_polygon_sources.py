@@ -16,6 +16,7 @@ from sqlalchemy import URL, Engine, event, text
 from landcover.errors import LandcoverError, SettingsError
 from tasks.polygons import fetch_polygons
 from tasks.settings import PolygonSettings, read_settings
+from tests.months import month_of
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
@@ -82,9 +83,7 @@ def run_sql(engine: Engine) -> Callable[[str], None]:
 
 
 def fetch(month: int = 6, year: int = 2025, aoi: str = AOI) -> geopandas.GeoDataFrame:
-    work = Path("work")
-    work.mkdir(exist_ok=True)
-    path = fetch_polygons(year, month, aoi, read_settings(PolygonSettings), work)
+    path = fetch_polygons(month_of(year, month), aoi, read_settings(PolygonSettings))
     return geopandas.read_parquet(path)
 
 

@@ -260,24 +260,6 @@ def test_a_piece_holds_the_codes_and_each_overview_in_its_place(
         codes = halved_by_counting(codes)
 
 
-def test_a_piece_that_could_not_be_written_whole_does_not_bear_its_name(tmp_path: Path) -> None:
-    grid = Grid(MERCATOR, ORIGIN, 64, 64)
-    piece = tmp_path / "piece.tif"
-    with pytest.raises(ValueError, match="shape"):
-        write_piece(np.zeros((2, 64, 64), np.uint8), grid, [2], piece)
-    assert not piece.exists()
-
-
-def test_a_piece_left_unfinished_is_written_anew(tmp_path: Path) -> None:
-    codes = np.random.default_rng(1).integers(0, 6, (64, 64)).astype(np.uint8)
-    piece = tmp_path / "piece.tif"
-    piece.with_suffix(".unfinished").write_bytes(b"half a piece")
-    write_piece(codes, Grid(MERCATOR, ORIGIN, 64, 64), [2], piece)
-    with rasterio.open(piece) as dataset:
-        np.testing.assert_array_equal(dataset.read(1), codes)
-    assert [path.name for path in tmp_path.iterdir()] == ["piece.tif"]
-
-
 @given(width=st.integers(1, 300_000), height=st.integers(1, 300_000), power=st.integers(9, 13))
 def test_overviews_halve_until_the_map_fits_one_block_or_a_piece_one_pixel(
     width: int, height: int, power: int

@@ -482,7 +482,7 @@ def test_real_samples_have_the_values_of_the_scene(
     chiapas_mosaic: Mosaic, chiapas_polygons: geopandas.GeoDataFrame
 ) -> None:
     rows = sample_polygons(chiapas_mosaic, chiapas_polygons, SamplingSettings(max_pixels=20)).rows
-    with rasterio.open(chiapas_mosaic.source) as dataset:
+    with rasterio.open(chiapas_mosaic.quads()[0].path) as dataset:
         scene = np.array(list(dataset.sample(zip(rows["x"], rows["y"], strict=True))))
     np.testing.assert_array_equal(rows[list(chiapas_mosaic.bands)].to_numpy(), scene[:, :7])
     assert rows["polygon_id"].value_counts().max() == 20

@@ -95,6 +95,17 @@ def test_the_model_takes_raw_values_of_any_type_and_gives_the_codes_it_was_train
         np.testing.assert_array_equal(model.predict(values.astype(dtype)), predicted)
 
 
+def test_at_most_so_many_pixels_of_each_class_train_the_forest(
+    samples: pd.DataFrame, codes: pd.Series
+) -> None:
+    counts = codes.value_counts()
+    model = fit(samples, list(BANDS), codes, ForestSettings(trees=20, max_pixels_per_class=100))
+    # The forest keeps an out-of-bag vote for each sample that it was trained on.
+    assert len(model["forest"].oob_decision_function_) == counts.clip(upper=100).sum()
+    assert model["forest"].n_classes_ == len(counts)
+    assert counts.max() > 100
+
+
 def test_each_setting_of_the_forest_reaches_it() -> None:
     settings = ForestSettings(
         trees=7,
@@ -125,6 +136,12 @@ def test_each_setting_of_the_forest_reaches_it() -> None:
         {"min_samples_leaf": 0},
         {"max_features": "half"},
         {"class_weight": "heavy"},
+        {"max_pixels_per_class": 0},
+        {"holdout": "pixels"},
+        {"block_size": 0},
+        {"block_size": float("inf")},
+        {"tune": 0},
+        {"tune": 201},
         {"folds": 1},
         {"folds": 21},
         {"seed": -1},

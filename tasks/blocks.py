@@ -1,0 +1,85 @@
+"""The Prefect blocks that hold credentials: by name, loaded where they are needed."""
+
+from functools import lru_cache
+from typing import TypeVar
+from uuid import UUID
+
+from prefect.blocks.core import Block
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.exceptions import ObjectNotFound
+from prefect.runtime import flow_run
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from landcover.errors import SettingsError
+
+BLOCK = "chocoforest"
+
+AnyBlock = TypeVar("AnyBlock", bound=Block)
+
+
+class Blocks(BaseModel):
+    """The Prefect blocks that hold credentials."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    database_block: str | None = Field(
+        default=BLOCK,
+        title="Database block",
+        description="The SqlAlchemyConnector block of the database. Where there is none of this "
+        "name, the settings DB_... serve; none uses them in any case.",
+    )
+    storage_block: str | None = Field(
+        default=BLOCK,
+        title="Storage block",
+        description="The AwsCredentials block of the bucket. Where there is none of this name, "
+        "the settings S3_... serve; none uses them in any case.",
+    )
+
+
+def load_block(kind: type[AnyBlock], name: str | None) -> AnyBlock | None:
+    """Load a block, once a flow run.
+
+    Args:
+        kind: its type.
+        name: its name; None for no block.
+
+    Returns:
+        The block; None where the usual one has not been saved, so that settings serve.
+
+    Raises:
+        SettingsError: if there is no block of another name, or it is of another type.
+    """
+    return None if name is None else _load(kind, name, flow_run.id)
+
+
+@lru_cache(maxsize=8)
+def _load(kind: type[AnyBlock], name: str, run: UUID | None) -> AnyBlock | None:  # noqa: ARG001
+    with get_client(sync_client=True) as client:
+        try:
+            client.read_block_document_by_name(name, kind.get_block_type_slug())
+        except ObjectNotFound:
+            if name == BLOCK:
+                return None
+            raise SettingsError(
+                f"There is no block {name!r} of type {kind.__name__}{_others(client, name)}: save "
+                "one with python flows/setup_blocks.py, or in the Prefect UI."
+            ) from None
+    try:
+        block = kind.load(name)
+    except ValidationError as error:
+        fields = ", ".join(".".join(map(str, item["loc"])) for item in error.errors())
+        raise SettingsError(
+            f"The block {name!r} of type {kind.__name__} cannot be used, because of {fields}: "
+            "save it again with python flows/setup_blocks.py."
+        ) from None
+    assert isinstance(block, kind)
+    return block
+
+
+def _others(client: SyncPrefectClient, name: str) -> str:
+    kinds = sorted(
+        document.block_type.name
+        for document in client.read_block_documents(include_secrets=False)
+        if document.name == name and document.block_type
+    )
+    return f" (there is one of type {' and '.join(kinds)})" if kinds else ""

@@ -1,0 +1,179 @@
+"""The bucket: s3fs lists and moves files, GDAL reads windows, both with the same credentials."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import fsspec
+import rasterio
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from prefect_aws import AwsCredentials
+from prefect_aws.client_parameters import AwsClientParameters
+from rasterio.session import AWSSession
+
+from landcover.errors import LandcoverError, SettingsError, TransientError
+from tasks.blocks import load_block
+from tasks.settings import StorageSettings, read_settings
+
+# Seconds, for s3fs and for GDAL.
+CONNECT_TIMEOUT = 10
+READ_TIMEOUT = 60
+
+# How often a request is made again; each wait is longer than the one before.
+TRIES = 5
+
+# A server of a bucket of one's own has no host name for each bucket.
+_PATH_STYLE = {"addressing_style": "path"}
+
+_WRONG_CREDENTIALS = {
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "InvalidToken",
+    "ExpiredToken",
+    "AuthorizationHeaderMalformed",
+}
+_DENIED = {"AccessDenied", "AllAccessDisabled", "AccountProblem", "403"}
+_MISSING = {"NoSuchBucket", "InvalidBucketName"}
+_CLOCK = {"RequestTimeTooSkewed", "RequestExpired"}
+_BUSY = {"SlowDown", "TooManyRequests", "RequestTimeout", "Throttling", "InternalError"}
+
+
+@contextmanager
+def storage(block: str | None, what: str = "the bucket") -> Iterator[None]:
+    """Let s3fs and GDAL reach the bucket, in this thread, and tell of what it refuses.
+
+    Args:
+        block: the name of the `AwsCredentials` block; without one the settings serve.
+        what: is read or written, for messages, such as "MODEL_OUTPUT_DIR s3://maps/models".
+
+    Raises:
+        SettingsError: if the credentials or the bucket's name are refused, or are not set.
+        TransientError: if the service cannot be reached, or is busy.
+        LandcoverError: if it refuses for another reason.
+    """
+    credentials = load_block(AwsCredentials, block) or credentials_of_settings()
+    endpoint = credentials.aws_client_parameters.endpoint_url
+    try:
+        fsspec.config.conf["s3"] = _for_s3fs(credentials)
+        with rasterio.Env(**_for_gdal(credentials)):
+            yield
+    except (BotoCoreError, ClientError, OSError) as error:
+        explained = _explain(error, what, endpoint)
+        if explained is None:
+            raise
+        raise explained from error
+
+
+def credentials_of_settings() -> AwsCredentials:
+    """Return the credentials that the settings name.
+
+    Raises:
+        SettingsError: if a setting is malformed, or only one of key and secret is set.
+    """
+    settings = read_settings(StorageSettings)
+    key, secret = settings.s3_access_key_id, settings.s3_secret_access_key
+    if bool(key) != bool(secret):
+        missing = "S3_SECRET_ACCESS_KEY" if key else "S3_ACCESS_KEY_ID"
+        raise SettingsError(f"{missing} is not set, but its counterpart is: set both or none.")
+    return AwsCredentials(
+        aws_access_key_id=key.get_secret_value() if key else None,
+        aws_secret_access_key=secret,
+        region_name=settings.s3_region,
+        aws_client_parameters=AwsClientParameters(endpoint_url=settings.s3_endpoint_url),
+    )
+
+
+def _for_s3fs(credentials: AwsCredentials) -> dict[str, object]:
+    """Return how s3fs is to be opened: it wants the endpoint with its scheme."""
+    found = credentials.get_boto3_session().get_credentials()
+    frozen = found.get_frozen_credentials() if found else None
+    return {
+        "key": frozen.access_key if frozen else None,
+        "secret": frozen.secret_key if frozen else None,
+        "token": frozen.token if frozen else None,
+        "client_kwargs": {
+            "endpoint_url": credentials.aws_client_parameters.endpoint_url,
+            "region_name": credentials.region_name,
+        },
+        "config_kwargs": {
+            "connect_timeout": CONNECT_TIMEOUT,
+            "read_timeout": READ_TIMEOUT,
+            "retries": {"max_attempts": TRIES, "mode": "standard"},
+            "s3": _PATH_STYLE,
+        },
+        # A listing is made once a run, and the next run must see what has changed.
+        "use_listings_cache": False,
+    }
+
+
+def _for_gdal(credentials: AwsCredentials) -> dict[str, object]:
+    """Return GDAL's options: it wants the endpoint without its scheme."""
+    address = urlsplit(credentials.aws_client_parameters.endpoint_url or "")
+    return {
+        "session": AWSSession(
+            session=credentials.get_boto3_session(), endpoint_url=address.netloc or None
+        ),
+        "AWS_HTTPS": "NO" if address.scheme == "http" else "YES",
+        "AWS_VIRTUAL_HOSTING": "FALSE",
+        "GDAL_HTTP_CONNECTTIMEOUT": CONNECT_TIMEOUT,
+        "GDAL_HTTP_TIMEOUT": READ_TIMEOUT,
+        "GDAL_HTTP_MAX_RETRY": TRIES,
+        "GDAL_HTTP_RETRY_DELAY": 0.5,
+        # A quad that is replaced must not be remembered from the run before.
+        "CPL_VSIL_CURL_NON_CACHED": "/vsis3/",
+    }
+
+
+def _explain(error: Exception, what: str, endpoint: str | None) -> LandcoverError | None:
+    """Return the failure in one sentence; None where it is none of the bucket's."""
+    place = endpoint or "Amazon's S3 (S3_ENDPOINT_URL is not set)"
+    causes = _causes(error)
+    refusal = next((cause for cause in causes if isinstance(cause, ClientError)), None)
+    if refusal:
+        return _explain_refusal(refusal, what, place)
+    if any(isinstance(cause, NoCredentialsError) for cause in causes):
+        return SettingsError(
+            f"There are no credentials for {what}: set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY, "
+            "or save a block with python flows/setup_blocks.py."
+        )
+    failure = next((cause for cause in causes if isinstance(cause, BotoCoreError)), None)
+    if failure:
+        return TransientError(
+            f"{place} cannot be reached for {what} ({failure}): check S3_ENDPOINT_URL and the "
+            "network."
+        )
+    return None
+
+
+def _explain_refusal(refusal: ClientError, what: str, place: str) -> LandcoverError:
+    code = str(refusal.response.get("Error", {}).get("Code", ""))
+    status = int(refusal.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    if code in _WRONG_CREDENTIALS:
+        return SettingsError(
+            f"{place} refuses the credentials for {what} ({code}): check S3_ACCESS_KEY_ID, "
+            "S3_SECRET_ACCESS_KEY and S3_ENDPOINT_URL, or the storage block."
+        )
+    if code in _DENIED:
+        return LandcoverError(
+            f"{place} does not allow access to {what} ({code}): let the bucket's owner grant it to "
+            "this key, or set another folder."
+        )
+    if code in _MISSING:
+        return SettingsError(f"{place} has no such bucket: {what} ({code}); check its name.")
+    if code in _CLOCK:
+        return LandcoverError(
+            f"{place} refuses {what}, because this machine's clock is wrong ({code}): set it."
+        )
+    if code in _BUSY or status >= 500 or status == 429:
+        return TransientError(f"{place} is busy or broken at {what} ({code}, {status}).")
+    return LandcoverError(f"{place} refuses {what}: {refusal}.")
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return an error and what it was raised from; s3fs gives refusals the types of a disk's."""
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in causes:
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return causes

@@ -1,0 +1,12 @@
+"""Months as the flows open them, for tests of single tasks."""
+
+from tasks.blocks import Blocks
+from tasks.month import Month
+from tasks.settings import FolderSettings, read_settings
+
+NO_BLOCKS = Blocks(database_block=None, storage_block=None)
+
+
+def month_of(year: int = 2025, month: int = 6) -> Month:
+    """Return a month with the folders and credentials of the settings."""
+    return Month(year, month, read_settings(FolderSettings), NO_BLOCKS)

@@ -1,0 +1,119 @@
+"""The names of classes beside a map: GDAL reads them, and the map is as good as without them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import rasterio
+import rasterio.shutil
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.windows import Window
+from rio_cogeo.cogeo import cog_validate
+from rio_tiler.io import Reader
+
+from landcover.classes import NODATA, colour
+from landcover.cog import write_cog
+from landcover.pyramid import overview_factors, write_piece
+from landcover.sidecar import SUFFIX, sidecar_text
+from landcover.tile_index import Grid
+
+NAMES = {0: "Forest", 4: "Water", 7: 'Bosque <húmedo> & "ñ"', 9: "森林 лес", 12: "it's"}
+TILE, ZOOM, COLUMN, ROW = 256, 15, 9164, 16340
+EDGE = 20037508.342789244
+RESOLUTION = 2 * EDGE / (TILE << ZOOM)
+SIZE = 4 * TILE
+
+
+@dataclass(frozen=True)
+class Map:
+    path: Path
+    codes: NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Map:
+    """A map on the tiles of the web, as NICFI's quads are, with the names beside it."""
+    folder = tmp_path_factory.mktemp("sidecar")
+    origin = Affine.translation(COLUMN * TILE * RESOLUTION - EDGE, EDGE - ROW * TILE * RESOLUTION)
+    crs = rasterio.CRS.from_epsg(3857).to_wkt()
+    grid = Grid(crs, origin @ Affine.scale(RESOLUTION, -RESOLUTION), SIZE, SIZE)
+    random = np.random.default_rng(5)
+    codes = random.choice([*NAMES, NODATA], (SIZE, SIZE)).astype(np.uint8)
+    piece, path = folder / "piece.tif", folder / "prediction_202506.tif"
+    factors = overview_factors(grid, SIZE)
+    write_piece(codes, grid, factors, piece)
+    write_cog({piece: Window(0, 0, SIZE, SIZE)}, grid, factors, NAMES, {}, path)
+    path.with_name(path.name + SUFFIX).write_text(sidecar_text(NAMES), encoding="utf-8")
+    return Map(path, codes)
+
+
+@pytest.fixture
+def read_by_gdal(world: Map, tmp_path: Path) -> ElementTree.Element:
+    """The map's band as GDAL describes it: rasterio does not tell of names, a VRT does."""
+    rasterio.shutil.copy(world.path, tmp_path / "map.vrt", driver="VRT")
+    band = ElementTree.parse(tmp_path / "map.vrt").find("VRTRasterBand")
+    assert band is not None
+    return band
+
+
+def test_gdal_reads_the_name_of_each_code(read_by_gdal: ElementTree.Element) -> None:
+    found = [category.text for category in read_by_gdal.findall("CategoryNames/Category")]
+    assert found == [NAMES.get(code) for code in range(13)]
+
+
+def test_gdal_reads_a_table_of_just_the_classes_and_their_colours(
+    read_by_gdal: ElementTree.Element,
+) -> None:
+    (table,) = read_by_gdal.findall("GDALRasterAttributeTable")
+    assert table.get("tableType") == "thematic"
+    rows = [tuple(cell.text for cell in row.findall("F")) for row in table.findall("Row")]
+    assert rows == [
+        (str(code), name, *(str(part) for part in colour(code))) for code, name in NAMES.items()
+    ]
+    usages = [
+        (field.findtext("Name"), field.findtext("Usage")) for field in table.iter("FieldDefn")
+    ]
+    # GFU_MinMax, GFU_Name, GFU_Red, GFU_Green, GFU_Blue.
+    assert usages == [("Value", "5"), ("Class", "2"), ("Red", "6"), ("Green", "7"), ("Blue", "8")]
+
+
+def test_without_it_gdal_knows_no_names(world: Map, tmp_path: Path) -> None:
+    alone = tmp_path / world.path.name
+    alone.write_bytes(world.path.read_bytes())
+    rasterio.shutil.copy(alone, tmp_path / "map.vrt", driver="VRT")
+    assert "Category" not in (tmp_path / "map.vrt").read_text()
+
+
+def test_the_order_in_which_names_are_given_does_not_matter() -> None:
+    assert sidecar_text(dict(reversed(NAMES.items()))) == sidecar_text(NAMES)
+
+
+def test_a_map_may_have_every_code() -> None:
+    names = {code: f"class {code}" for code in range(NODATA)}
+    root = ElementTree.fromstring(sidecar_text(names))
+    assert [category.text for category in root.iter("Category")] == list(names.values())
+    assert len(list(root.iter("Row"))) == NODATA
+
+
+def test_the_map_beside_it_stays_a_valid_cog_without_warnings(world: Map) -> None:
+    with rasterio.open(world.path) as dataset:
+        assert world.path.name + SUFFIX in {Path(name).name for name in dataset.files}
+    assert cog_validate(world.path, strict=True) == (True, [], [])
+
+
+def test_a_tile_server_serves_the_map_s_codes_and_colours(world: Map) -> None:
+    part = world.codes[TILE : 2 * TILE, 2 * TILE : 3 * TILE]
+    with Reader(str(world.path)) as reader:
+        tile = reader.tile(COLUMN + 2, ROW + 1, ZOOM, tilesize=TILE)
+        palette = reader.colormap
+    np.testing.assert_array_equal(tile.array.data[0], part)
+    np.testing.assert_array_equal(np.ma.getmaskarray(tile.array)[0], part == NODATA)
+    assert {code: palette[code] for code in NAMES} == {code: (*colour(code), 255) for code in NAMES}
+    shown = tile.apply_colormap(palette).array
+    for code in NAMES:
+        assert np.unique(shown.data[:, part == code], axis=1).ravel().tolist() == [*colour(code)]
+    assert np.ma.getmaskarray(shown)[:, part == NODATA].all()
+    assert not np.ma.getmaskarray(shown)[:, part != NODATA].any()

@@ -1,0 +1,369 @@
+"""The STAC item of a map: valid, true to the file, and what catalogues and tile servers take."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import numpy as np
+import pystac
+import pytest
+import rasterio
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from pyproj import CRS, Geod
+from pystac.errors import STACValidationError
+from pystac.extensions.classification import ClassificationExtension
+from pystac.extensions.projection import ProjectionExtension
+from pystac.extensions.raster import RasterExtension
+from pystac.validation import JsonSchemaSTACValidator
+from rasterio.windows import Window
+from rio_tiler.io import STACReader
+from shapely import Polygon, box
+from shapely.geometry import shape
+from sqlalchemy import Engine, text
+
+from landcover.classes import NODATA, colour
+from landcover.cog import write_cog
+from landcover.errors import LandcoverError
+from landcover.files import code_version, item_name, prediction_name
+from landcover.pyramid import write_piece
+from landcover.stac import COLLECTION, COLLECTION_NAME, map_collection, prediction_item, stac_text
+from landcover.tile_index import Grid
+from tests.rasters import ORIGIN
+
+NAMES = {
+    0: "Forest",
+    6: "Sensor Error",
+    7: "Bosque húmedo",
+    8: "森林",
+    9: "лес",
+    10: "Bosque, humedo",
+}
+HEIGHT, WIDTH = 500, 620
+MERCATOR = CRS.from_epsg(3857).to_wkt()
+UTM = CRS.from_epsg(32717).to_wkt()
+LAEA = CRS.from_proj4("+proj=laea +lat_0=-1 +lon_0=-79 +datum=WGS84 +units=m").to_wkt()
+# Of the size of the real mosaic, where the edges of UTM bend by more than a footprint may be off.
+IN_UTM = Affine(500, 0, 500_000, 0, -500, 10_000_000)
+MADE = datetime(2025, 7, 3, 4, 5, 6, tzinfo=UTC)
+EVERYWHERE = box(-180, -85, 180, 85)
+
+
+@dataclass(frozen=True)
+class Map:
+    path: Path
+    codes: NDArray[np.uint8]
+
+
+def write_map(folder: Path, crs: str = MERCATOR, transform: Affine = ORIGIN) -> Map:
+    grid = Grid(crs, transform, WIDTH, HEIGHT)
+    codes = np.random.default_rng(3).choice([*NAMES, NODATA], (HEIGHT, WIDTH)).astype(np.uint8)
+    piece, path = folder / "piece.tif", folder / prediction_name(2025, 6)
+    write_piece(codes, grid, [], piece)
+    write_cog({piece: Window(0, 0, WIDTH, HEIGHT)}, grid, [], NAMES, {}, path)
+    piece.unlink()
+    return Map(path, codes)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Map:
+    return write_map(tmp_path_factory.mktemp("stac"))
+
+
+def item_of(path: Path, year: int = 2025, month: int = 6, **other: Any) -> pystac.Item:
+    given = {"area": EVERYWHERE, "names": NAMES, "lineage": "A *forest*.", "made": MADE, **other}
+    return prediction_item(path, f"./{path.name}", year, month, **given)
+
+
+def read_back(document: pystac.Item | pystac.Collection) -> Any:
+    return json.loads(stac_text(document))
+
+
+def validate(document: dict[str, Any], kind: pystac.STACObjectType) -> None:
+    """Validate by the schemas that come with pystac: the core ones, without any network."""
+    JsonSchemaSTACValidator().validate_core(document, kind, document["stac_version"])
+
+
+def extent_of(path: Path) -> Polygon:
+    """Return a map's outline in longitude and latitude."""
+    with rasterio.open(path) as dataset:
+        outline = shapely.segmentize(box(*dataset.bounds), 100)
+        return geopandas.GeoSeries([outline], crs=dataset.crs).to_crs(4326).iloc[0]
+
+
+# --- the standard ---------------------------------------------------------------------------------
+
+
+def test_the_item_is_valid(world: Map) -> None:
+    document = read_back(item_of(world.path))
+    assert document["stac_version"] == "1.1.0"
+    validate(document, pystac.STACObjectType.ITEM)
+
+
+def test_an_item_without_the_link_to_its_collection_would_not_be(world: Map) -> None:
+    document = read_back(item_of(world.path)) | {"links": []}
+    with pytest.raises(STACValidationError):
+        validate(document, pystac.STACObjectType.ITEM)
+
+
+def test_the_extensions_are_named_whose_fields_there_are(world: Map) -> None:
+    site = "https://stac-extensions.github.io"
+    document = read_back(item_of(world.path))
+    assert sorted(document["stac_extensions"]) == [
+        f"{site}/classification/v2.0.0/schema.json",
+        f"{site}/file/v2.1.0/schema.json",
+        f"{site}/processing/v1.2.0/schema.json",
+        f"{site}/projection/v2.0.0/schema.json",
+        f"{site}/raster/v1.1.0/schema.json",
+    ]
+    fields = [*document["properties"], *document["assets"]["map"]]
+    prefixes = {field.split(":")[0] for field in fields if ":" in field}
+    assert prefixes == {"classification", "file", "processing", "proj", "raster"}
+
+
+@pytest.mark.parametrize(
+    ("year", "month", "start", "end"),
+    [
+        (2025, 6, "2025-06-01T00:00:00Z", "2025-06-30T23:59:59Z"),
+        (2024, 2, "2024-02-01T00:00:00Z", "2024-02-29T23:59:59Z"),
+        (2023, 12, "2023-12-01T00:00:00Z", "2023-12-31T23:59:59Z"),
+    ],
+)
+def test_an_item_is_named_after_its_month_and_lasts_as_long(
+    world: Map, year: int, month: int, start: str, end: str
+) -> None:
+    document = read_back(item_of(world.path, year, month))
+    assert document["id"] == f"prediction_{year}{month:02d}"
+    assert item_name(year, month) == f"{document['id']}.json"
+    properties = document["properties"]
+    assert properties["datetime"] is None
+    assert (properties["start_datetime"], properties["end_datetime"]) == (start, end)
+
+
+def test_the_item_says_what_made_the_map_and_when(world: Map) -> None:
+    in_ecuador = MADE.astimezone(timezone(timedelta(hours=-5)))
+    for made in (MADE, in_ecuador):
+        properties = read_back(item_of(world.path, made=made))["properties"]
+        assert properties["processing:lineage"] == "A *forest*."
+        assert properties["processing:software"] == {"chocoforest": code_version()}
+        assert datetime.fromisoformat(properties["processing:datetime"]) == MADE
+        assert properties["processing:datetime"].endswith("Z")
+
+
+# --- where ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("crs", "transform"), [(MERCATOR, ORIGIN), (UTM, IN_UTM), (LAEA, Affine(5, 0, 0, 0, -5, 0))]
+)
+def test_the_footprint_is_the_whole_map_where_the_area_of_interest_is_larger(
+    tmp_path: Path, crs: str, transform: Affine
+) -> None:
+    path = write_map(tmp_path, crs, transform).path
+    item = item_of(path)
+    assert shape(item.geometry).hausdorff_distance(extent_of(path)) < 2e-4
+    assert item.bbox == list(shape(item.geometry).bounds)
+
+
+def test_the_footprint_is_the_part_of_the_area_of_interest_that_the_map_reaches(world: Map) -> None:
+    extent = extent_of(world.path)
+    west, south, _, north = extent.bounds
+    middle_x, middle_y = extent.centroid.coords[0]
+    # Drawn clockwise, with a hole, and with a second part; it juts out on the left.
+    hole = box(middle_x - 0.003, middle_y - 0.002, middle_x - 0.001, middle_y)
+    area = box(west - 1, middle_y - 0.004, middle_x, middle_y + 0.004, ccw=False) - hole
+    area |= box(middle_x + 0.002, south, middle_x + 0.005, north + 1)
+    item = item_of(world.path, area=area)
+    footprint = shape(item.geometry)
+    assert footprint.geom_type == "MultiPolygon"
+    assert footprint.is_valid
+    assert footprint.symmetric_difference(area & extent).area < 1e-8
+    assert item.bbox == list(footprint.bounds)
+    validate(read_back(item), pystac.STACObjectType.ITEM)
+    for polygon in footprint.geoms:
+        assert polygon.exterior.is_ccw
+        assert not any(ring.is_ccw for ring in polygon.interiors)
+
+
+def test_a_coast_drawn_by_the_metre_does_not_swell_the_item(world: Map) -> None:
+    extent = extent_of(world.path)
+    along = np.linspace(0, 2 * np.pi, 100_000)
+    reach = 0.008 + 1e-5 * np.sin(10_000 * along)
+    x, y = extent.centroid.coords[0]
+    area = Polygon(np.column_stack([x + reach * np.cos(along), y + reach * np.sin(along)]))
+    footprint = shape(item_of(world.path, area=area).geometry)
+    assert len(shapely.get_coordinates(footprint)) < 500
+    assert footprint.symmetric_difference(area & extent).area < 0.02 * footprint.area
+
+
+def test_a_map_outside_the_area_of_interest_is_an_error(world: Map) -> None:
+    with pytest.raises(LandcoverError, match=re.escape(str(world.path))):
+        item_of(world.path, area=box(10, 50, 11, 51))
+
+
+def test_the_projection_is_that_of_the_file(world: Map) -> None:
+    document = read_back(item_of(world.path))
+    properties = document["properties"]
+    with rasterio.open(world.path) as dataset:
+        assert properties["proj:code"] == "EPSG:3857"
+        assert properties["proj:shape"] == [HEIGHT, WIDTH]
+        assert properties["proj:transform"] == list(dataset.transform)[:6]
+        assert properties["proj:bbox"] == list(dataset.bounds)
+    assert "proj:wkt2" not in properties
+
+
+def test_a_projection_without_a_code_is_told_in_full(tmp_path: Path) -> None:
+    path = write_map(tmp_path, LAEA, Affine(5, 0, 0, 0, -5, 0)).path
+    properties = read_back(item_of(path))["properties"]
+    assert properties["proj:code"] is None
+    assert CRS.from_wkt(properties["proj:wkt2"]).equals(CRS.from_wkt(LAEA), ignore_axis_order=True)
+    assert properties["proj:wkt2"].startswith("PROJCRS[")
+    validate(read_back(item_of(path)), pystac.STACObjectType.ITEM)
+
+
+def test_the_resolution_is_in_metres_on_the_ground(tmp_path: Path) -> None:
+    degrees = Affine(1 / 3600, 0, -79.5, 0, -1 / 3600, 0.25)
+    path = write_map(tmp_path, CRS.from_epsg(4326).to_wkt(), degrees).path
+    middle_x, middle_y = degrees @ (WIDTH / 2, HEIGHT / 2)
+    half, ellipsoid = 1 / 7200, Geod(ellps="WGS84")
+    _, _, across = ellipsoid.inv(middle_x - half, middle_y, middle_x + half, middle_y)
+    _, _, down = ellipsoid.inv(middle_x, middle_y - half, middle_x, middle_y + half)
+    item = item_of(path)
+    assert item.common_metadata.gsd == pytest.approx((across * down) ** 0.5, abs=0.001)
+    (band,) = RasterExtension.ext(item.assets["map"]).bands or []
+    assert band.spatial_resolution == item.common_metadata.gsd
+
+
+# --- the map --------------------------------------------------------------------------------------
+
+
+def test_the_map_is_described_as_the_file_is(world: Map) -> None:
+    asset = read_back(item_of(world.path))["assets"]["map"]
+    assert asset["href"] == "./prediction_202506.tif"
+    assert asset["type"] == "image/tiff; application=geotiff; profile=cloud-optimized"
+    assert asset["roles"] == ["data"]
+    (band,) = asset["raster:bands"]
+    with rasterio.open(world.path) as dataset:
+        assert (band["data_type"], band["nodata"]) == (dataset.dtypes[0], dataset.nodata)
+    assert (asset["data_type"], asset["nodata"]) == (band["data_type"], band["nodata"])
+    content = world.path.read_bytes()
+    assert asset["file:size"] == len(content)
+    assert asset["file:checksum"] == "1220" + hashlib.sha256(content).hexdigest()
+
+
+def test_the_classes_have_the_map_s_codes_names_and_colours(world: Map) -> None:
+    asset = item_of(world.path).assets["map"]
+    *classes, last = ClassificationExtension.ext(asset).classes or []
+    assert {each.value: each.title for each in classes} == NAMES
+    for each in classes:
+        assert each.color_hint is not None
+        assert re.fullmatch("[0-9A-F]{6}", each.color_hint)
+        assert tuple(bytes.fromhex(each.color_hint)) == colour(each.value)
+        assert each.nodata is None
+    assert (last.value, last.nodata, last.color_hint) == (NODATA, True, None)
+
+
+def test_the_classes_short_names_are_words_and_differ(world: Map) -> None:
+    asset = item_of(world.path).assets["map"]
+    names = {each.value: each.name for each in ClassificationExtension.ext(asset).classes or []}
+    assert all(re.fullmatch("[0-9A-Za-z_-]+", name) for name in names.values())
+    assert (names[0], names[6]) == ("forest", "sensor_error")
+    # Both are "bosque_humedo" without the accent.
+    assert (names[7], names[10]) == ("class_7", "class_10")
+    assert (names[8], names[9]) == ("class_8", "class_9")
+    assert len(set(names.values())) == len(names)
+
+
+def test_other_files_are_listed_where_they_are_said_to_be(world: Map) -> None:
+    others = {
+        "model": pystac.Asset(
+            "s3://bucket/models/rf_model_202506.joblib", "Model", roles=["ml-model"]
+        ),
+        "report": pystac.Asset("./report_202506.html", "Report", media_type="text/html"),
+    }
+    document = read_back(item_of(world.path, assets=others))
+    validate(document, pystac.STACObjectType.ITEM)
+    assert list(document["assets"]) == ["map", "model", "report"]
+    assert document["assets"]["model"] == {
+        "href": "s3://bucket/models/rf_model_202506.joblib",
+        "title": "Model",
+        "roles": ["ml-model"],
+    }
+    assert document["assets"]["report"]["href"] == "./report_202506.html"
+
+
+# --- the collection -------------------------------------------------------------------------------
+
+
+def test_the_collection_is_valid_and_as_wide_and_long_as_its_items(world: Map) -> None:
+    west, south, east, north = extent_of(world.path).bounds
+    middle = (west + east) / 2
+    items = [
+        item_of(world.path, 2025, 6, area=box(west, south, middle, north)),
+        item_of(world.path, 2025, 4, area=box(middle, south, east, north)),
+    ]
+    document = read_back(map_collection(items))
+    validate(document, pystac.STACObjectType.COLLECTION)
+    ((*box_of_all,),) = document["extent"]["spatial"]["bbox"]
+    assert box_of_all == pytest.approx([west, south, east, north], abs=1e-6)
+    assert document["extent"]["temporal"]["interval"] == [
+        ["2025-04-01T00:00:00Z", "2025-06-30T23:59:59Z"]
+    ]
+
+
+def test_collection_items_and_maps_are_found_wherever_they_are_moved(
+    world: Map, tmp_path: Path
+) -> None:
+    items = [item_of(world.path), item_of(world.path, 2025, 7)]
+    (tmp_path / COLLECTION_NAME).write_text(stac_text(map_collection(items)))
+    for item in items:
+        (tmp_path / f"{item.id}.json").write_text(stac_text(item))
+    collection = pystac.Collection.from_file(str(tmp_path / COLLECTION_NAME))
+    found = list(collection.get_items())
+    assert [item.id for item in found] == ["prediction_202506", "prediction_202507"]
+    for item in found:
+        assert item.get_collection() is collection
+        assert item.assets["map"].get_absolute_href() == str(tmp_path / world.path.name)
+        assert ProjectionExtension.ext(item).shape == [HEIGHT, WIDTH]
+
+
+@pytest.mark.filterwarnings("ignore:Some statistics data in STAC are invalid")
+def test_a_tile_server_reads_the_map_through_its_item(world: Map) -> None:
+    path = world.path.with_name(item_name(2025, 6))
+    path.write_text(stac_text(item_of(world.path)))
+    with STACReader(str(path)) as reader:
+        assert reader.crs == rasterio.CRS.from_epsg(3857)
+        (codes,) = reader.preview(assets="map", max_size=None).array.data
+        with rasterio.open(world.path) as dataset:
+            assert reader.bounds == tuple(dataset.bounds)
+    np.testing.assert_array_equal(codes, world.codes)
+
+
+def test_the_item_is_what_pgstac_takes(world: Map, engine: Engine) -> None:
+    """It wants a collection, a geometry that PostGIS reads, and a start that is before the end.
+
+    (https://github.com/stac-utils/pgstac, 003a_items.sql and 001s_stacutils.sql)
+    """
+    document = read_back(item_of(world.path))
+    assert document["collection"] == COLLECTION
+    assert document["collection"] == read_back(map_collection([item_of(world.path)]))["id"]
+    with engine.connect() as connection:
+        found = connection.execute(
+            text(
+                "SELECT ST_SRID(shape), ST_IsValid(shape), ST_IsPolygonCCW(shape), "
+                "tstzrange(:start, :end, '[]') @> timestamptz '2025-06-15 00:00Z' "
+                "FROM ST_GeomFromGeoJSON(:geometry) AS shape"
+            ),
+            {
+                "geometry": json.dumps(document["geometry"]),
+                "start": document["properties"]["start_datetime"],
+                "end": document["properties"]["end_datetime"],
+            },
+        )
+        assert found.one() == (4326, True, True, True)
