@@ -13,9 +13,10 @@ from benchmarks.report import Figure
 from demo.imagery import mosaic_of
 from landcover.bins import LogBins
 from landcover.classes import assign_codes
+from landcover.folds import polygon_folds
+from landcover.held_out import predict_held_out
 from landcover.sampling import SamplingSettings, sample_polygons
 from landcover.training import ForestSettings, new_pipeline
-from landcover.validation import predict_held_out
 
 REAL = ROOT.parent / "shared" / "real"
 BANDS = {"blue": 1, "green": 2, "red": 3, "nir": 4}
@@ -95,7 +96,10 @@ def accuracy(model: Pipeline, rows: pd.DataFrame, trees: int) -> float:
     model.set_params(forest__n_estimators=trees)
     held_out = [
         predict_held_out(
-            model.set_params(forest__random_state=seed), values, rows["polygon_id"], codes, 5, seed
+            model.set_params(forest__random_state=seed),
+            values,
+            codes,
+            polygon_folds(rows["polygon_id"], codes, 5, seed),
         )
         for seed in SEEDS
     ]

@@ -18,14 +18,16 @@ from demo.world import World
 from landcover.sampling import SamplingSettings
 from landcover.training import ForestSettings
 from tasks.blocks import Blocks
+from tasks.coverage import check_coverage
 from tasks.metadata import load_classes, record_model, record_prediction
-from tasks.month import open_month
+from tasks.month import Month
 from tasks.mosaic import find_mosaic
 from tasks.polygons import fetch_polygons
 from tasks.prediction import assemble_map, plan_windows, predict_window
 from tasks.sampling import sample_mosaic
 from tasks.settings import (
     AoiSettings,
+    FolderSettings,
     MosaicSettings,
     PolygonSettings,
     read_settings,
@@ -115,12 +117,15 @@ def run(command: list[object], folder: Path, api: str) -> Run:
 
 def month_without_prefect() -> None:
     """Do what the month's flow does, with the bare functions of its tasks."""
-    run = open_month.fn(YEAR, MONTH, Blocks(database_block=None, storage_block=None))
+    run = Month(
+        YEAR, MONTH, read_settings(FolderSettings), Blocks(database_block=None, storage_block=None)
+    )
     imagery, labels = read_settings(MosaicSettings), read_settings(PolygonSettings)
     aoi = read_settings(AoiSettings).aoi_definition
 
     classes = load_classes.fn(run)
     mosaic = find_mosaic.fn(run, None, imagery, aoi)
+    coverage = check_coverage.fn(run, mosaic, aoi, allow_gaps=False)
     polygons = fetch_polygons.fn(run, aoi, labels)
     samples = sample_mosaic.fn(run, mosaic, polygons, SamplingSettings())
     training = train_model.fn(run, samples, ForestSettings(), classes)
@@ -134,7 +139,7 @@ def month_without_prefect() -> None:
             )
         )
     prediction = assemble_map.fn(run, plan, pieces, mosaic, training.model)
-    record_prediction.fn(run, prediction, model_id, mosaic, aoi, {})
+    record_prediction.fn(run, prediction, coverage, model_id, mosaic, aoi, {})
 
 
 if __name__ == "__main__":

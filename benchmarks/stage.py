@@ -75,7 +75,7 @@ def predict(mosaic: Mosaic, predictor: Predictor, folder: Path) -> Path:
     factors = overview_factors(mosaic.grid, size)
 
     def piece(window: Window) -> Path:
-        codes = predict_window(mosaic, predictor, list(BANDS), area, window)
+        codes, _ = predict_window(mosaic, predictor, list(BANDS), area, window)
         path = folder / f"{window.col_off}_{window.row_off}.tif"
         write_piece(codes, part_of(mosaic.grid, window), factors, path)
         class_hectares(str(path))

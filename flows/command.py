@@ -29,13 +29,17 @@ MOSAIC_PATH_HELP = (
     "bucket (s3://...)"
 )
 
+EPILOG = (
+    "Settings come from the environment and from .env in the working folder; README.md lists "
+    "them. Options may be written with - or with _."
+)
+
 
 def month_parser(description: str) -> argparse.ArgumentParser:
     """Return a command line with --year and --month."""
     parser = argparse.ArgumentParser(
         description=description,
-        epilog="Settings come from the environment and from .env in the working folder; "
-        "README.md lists them. Options may be written with - or with _.",
+        epilog=EPILOG,
     )
     parser.add_argument("--year", required=True, type=_checked(Year), help="such as 2025")
     parser.add_argument("--month", required=True, type=_checked(Month), help="1 to 12")

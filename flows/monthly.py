@@ -17,9 +17,11 @@ from flows.parallel import gather, window_runner
 from flows.parameters import Month, Year
 from flows.provenance import describe_run
 from flows.summary import Steps, Summary, finish
+from landcover.prediction import PredictionSettings
 from landcover.sampling import SamplingSettings
 from landcover.training import ForestSettings
 from tasks.blocks import Blocks
+from tasks.coverage import check_coverage
 from tasks.metadata import load_classes, record_model, record_prediction
 from tasks.month import open_month
 from tasks.mosaic import find_mosaic
@@ -33,6 +35,7 @@ from tasks.settings import (
     PolygonSettings,
     read_settings,
 )
+from tasks.sieving import sieve_window
 from tasks.training import train_model
 
 
@@ -47,6 +50,7 @@ def monthly_pipeline(
     mosaic_path: str | None = None,
     sampling: SamplingSettings = SamplingSettings(),
     forest: ForestSettings = ForestSettings(),
+    prediction: PredictionSettings = PredictionSettings(),
     blocks: Blocks = Blocks(),
 ) -> Summary:
     """Map the land cover of one month.
@@ -58,51 +62,71 @@ def monthly_pipeline(
             a glob; on the worker's disk, or in a bucket as s3://...
         sampling: How pixels are taken from under the training polygons.
         forest: The random forest and its validation.
+        prediction: How the map is made.
         blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
     steps = Steps()
-    run = open_month(year, month, blocks)
-    imagery = read_settings(MosaicSettings)
-    labels = read_settings(PolygonSettings)
-    aoi = read_settings(AoiSettings).aoi_definition
-    made_by = describe_run(imagery, labels)
+    with open_month(year, month, blocks) as run:
+        imagery = read_settings(MosaicSettings)
+        labels = read_settings(PolygonSettings)
+        aoi = read_settings(AoiSettings).aoi_definition
+        made_by = describe_run(imagery, labels, prediction)
 
-    classes = load_classes(run)
-    mosaic = find_mosaic(run, mosaic_path, imagery, aoi)
-    polygons = fetch_polygons(run, aoi, labels)
-    samples = sample_mosaic(run, mosaic, polygons, sampling)
-    steps.done("samples")
+        classes = load_classes(run)
+        mosaic = find_mosaic(run, mosaic_path, imagery, aoi)
+        coverage = check_coverage(run, mosaic, aoi, prediction.allow_gaps)
+        polygons = fetch_polygons(run, aoi, labels)
+        samples = sample_mosaic(run, mosaic, polygons, sampling)
+        steps.done("samples")
 
-    training = train_model(run, samples, forest, classes)
-    model_id = record_model(run, training, made_by)
-    steps.done("model")
+        training = train_model(run, samples, forest, classes)
+        model_id = record_model(run, training, made_by)
+        steps.done("model")
 
-    plan = plan_windows(run, mosaic, aoi, training.model)
-    pieces = gather(
-        predict_window.map(
-            plan.windows,
-            unmapped(run),
-            unmapped(plan),
-            unmapped(mosaic),
-            unmapped(training.model),
-        ),
-        "Predicting",
-        f"prediction-{run}",
-    )
-    steps.done("prediction")
+        plan = plan_windows(run, mosaic, aoi, training.model)
+        pieces = gather(
+            predict_window.map(
+                plan.windows,
+                unmapped(run),
+                unmapped(plan),
+                unmapped(mosaic),
+                unmapped(training.model),
+            ),
+            "Predicting",
+            f"prediction-{run}",
+        )
+        if prediction.smallest_patch > 1:
+            pieces = gather(
+                sieve_window.map(
+                    plan.windows,
+                    unmapped(run),
+                    unmapped(plan),
+                    unmapped(mosaic),
+                    prediction.smallest_patch,
+                ),
+                "Sieving",
+                f"sieving-{run}",
+            )
+        steps.done("prediction")
 
-    prediction = assemble_map(run, plan, pieces, mosaic, training.model)
-    record_prediction(run, prediction, model_id, mosaic, aoi, made_by)
-    steps.done("map")
+        made = assemble_map(run, plan, pieces, mosaic, training.model)
+        record_prediction(run, made, coverage, model_id, mosaic, aoi, made_by)
+        steps.done("map")
 
-    return finish(
-        run,
-        f"{run} is mapped.",
-        steps,
-        {"map": prediction.path, "model": training.model.path, "samples": samples},
-        training.metrics,
-        prediction.hectares,
-    )
+        return finish(
+            run,
+            f"{run} is mapped.",
+            steps,
+            {
+                "map": made.path,
+                "confidence": made.confidence,
+                "model": training.model.path,
+                "samples": samples,
+            },
+            training.metrics,
+            made,
+            coverage,
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -114,14 +138,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--mosaic_path", help=MOSAIC_PATH_HELP)
     add_settings(parser, SamplingSettings)
     add_settings(parser, ForestSettings)
+    add_settings(parser, PredictionSettings)
     add_settings(parser, Blocks)
     options = parse(parser, argv)
     sampling = settings_from(parser, options, SamplingSettings)
     forest = settings_from(parser, options, ForestSettings)
+    prediction = settings_from(parser, options, PredictionSettings)
     blocks = settings_from(parser, options, Blocks)
     return run_command(
         lambda: monthly_pipeline(
-            options.year, options.month, options.mosaic_path, sampling, forest, blocks
+            options.year, options.month, options.mosaic_path, sampling, forest, prediction, blocks
         ),
         needs=[FolderSettings, MosaicSettings, PolygonSettings, AoiSettings],
     )

@@ -47,14 +47,14 @@ def prepare_data(
         sampling: How pixels are taken from under the training polygons.
         blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
-    run = open_month(year, month, blocks)
-    imagery = read_settings(MosaicSettings)
-    labels = read_settings(PolygonSettings)
-    aoi = read_settings(AoiSettings).aoi_definition
+    with open_month(year, month, blocks) as run:
+        imagery = read_settings(MosaicSettings)
+        labels = read_settings(PolygonSettings)
+        aoi = read_settings(AoiSettings).aoi_definition
 
-    mosaic = find_mosaic(run, mosaic_path, imagery, aoi)
-    polygons = fetch_polygons(run, aoi, labels)
-    return str(sample_mosaic(run, mosaic, polygons, sampling))
+        mosaic = find_mosaic(run, mosaic_path, imagery, aoi)
+        polygons = fetch_polygons(run, aoi, labels)
+        return str(sample_mosaic(run, mosaic, polygons, sampling))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,12 +4,12 @@ import shlex
 import sys
 
 from prefect.runtime import deployment, flow_run
-from pydantic_settings import BaseSettings
+from pydantic import BaseModel
 
 from landcover.files import code_version
 
 
-def describe_run(*settings: BaseSettings) -> dict[str, object]:
+def describe_run(*settings: BaseModel) -> dict[str, object]:
     """Return the command, the code's version, the flow run and the settings.
 
     Args:

@@ -17,7 +17,9 @@ from flows.parallel import gather, window_runner
 from flows.parameters import Month, Year
 from flows.provenance import describe_run
 from flows.summary import Steps, Summary, finish
+from landcover.prediction import PredictionSettings
 from tasks.blocks import Blocks
+from tasks.coverage import check_coverage
 from tasks.metadata import find_model, record_prediction
 from tasks.month import open_month
 from tasks.mosaic import find_mosaic
@@ -28,6 +30,7 @@ from tasks.settings import (
     MosaicSettings,
     read_settings,
 )
+from tasks.sieving import sieve_window
 
 
 @flow(
@@ -36,7 +39,11 @@ from tasks.settings import (
     task_runner=window_runner,
 )
 def run_predictions(
-    year: Year, month: Month, mosaic_path: str | None = None, blocks: Blocks = Blocks()
+    year: Year,
+    month: Month,
+    mosaic_path: str | None = None,
+    prediction: PredictionSettings = PredictionSettings(),
+    blocks: Blocks = Blocks(),
 ) -> Summary:
     """Map the land cover of one month with the model that was trained for it.
 
@@ -45,47 +52,68 @@ def run_predictions(
         month: The month, 1 to 12.
         mosaic_path: The imagery, where it is not at its usual place: a file, a folder of quads, or
             a glob; on the worker's disk, or in a bucket as s3://...
+        prediction: How the map is made.
         blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
     steps = Steps()
-    run = open_month(year, month, blocks)
-    imagery = read_settings(MosaicSettings)
-    aoi = read_settings(AoiSettings).aoi_definition
+    with open_month(year, month, blocks) as run:
+        imagery = read_settings(MosaicSettings)
+        aoi = read_settings(AoiSettings).aoi_definition
 
-    model_id, model = find_model(run)
-    mosaic = find_mosaic(run, mosaic_path, imagery, aoi)
-    plan = plan_windows(run, mosaic, aoi, model)
-    pieces = gather(
-        predict_window.map(
-            plan.windows, unmapped(run), unmapped(plan), unmapped(mosaic), unmapped(model)
-        ),
-        "Predicting",
-        f"prediction-{run}",
-    )
-    steps.done("prediction")
+        model_id, model = find_model(run)
+        mosaic = find_mosaic(run, mosaic_path, imagery, aoi)
+        coverage = check_coverage(run, mosaic, aoi, prediction.allow_gaps)
+        plan = plan_windows(run, mosaic, aoi, model)
+        pieces = gather(
+            predict_window.map(
+                plan.windows, unmapped(run), unmapped(plan), unmapped(mosaic), unmapped(model)
+            ),
+            "Predicting",
+            f"prediction-{run}",
+        )
+        if prediction.smallest_patch > 1:
+            pieces = gather(
+                sieve_window.map(
+                    plan.windows,
+                    unmapped(run),
+                    unmapped(plan),
+                    unmapped(mosaic),
+                    prediction.smallest_patch,
+                ),
+                "Sieving",
+                f"sieving-{run}",
+            )
+        steps.done("prediction")
 
-    prediction = assemble_map(run, plan, pieces, mosaic, model)
-    record_prediction(run, prediction, model_id, mosaic, aoi, describe_run(imagery))
-    steps.done("map")
+        made = assemble_map(run, plan, pieces, mosaic, model)
+        record_prediction(
+            run, made, coverage, model_id, mosaic, aoi, describe_run(imagery, prediction)
+        )
+        steps.done("map")
 
-    return finish(
-        run,
-        f"{run} is mapped.",
-        steps,
-        {"map": prediction.path, "model": model.path},
-        hectares=prediction.hectares,
-    )
+        return finish(
+            run,
+            f"{run} is mapped.",
+            steps,
+            {"map": made.path, "confidence": made.confidence, "model": model.path},
+            prediction=made,
+            coverage=coverage,
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status."""
     parser = month_parser("Map the land cover of one month with the model trained for it.")
     parser.add_argument("--mosaic_path", help=MOSAIC_PATH_HELP)
+    add_settings(parser, PredictionSettings)
     add_settings(parser, Blocks)
     options = parse(parser, argv)
+    prediction = settings_from(parser, options, PredictionSettings)
     blocks = settings_from(parser, options, Blocks)
     return run_command(
-        lambda: run_predictions(options.year, options.month, options.mosaic_path, blocks),
+        lambda: run_predictions(
+            options.year, options.month, options.mosaic_path, prediction, blocks
+        ),
         needs=[FolderSettings, MosaicSettings, AoiSettings],
     )
 

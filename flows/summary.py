@@ -10,7 +10,9 @@ from upath import UPath
 
 from landcover.validation import describe_metrics
 from tasks.artifacts import show_accuracy, show_hectares, show_summary
+from tasks.coverage import Coverage
 from tasks.month import Month
+from tasks.prediction import Prediction
 
 
 class Steps:
@@ -37,26 +39,40 @@ class Summary:
         seconds: of each step.
         files: what each file is, and where.
         metrics: of the model (see `landcover.validation.validate`).
-        hectares: the true area of each class.
+        prediction: the map.
+        coverage: how much of the area of interest has imagery.
     """
 
     title: str
     seconds: Mapping[str, float]
     files: Mapping[str, UPath]
     metrics: Mapping[str, Any] = field(default_factory=dict)
-    hectares: Mapping[str, float] = field(default_factory=dict)
+    prediction: Prediction | None = None
+    coverage: Coverage | None = None
 
     def __str__(self) -> str:
         """Return the lines that a person reads."""
         lines = [self.title]
         if self.metrics:
             lines.append(indent(describe_metrics(self.metrics), "  "))
-        total = sum(self.hectares.values())
-        for name, area in self.hectares.items():
-            lines.append(f"  {name:<16} {area:>14,.1f} ha {area / total:>6.1%}")
+        if self.prediction and self.coverage:
+            lines += _map_lines(self.prediction, self.coverage)
         lines += [f"{what}: {path}" for what, path in self.files.items()]
         steps = ", ".join(f"{step} {seconds:g}" for step, seconds in self.seconds.items())
         return "\n".join([*lines, f"seconds: {steps}"])
+
+
+def _map_lines(prediction: Prediction, coverage: Coverage) -> list[str]:
+    total = sum(prediction.hectares.values())
+    empty = coverage.without_data(prediction.hectares)
+    return [
+        *(
+            f"  {name:<16} {area:>14,.1f} ha {area / total:>6.1%}"
+            for name, area in prediction.hectares.items()
+        ),
+        f"  {empty:.1%} of the area of interest has no class, {coverage.missing:.1%} no imagery",
+        f"  on {prediction.doubtful:.1%} of the map fewer than half of the trees agree",
+    ]
 
 
 def finish(
@@ -65,7 +81,8 @@ def finish(
     steps: Steps,
     files: Mapping[str, UPath],
     metrics: Mapping[str, Any] | None = None,
-    hectares: Mapping[str, float] | None = None,
+    prediction: Prediction | None = None,
+    coverage: Coverage | None = None,
 ) -> Summary:
     """Return a run's summary, and show it on the run's page in the Prefect UI.
 
@@ -75,12 +92,13 @@ def finish(
         steps: their times.
         files: what each file is, and where.
         metrics: of the model.
-        hectares: of each class.
+        prediction: the map.
+        coverage: how much of the area of interest has imagery.
     """
-    summary = Summary(title, steps.seconds, files, metrics or {}, hectares or {})
+    summary = Summary(title, steps.seconds, files, metrics or {}, prediction, coverage)
     show_summary(str(month), f"# {title}\n\n```\n{summary}\n```", files)
     if metrics:
         show_accuracy(str(month), metrics)
-    if hectares:
-        show_hectares(str(month), hectares)
+    if prediction:
+        show_hectares(str(month), prediction.hectares)
     return summary

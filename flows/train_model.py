@@ -36,19 +36,18 @@ def train_model(
         blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
     steps = Steps()
-    run = open_month(year, month, blocks)
+    with open_month(year, month, blocks) as run:
+        training = train(run, UPath(input_data), forest, load_classes(run))
+        record_model(run, training, describe_run())
+        steps.done("model")
 
-    training = train(run, UPath(input_data), forest, load_classes(run))
-    record_model(run, training, describe_run())
-    steps.done("model")
-
-    return finish(
-        run,
-        f"The model of {run} is trained.",
-        steps,
-        {"model": training.model.path, "samples": UPath(input_data)},
-        training.metrics,
-    )
+        return finish(
+            run,
+            f"The model of {run} is trained.",
+            steps,
+            {"model": training.model.path, "samples": UPath(input_data)},
+            training.metrics,
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

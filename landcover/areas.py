@@ -6,9 +6,11 @@ from functools import cache
 
 import numpy as np
 import rasterio
+import shapely
 from pyproj import Geod, Transformer
 from rasterio.transform import xy
 from rasterio.windows import Window
+from shapely.geometry.base import BaseGeometry
 
 from landcover.aoi import LONLAT
 from landcover.classes import NODATA
@@ -41,6 +43,29 @@ def class_hectares(path: str) -> dict[int, float]:
                 area = pixel_area(block) / SQUARE_METRES_A_HECTARE
                 hectares.update({int(code): float(pixels[code]) * area for code in present})
     return dict(sorted(hectares.items()))
+
+
+def polygon_hectares(geometry: BaseGeometry, crs: str) -> float:
+    """Return the area of polygons on WGS 84, in hectares.
+
+    Edges are those of the CRS, so they are divided into at least a thousand parts a side of the
+    bounds before their points are brought to longitude and latitude and joined by geodesics (Karney
+    2013, Algorithms for geodesics, as pyproj computes it).
+
+    Args:
+        geometry: polygons in the CRS.
+        crs: as WKT.
+    """
+    if geometry.is_empty:
+        return 0.0
+    west, south, east, north = geometry.bounds
+    dense = shapely.segmentize(geometry, max(east - west, north - south) / 1000)
+    to_lonlat = _to_lonlat(crs)
+    lonlat = shapely.transform(
+        dense, lambda points: np.column_stack(to_lonlat.transform(*points.T))
+    )
+    area, _ = Geod(ellps="WGS84").geometry_area_perimeter(shapely.normalize(lonlat))
+    return float(abs(area)) / SQUARE_METRES_A_HECTARE
 
 
 def pixel_areas(grid: Grid) -> Callable[[Window], float]:

@@ -5,13 +5,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
 
+import numpy as np
+import rasterio
 import rasterio.shutil
+from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from landcover.classes import NODATA, colour
+from landcover.kernels import count_codes
 from landcover.pyramid import coarser, levels, part_of
-from landcover.tile_index import Grid, check_tiles, write_tile_index
-from landcover.windows import BLOCK
+from landcover.tile_index import Grid, check_tiles, grid_of, write_tile_index
+from landcover.windows import BLOCK, split, whole
 
 # DEFLATE's level. On classified maps 6 takes four times as long as 1 for files a fifth smaller.
 COMPRESSION = 1
@@ -21,11 +25,11 @@ def write_cog(
     pieces: Mapping[Path, Window],
     grid: Grid,
     factors: list[int],
-    names: Mapping[int, str],
+    names: Mapping[int, str] | None,
     tags: Mapping[str, str],
     path: Path,
 ) -> None:
-    """Assemble pieces into a map: uint8, DEFLATE, nodata 255, overviews by mode.
+    """Assemble pieces into a map: uint8, DEFLATE, nodata 255, with the pieces' overviews.
 
     Class names and colours are in the file: its palette, and a tag `class_<code>` of the band for
     each name. Pixels that no piece covers are nodata. Takes a few blocks of memory, whatever the
@@ -36,7 +40,7 @@ def write_cog(
             that it covers.
         grid: the mosaic's grid, which the map has too.
         factors: of the overviews, which the pieces have.
-        names: the name of each class code.
+        names: the name of each class code; None for a map of numbers, such as confidence.
         tags: what else the file should say of itself.
         path: the file to write.
 
@@ -61,6 +65,19 @@ def write_cog(
         )
 
 
+def count_map(path: str) -> NDArray[np.int64]:
+    """Count the pixels of each of the 256 codes of a finished map, all of it.
+
+    Args:
+        path: what GDAL opens.
+    """
+    counts = np.zeros(NODATA + 1, dtype=np.int64)
+    with rasterio.open(path) as dataset:
+        for strip in split(whole(grid_of(dataset)), BLOCK):
+            counts += count_codes(dataset.read(1, window=strip))
+    return counts
+
+
 def _index_levels(
     pieces: Mapping[Path, Window], grid: Grid, factors: list[int], folder: Path
 ) -> list[Path]:
@@ -78,7 +95,7 @@ def _index_levels(
 
 
 def _describe(
-    indexes: list[Path], names: Mapping[int, str], tags: Mapping[str, str]
+    indexes: list[Path], names: Mapping[int, str] | None, tags: Mapping[str, str]
 ) -> ElementTree.Element:
     """Describe the assembled map and its overviews in the XML of GDAL's GTI driver."""
     root = ElementTree.Element("GDALTileIndexDataset")
@@ -91,6 +108,9 @@ def _describe(
     ElementTree.SubElement(root, "BandCount").text = "1"
     band = ElementTree.SubElement(root, "Band", band="1", dataType="Byte")
     ElementTree.SubElement(band, "NoDataValue").text = str(NODATA)
+    if names is None:
+        ElementTree.SubElement(band, "ColorInterp").text = "Gray"
+        return root
     ElementTree.SubElement(band, "ColorInterp").text = "Palette"
     _add_palette(band, names)
     _add_tags(band, {f"class_{code}": name for code, name in sorted(names.items())})

@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
@@ -11,9 +12,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeGuard
 
+import rasterio
+from rasterio.io import DatasetReader
 from upath import UPath
 
 from landcover.errors import LandcoverError
+
+# To remove a file from a bucket is waiting for the bucket.
+REMOVERS = 16
 
 
 def prepared_data_name(year: int, month: int) -> str:
@@ -26,9 +32,19 @@ def model_name(year: int, month: int) -> str:
     return f"rf_model_{year}{month:02d}.joblib"
 
 
+def held_out_name(year: int, month: int) -> str:
+    """Return the file name of what was predicted for each held-out training polygon."""
+    return f"held_out_{year}{month:02d}.parquet"
+
+
 def prediction_name(year: int, month: int) -> str:
     """Return the file name of a month's map."""
     return f"prediction_{year}{month:02d}.tif"
+
+
+def confidence_name(year: int, month: int) -> str:
+    """Return the file name of the confidence in a month's map."""
+    return f"confidence_{year}{month:02d}.tif"
 
 
 def item_name(year: int, month: int) -> str:
@@ -51,6 +67,22 @@ def gdal_path(path: UPath) -> str:
     return str(path) if is_local(path) else f"/vsis3/{path.path}"
 
 
+UNFINISHED = "unfinished-"
+
+
+def open_image(path: UPath) -> DatasetReader:
+    """Open an image; one in a bucket must hold all that belongs to it.
+
+    To look for sidecars GDAL would list the whole folder, each time that an image of it is opened.
+
+    Raises:
+        RasterioIOError: if GDAL cannot open it.
+    """
+    alone = {} if is_local(path) else {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
+    with rasterio.Env(**alone):
+        return rasterio.open(gdal_path(path))
+
+
 @contextmanager
 def scratch(work_dir: UPath) -> Iterator[Path]:
     """Make a folder on this machine to build files in; it is removed at the end.
@@ -61,8 +93,15 @@ def scratch(work_dir: UPath) -> Iterator[Path]:
     if is_local(work_dir):
         work_dir.mkdir(parents=True, exist_ok=True)
     inside = str(work_dir) if is_local(work_dir) else None
-    with TemporaryDirectory(prefix="unfinished-", dir=inside) as folder:
+    with TemporaryDirectory(prefix=UNFINISHED, dir=inside) as folder:
         yield Path(folder)
+
+
+def remove_unfinished(work_dir: UPath) -> None:
+    """Remove what `scratch` left of a process that was killed, in a work folder on this machine."""
+    if is_local(work_dir):
+        for folder in work_dir.rglob(f"{UNFINISHED}*"):
+            shutil.rmtree(folder)
 
 
 def publish(built: Path, final: UPath) -> None:
@@ -101,8 +140,17 @@ def fetch(paths: Sequence[UPath], folder: Path) -> list[Path]:
 
 
 def remove_folder(folder: UPath) -> None:
-    """Remove a folder and all that it holds."""
-    folder.fs.rm(folder.path, recursive=True)
+    """Remove a folder and all that it holds.
+
+    Raises:
+        OSError: if a file cannot be removed.
+    """
+    if is_local(folder):
+        shutil.rmtree(folder)
+        return
+    # One by one, because s3fs keeps silent about what it could not remove at once.
+    with ThreadPoolExecutor(REMOVERS) as pool:
+        list(pool.map(folder.fs.rm_file, folder.fs.find(folder.path)))
 
 
 def check_writable(folder: UPath, setting: str) -> None:
@@ -115,7 +163,7 @@ def check_writable(folder: UPath, setting: str) -> None:
     probe = folder / f".writable-{os.getpid()}"
     if not is_local(folder):
         probe.write_bytes(b"")
-        probe.unlink()
+        probe.fs.rm_file(probe.path)
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)

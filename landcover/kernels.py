@@ -98,6 +98,29 @@ def halve(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 @compiled
+def halve_mean(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return values of half the size, rounded up, in which each pixel is the mean of four.
+
+    Nodata counts only where all four are nodata.
+
+    Args:
+        values: 0 to 254, or nodata (rows, columns).
+    """
+    rows, columns = values.shape
+    half = np.empty(((rows + 1) // 2, (columns + 1) // 2), np.uint8)
+    for row in range(half.shape[0]):
+        for column in range(half.shape[1]):
+            total, count = 0, 0
+            for y in range(2 * row, min(2 * row + 2, rows)):
+                for x in range(2 * column, min(2 * column + 2, columns)):
+                    if values[y, x] != EMPTY:
+                        total += values[y, x]
+                        count += 1
+            half[row, column] = (2 * total + count) // (2 * count) if count else EMPTY
+    return half
+
+
+@compiled
 def _first_mode(four: tuple[np.uint8, np.uint8, np.uint8, np.uint8]) -> np.uint8:
     """Return the first of the commonest of four codes; nodata does not count."""
     mode, most = EMPTY, 0

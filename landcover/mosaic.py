@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Self
 
 import numpy as np
-import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.errors import RasterioIOError
@@ -17,7 +16,7 @@ from rasterio.windows import Window
 from upath import UPath
 
 from landcover.errors import LandcoverError
-from landcover.files import gdal_path
+from landcover.files import open_image
 from landcover.pixels import read_pixels
 from landcover.quads import Quad, read_index
 from landcover.tile_index import Grid, grid_of
@@ -165,7 +164,7 @@ class MosaicReader:
                 self._close_oldest()
             quad = self._quads[number]
             with ExitStack() as closing:
-                dataset = closing.enter_context(rasterio.open(gdal_path(UPath(quad.path))))
+                dataset = closing.enter_context(open_image(UPath(quad.path)))
                 if grid_of(dataset) != quad.grid:
                     raise RasterioIOError("it has changed: it covers another area than before")
                 self._open[number] = dataset, closing.pop_all()
@@ -180,10 +179,17 @@ class MosaicReader:
         closing.close()
 
 
+def window_of(quad: Grid, mosaic: Grid) -> Window:
+    """Return which pixels of a mosaic a quad covers."""
+    left, top = (round(offset) for offset in ~mosaic.transform @ (quad.transform @ (0, 0)))
+    return Window(left, top, quad.width, quad.height)
+
+
 def _place(quad: Grid, mosaic: Grid) -> tuple[int, int, int, int]:
     """Return the left, top, right and bottom edge of a quad, in pixels of the mosaic."""
-    left, top = (round(offset) for offset in ~mosaic.transform @ (quad.transform @ (0, 0)))
-    return left, top, left + quad.width, top + quad.height
+    window = window_of(quad, mosaic)
+    left, top = window.col_off, window.row_off
+    return left, top, left + window.width, top + window.height
 
 
 def _overlap(place: NDArray[np.int_], window: Window) -> tuple[Window, tuple[slice, slice]]:

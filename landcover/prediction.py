@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 from rasterio.windows import Window, bounds
 from shapely.geometry.base import BaseGeometry
 
@@ -14,16 +15,37 @@ from landcover.mosaic import Mosaic
 from landcover.windows import BLOCK, pixels_inside, split
 
 
+class PredictionSettings(BaseModel):
+    """How the map is made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    allow_gaps: bool = Field(
+        default=False,
+        title="Allow gaps",
+        description="Map what there is where quads that the area of interest needs are missing or "
+        "hold no valid pixel. Without it they end the run.",
+    )
+    smallest_patch: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        title="Smallest patch",
+        description="The minimum mapping unit in pixels: smaller patches take the class of what "
+        "surrounds them. With 1 the map stays as predicted.",
+    )
+
+
 def predict_window(
     mosaic: Mosaic,
     predictor: Predictor,
     bands: Sequence[str],
     area: BaseGeometry,
     window: Window,
-) -> NDArray[np.uint8]:
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Predict the valid pixels of a window that lie inside an area.
 
-    The window is streamed in strips, so that beside the result (a byte a pixel) only a strip of
+    The window is streamed in strips, so that beside the result (two bytes a pixel) only a strip of
     imagery is in memory.
 
     Args:
@@ -34,20 +56,26 @@ def predict_window(
         window: which pixels of the mosaic.
 
     Returns:
-        Class codes, (rows, columns), nodata where a pixel is invalid or outside.
+        Class codes and the model's confidence in percent, both (rows, columns), nodata where a
+        pixel is invalid or outside, and nowhere else.
 
     Raises:
         RasterioIOError: if the imagery cannot be read.
     """
-    codes = np.full((window.height, window.width), NODATA, dtype=np.uint8)
+    codes, confidence = np.full((2, window.height, window.width), NODATA, dtype=np.uint8)
     numbers = [mosaic.bands[name] for name in bands]
     with mosaic.open() as reader:
         for strip, inside in strips_inside(mosaic, area, window):
             values, valid = reader.read(numbers, strip)
             rows, columns = strip.toslices()
             place = _shift(rows, window.row_off), _shift(columns, window.col_off)
-            codes[place], _ = predictor.predict(values, valid & inside)
-    return codes
+            wanted = valid & inside
+            codes[place], sure = predictor.predict(values, wanted)
+            np.copyto(confidence[place], sure, where=wanted)
+            # A hole here would be one that nobody notices.
+            if not np.array_equal(codes[place] != NODATA, wanted):
+                raise RuntimeError(f"The model left pixels of {strip} without a class.")
+    return codes, confidence
 
 
 def strips_inside(

@@ -4,6 +4,7 @@ Overviews are made where the classes are known already, window by window and sid
 assembling the map is mere copying.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -46,14 +47,22 @@ def part_of(grid: Grid, window: Window) -> Grid:
     return Grid(grid.crs, transform(window, grid.transform), window.width, window.height)
 
 
-def write_piece(codes: NDArray[np.uint8], grid: Grid, factors: list[int], path: Path) -> None:
+def write_piece(
+    codes: NDArray[np.uint8],
+    grid: Grid,
+    factors: list[int],
+    path: Path,
+    halve: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] = halve,
+) -> None:
     """Write a window's map and its overviews.
 
     Args:
-        codes: class codes (rows, columns).
+        codes: class codes, or confidence (rows, columns).
         grid: the window's.
         factors: of the overviews.
         path: the GeoTIFF to write.
+        halve: what makes an overview from the one before: by mode for classes, by mean for
+            confidence.
     """
     for factor in [1, *factors]:
         level = coarser(grid, factor)

@@ -10,15 +10,14 @@ from typing import Any
 
 import fsspec
 import pandas as pd
-import rasterio
 from affine import Affine
 from fsspec import AbstractFileSystem
 from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioIOError
 from upath import UPath
 
-from landcover.errors import LandcoverError
-from landcover.files import gdal_path
+from landcover.errors import LandcoverError, TransientError
+from landcover.files import is_local, open_image
 from landcover.tile_index import Grid, grid_of
 
 # What GIS programs leave beside an image, and `*.tif*` matches too.
@@ -179,9 +178,11 @@ def read_quad(image: ImageFile) -> Quad:
 
     Raises:
         LandcoverError: if GDAL cannot open it, or if it has no CRS or is not north-up.
+        TransientError: if GDAL cannot open it in a bucket.
     """
+    path = UPath(image.path)
     try:
-        with rasterio.open(gdal_path(UPath(image.path))) as dataset:
+        with open_image(path) as dataset:
             quad = Quad(
                 path=image.path,
                 version=image.version,
@@ -191,7 +192,8 @@ def read_quad(image: ImageFile) -> Quad:
                 alpha=ColorInterp.alpha in dataset.colorinterp,
             )
     except RasterioIOError as error:
-        raise LandcoverError(
+        failure = LandcoverError if is_local(path) else TransientError
+        raise failure(
             f"Cannot read the image {image.path} ({error}): fetch the file again."
         ) from error
     if not quad.grid.crs:

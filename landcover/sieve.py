@@ -196,18 +196,24 @@ def _sieve(
     framed = np.pad(codes, 1, constant_values=NODATA)
     states = np.full(framed.shape, beyond)
     states[1:-1, 1:-1] = OPEN
-    flat, marks, width = framed.ravel(), states.ravel(), framed.shape[1]
-    patch = np.empty(max(1, min(smallest, codes.size)), dtype=np.int64)
-    settle(flat, marks, width, smallest, patch)
-    number: type[np.signedinteger] = np.int32 if flat.size < 2**31 else np.int64
-    # The operating system provides only as much of this as there are pixels to list.
-    pixels = np.empty(flat.size, dtype=number)
-    pixels = pixels[: list_open(marks, pixels)]
-    for threshold in thresholds(smallest):
-        find_small(flat, marks, width, pixels, threshold, patch)
-        replace_small(flat, marks, width, pixels, patch)
-        pixels = pixels[: keep_open(marks, pixels)]
+    if smallest > 1:
+        _replace(framed.ravel(), states.ravel(), framed.shape[1], smallest)
     return framed[1:-1, 1:-1], states[1:-1, 1:-1]
+
+
+def _replace(
+    codes: NDArray[np.uint8], states: NDArray[np.uint8], width: int, smallest: int
+) -> None:
+    patch = np.empty(min(smallest, codes.size), dtype=np.int64)
+    settle(codes, states, width, smallest, patch)
+    number: type[np.signedinteger] = np.int32 if codes.size < 2**31 else np.int64
+    # The operating system provides only as much of this as there are pixels to list.
+    pixels = np.empty(codes.size, dtype=number)
+    pixels = pixels[: list_open(states, pixels)]
+    for threshold in thresholds(smallest):
+        find_small(codes, states, width, pixels, threshold, patch)
+        replace_small(codes, states, width, pixels, patch)
+        pixels = pixels[: keep_open(states, pixels)]
 
 
 def _place(part: Window, of: Window) -> tuple[slice, slice]:

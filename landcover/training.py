@@ -95,11 +95,12 @@ class ForestSettings(BaseModel):
     )
     tune: int | None = Field(
         default=None,
-        ge=1,
+        ge=0,
         le=200,
         title="Forests to try",
-        description="Try so many other forests of settings drawn at random and train the one that "
-        "predicts held-out polygons best, by macro F1. Trying one takes as long as a validation.",
+        description="Try so many forests of other settings, drawn at random, and train the one "
+        "that predicts held-out polygons best, by macro F1. Trying one takes about as long as a "
+        "validation; none or 0 tries no other.",
     )
     seed: int = Field(
         default=42, ge=0, title="Random seed", description="The same seed grows the same forest."

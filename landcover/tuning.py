@@ -63,7 +63,7 @@ def tune(
         number: how many candidates to draw.
 
     Raises:
-        LandcoverError: if no class has two polygons, so that none can be held out.
+        LandcoverError: if no class has two polygons or blocks, so that none can be held out.
         SettingsError: if blocks are to be held out, and all polygons lie in one.
     """
     folds = validation_folds(
@@ -71,8 +71,8 @@ def tune(
     )
     if not folds:
         raise LandcoverError(
-            "No class has two training polygons, so settings cannot be compared on held-out ones: "
-            "draw more polygons, or leave out --tune."
+            "No class has two training polygons, or none in two blocks, so settings cannot be "
+            "compared on held-out ones: draw more polygons, or leave out --tune."
         )
     candidates = _draw(settings, number)
     search = GridSearchCV(

@@ -21,8 +21,8 @@ ALL = -1
 OVERALL = ("accuracy", "accuracy_se", "macro_f1", "macro_f1_se", "folds")
 BY_CLASS = ("precision", "recall", "f1")
 
-# So many of the random folds are predicted. They differ little, so that two tell the accuracy, where
-# all would take as long as the validation itself: four times the training.
+# So many of the random folds are predicted. They differ little, so that two tell the accuracy; all
+# would take as long as the validation itself, about four times the training.
 RANDOM_FOLDS = 2
 
 # So many suspected polygons are printed; the metrics hold all.

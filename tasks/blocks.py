@@ -66,14 +66,25 @@ def _load(kind: type[AnyBlock], name: str, run: UUID | None) -> AnyBlock | None:
             ) from None
     try:
         block = kind.load(name)
-    except ValidationError as error:
-        fields = ", ".join(".".join(map(str, item["loc"])) for item in error.errors())
+    except RuntimeError as error:
+        # Prefect has no type of its own for this.
+        if not isinstance(error.__cause__, ValidationError):
+            raise
         raise SettingsError(
-            f"The block {name!r} of type {kind.__name__} cannot be used, because of {fields}: "
-            "save it again with python flows/setup_blocks.py."
+            f"The block {name!r} of type {kind.__name__} cannot be used "
+            f"({_what_is_wrong(error.__cause__)}): save it again with "
+            "python flows/setup_blocks.py, or in the Prefect UI."
         ) from None
     assert isinstance(block, kind)
     return block
+
+
+def _what_is_wrong(error: ValidationError) -> str:
+    """Say which fields are wrong; what they hold may be secret, and stands in their messages."""
+    fields = sorted({str(item["loc"][0]) for item in error.errors() if item["loc"]})
+    if fields:
+        return f"wrong or missing: {', '.join(fields)}"
+    return error.errors()[0]["msg"].removeprefix("Value error, ").partition(". ")[0]
 
 
 def _others(client: SyncPrefectClient, name: str) -> str:

@@ -14,6 +14,7 @@ from tasks.blocks import load_block
 from tasks.settings import DatabaseSettings, read_settings
 
 CONNECT_TIMEOUT = 10  # seconds
+DEFAULT_PORT = 5432
 
 # What PostgreSQL says while it starts, stops or is full; all other refusals last.
 _PASSING = (
@@ -28,12 +29,21 @@ _PASSING = (
 _NOT_ALLOWED = {"42501", "25006"}  # insufficient_privilege, read_only_sql_transaction
 _CANCELLED = "57014"  # query_canceled
 
+# What libpq says of TLS that cannot be had at all; a connection that is lost may name SSL too.
+_TLS = ("does not support SSL", "certificate", "sslmode")
+
 # The schema of the settings comes first; that of PostGIS is added for its functions.
 _SEARCH_PATH = text(
     "SELECT set_config('search_path', concat_ws(', ', quote_ident(:schema),"
     " nullif(current_setting('search_path'), ''),"
     " (SELECT quote_ident(nspname) FROM pg_extension JOIN pg_namespace"
     " ON pg_namespace.oid = extnamespace WHERE extname = 'postgis')), true)"
+)
+
+_POSTGIS = text(
+    "SELECT nspname AS schema, has_schema_privilege(extnamespace, 'USAGE') AS usable"
+    " FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace"
+    " WHERE extname = 'postgis'"
 )
 
 
@@ -50,20 +60,54 @@ def database(block: str | None) -> Iterator[Connection]:
         TransientError: if the server cannot be reached or drops the connection.
         LandcoverError: if the role may not do what was asked.
     """
-    url, arguments = _access(block)
+    url, arguments = access(block)
     engine = create_engine(url, hide_parameters=True, connect_args=arguments)
     try:
-        with engine.begin() as connection:
+        with translated(url), engine.begin() as connection:
             if url.get_backend_name() == "postgresql":
                 connection.execute(_SEARCH_PATH, {"schema": schema()})
             yield connection
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def translated(url: URL) -> Iterator[None]:
+    """Tell in one sentence what a database refuses, as `database` does.
+
+    Args:
+        url: of the database.
+    """
+    try:
+        yield
     except DatabaseError as error:
         explained = _explain(error, url)
         if explained is None:
             raise
         raise explained from error
-    finally:
-        engine.dispose()
+
+
+def check_postgis(connection: Connection) -> None:
+    """Make sure that a database has PostGIS for this role, where it is none that is embedded.
+
+    Raises:
+        SettingsError: if the database has none.
+        LandcoverError: if the role may not use its schema.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    url = connection.engine.url
+    found = connection.execute(_POSTGIS).one_or_none()
+    if found is None:
+        raise SettingsError(
+            f"The database {url.database} has no PostGIS: "
+            "let its owner run CREATE EXTENSION postgis."
+        )
+    if not found.usable:
+        raise LandcoverError(
+            f"The role {url.username} may not use PostGIS, which is in the schema {found.schema} "
+            f"of the database {url.database}: ask its owner to grant USAGE on the schema."
+        )
 
 
 def schema() -> str | None:
@@ -71,7 +115,7 @@ def schema() -> str | None:
     return read_settings(DatabaseSettings).db_schema
 
 
-def _access(block: str | None) -> tuple[URL, dict[str, object]]:
+def access(block: str | None) -> tuple[URL, dict[str, object]]:
     """Return the database's address and how to connect to it."""
     connector = load_block(SqlAlchemyConnector, block) or connector_of_settings()
     if connector is None:
@@ -139,9 +183,14 @@ def _explain(error: DatabaseError, url: URL) -> LandcoverError | None:
             f"The database {url.database} cancelled a statement ({first_line(error)}): let its "
             f"owner raise statement_timeout for the role {url.username}."
         )
+    if "invalid dsn" in str(error.orig):
+        return SettingsError(
+            f"The database block cannot be used ({first_line(error)}): save it again with "
+            "python flows/setup_blocks.py, or in the Prefect UI."
+        )
     if not isinstance(error, OperationalError):
         return None
-    place = f"{url.username}@{url.host}:{url.port}/{url.database}"
+    place = place_of(url)
     refusal = _refusal(str(error.orig))
     if refusal:
         return SettingsError(
@@ -152,6 +201,11 @@ def _explain(error: DatabaseError, url: URL) -> LandcoverError | None:
         f"The database {place} cannot be reached ({first_line(error)}): "
         "check that it runs, and DB_HOST and DB_PORT, or the database block."
     )
+
+
+def place_of(url: URL) -> str:
+    """Return a database's address without its password."""
+    return f"{url.username}@{url.host}:{url.port or DEFAULT_PORT}/{url.database}"
 
 
 def _explain_embedded(error: DatabaseError, url: URL) -> LandcoverError | None:
@@ -177,6 +231,8 @@ def _refusal(said: str) -> str | None:
             return line.split("FATAL:")[1].strip()
         if "no password supplied" in line:
             return "it wants a password, and DB_PASSWORD is not set"
+        if any(word in line for word in _TLS):
+            return line.rpartition("failed: ")[2].strip()
     return None
 
 

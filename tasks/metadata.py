@@ -14,6 +14,7 @@ from landcover.errors import LandcoverError
 from landcover.files import absolute
 from landcover.mosaic import Mosaic
 from landcover.training import Model
+from tasks.coverage import Coverage
 from tasks.month import Month
 from tasks.prediction import Prediction
 from tasks.retries import io_task
@@ -122,6 +123,7 @@ def find_model(month: Month) -> tuple[int, Model]:
 def record_prediction(
     month: Month,
     prediction: Prediction,
+    coverage: Coverage,
     model_id: int,
     mosaic: Mosaic,
     aoi_definition: str,
@@ -132,6 +134,7 @@ def record_prediction(
     Args:
         month: that it shows.
         prediction: the map.
+        coverage: how much of the area of interest has imagery.
         model_id: of the model that made it.
         mosaic: the imagery that it was made from.
         aoi_definition: the area of interest (see `landcover.aoi.load_aoi`).
@@ -158,7 +161,16 @@ def record_prediction(
                 "year": month.year,
                 "month": month.month,
                 "aoi_definition": _area_value(connection, area),
-                DETAILS: {"hectares": prediction.hectares, "sha256": prediction.sha256, **run},
+                DETAILS: {
+                    "hectares": prediction.hectares,
+                    "low_confidence": round(prediction.doubtful, 4),
+                    "aoi_hectares": round(coverage.hectares, 2),
+                    "without_imagery": round(coverage.missing, 6),
+                    "gaps": [gap.name for gap in coverage.gaps],
+                    "without_data": round(coverage.without_data(prediction.hectares), 6),
+                    "sha256": prediction.sha256,
+                    **run,
+                },
             },
         )
     get_run_logger().info("Recorded the map as raster_predictions.prediction_id %d", prediction_id)

@@ -1,14 +1,26 @@
 """The month that is run: when, where its files go, and which blocks hold the credentials."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from upath import UPath
 
-from landcover.files import check_writable, model_name, prediction_name, prepared_data_name
+from landcover.files import (
+    check_writable,
+    confidence_name,
+    held_out_name,
+    model_name,
+    prediction_name,
+    prepared_data_name,
+    remove_unfinished,
+)
 from tasks.blocks import Blocks
+from tasks.lock import only_run
 from tasks.retries import io_task
 from tasks.settings import FolderSettings, read_settings
 from tasks.storage import storage
+from tasks.tables import tables
 
 
 @dataclass(frozen=True)
@@ -42,9 +54,19 @@ class Month:
         return self.folders.model_output_dir / model_name(self.year, self.month)
 
     @property
+    def held_out(self) -> UPath:
+        """The file of what was predicted for each training polygon while it was held out."""
+        return self.folders.model_output_dir / held_out_name(self.year, self.month)
+
+    @property
     def prediction(self) -> UPath:
         """The file of its map."""
         return self.folders.prediction_output_dir / prediction_name(self.year, self.month)
+
+    @property
+    def confidence(self) -> UPath:
+        """The file of the confidence in its map."""
+        return self.folders.prediction_output_dir / confidence_name(self.year, self.month)
 
     @property
     def headers(self) -> UPath:
@@ -57,14 +79,14 @@ class Month:
         return self.folders.work_dir / f"polygons_{self.year}{self.month:02d}.parquet"
 
     @property
-    def pieces(self) -> UPath:
-        """The folder of its predictions in progress."""
+    def work(self) -> UPath:
+        """The folder of its work in progress."""
         return self.folders.work_dir / self.prediction.stem
 
 
-@io_task("open month", "open month {year}-{month:02d}")
-def open_month(year: int, month: int, blocks: Blocks) -> Month:
-    """Read where results and work files go, and make sure that all of it can be written.
+@contextmanager
+def open_month(year: int, month: int, blocks: Blocks) -> Iterator[Month]:
+    """Make sure that all that a month needs can be reached and written, and run it alone.
 
     Args:
         year: of the month.
@@ -72,12 +94,36 @@ def open_month(year: int, month: int, blocks: Blocks) -> Month:
         blocks: the credentials of database and bucket.
 
     Raises:
-        SettingsError: if a setting is malformed, or a bucket refuses the credentials.
-        LandcoverError: if a folder cannot be made or written.
-        TransientError: if the bucket cannot be reached.
+        SettingsError: if a setting is malformed, or credentials are refused.
+        LandcoverError: if a place cannot be written, or another run of the month is at work.
+        TransientError: if database or bucket cannot be reached.
+    """
+    folders = check_places(blocks)
+    with only_run(year, month, blocks.database_block):
+        opened = Month(year, month, folders, blocks)
+        remove_unfinished(opened.work)
+        yield opened
+
+
+@io_task("check places")
+def check_places(blocks: Blocks) -> FolderSettings:
+    """Make sure, before hours of work, that all of a month's files and rows can be written.
+
+    Args:
+        blocks: the credentials of database and bucket.
+
+    Returns:
+        Where results and work files go.
+
+    Raises:
+        SettingsError: if a setting is malformed, or credentials are refused.
+        LandcoverError: if a folder or a table cannot be made or written.
+        TransientError: if database or bucket cannot be reached.
     """
     folders = read_settings(FolderSettings)
+    with tables(blocks.database_block):
+        pass
     for setting, folder in folders:
         with storage(blocks.storage_block, f"{setting.upper()} {folder}"):
             check_writable(folder, setting.upper())
-    return Month(year, month, folders, blocks)
+    return folders

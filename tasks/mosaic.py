@@ -62,7 +62,8 @@ def find_mosaic(
             of interest does not touch it.
     """
     where = mosaic_path or _usual_place(month, settings)
-    if "://" in where and not where.startswith("s3://"):
+    kind, separator, place = where.partition("://")
+    if separator and (kind != "s3" or not place.strip("/")):
         raise SettingsError(
             f"The mosaic {where} is neither on this machine nor in a bucket; it should be a file, "
             "a folder or a glob, such as /data/nicfi/*.tif or s3://bucket/nicfi/*.tif."
@@ -73,7 +74,7 @@ def find_mosaic(
         quads = _read_headers(images, month.headers, block)
         mosaic = describe_mosaic(quads, where, settings.mosaic_bands, month.headers)
         _check_touches(mosaic, aoi_definition)
-        with scratch(month.folders.work_dir) as folder:
+        with scratch(month.work) as folder:
             built = folder / month.headers.name
             write_index(quads, built)
             publish(built, month.headers)
@@ -91,15 +92,17 @@ def find_mosaic(
 def _read_headers(images: list[ImageFile], index: UPath, storage_block: str | None) -> list[Quad]:
     """Read the headers of image files side by side, but for those that an index still has."""
     known = {(quad.path, quad.version): quad for quad in read_index(index)}
+    new = [image for image in images if (image.path, image.version) not in known]
 
-    def read(image: ImageFile) -> Quad:
-        # GDAL's credentials are a thread's own.
-        with storage(storage_block, image.path):
-            return read_quad(image)
+    def read(part: list[ImageFile]) -> list[Quad]:
+        # GDAL's credentials are a thread's own, and making them takes longer than using them once.
+        with storage(storage_block):
+            return [read_quad(image) for image in part]
 
+    parts = [new[first::HEADER_READERS] for first in range(min(HEADER_READERS, len(new)))]
     with ThreadPoolExecutor(HEADER_READERS) as pool:
-        new = [image for image in images if (image.path, image.version) not in known]
-        known.update(((quad.path, quad.version), quad) for quad in pool.map(read, new))
+        for quads in pool.map(read, parts):
+            known.update(((quad.path, quad.version), quad) for quad in quads)
     return [known[image.path, image.version] for image in images]
 
 

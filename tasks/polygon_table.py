@@ -3,6 +3,7 @@
 from typing import Any
 
 import geopandas
+import shapely
 from geoalchemy2 import Geometry
 from geoalchemy2.shape import from_shape
 from pyproj import CRS
@@ -27,7 +28,7 @@ from sqlalchemy.types import TypeEngine
 
 from landcover.aoi import LONLAT_SRID
 from landcover.errors import SettingsError
-from tasks.database import database
+from tasks.database import check_postgis, database
 from tasks.polygon_checks import check_columns, check_month
 from tasks.settings import PolygonSettings
 
@@ -60,6 +61,7 @@ def read_table(
                 "is no DB_HOST: set DB_HOST, or give the path of a GeoPackage, GeoJSON or "
                 "Shapefile."
             )
+        check_postgis(connection)
         polygons, types = _describe_table(connection, settings)
         geometry = polygons.c[settings.training_polygon_geom_col]
         if not isinstance(types[geometry.name], Geometry):
@@ -169,7 +171,16 @@ def _read(
         .where(in_month, func.ST_Intersects(geometry, area) | geometry.is_(None))
         .order_by(*order)
     )
-    return geopandas.read_postgis(query, connection, geom_col="geometry", crs=srid)
+    # pandas' own reading would hide what the database refuses behind another error.
+    rows = connection.execute(query).all()
+    return geopandas.GeoDataFrame(
+        {
+            "polygon_id": [row.polygon_id for row in rows],
+            "class_label": [row.class_label for row in rows],
+        },
+        geometry=shapely.from_wkb([row.geometry for row in rows]),
+        crs=srid,
+    )
 
 
 def _primary_key(connection: Connection, polygons: TableClause) -> str | None:

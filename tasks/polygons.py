@@ -48,7 +48,7 @@ def fetch_polygons(month: Month, aoi_definition: str, settings: PolygonSettings)
     polygons.attrs = {"source": settings.training_polygon_table}
     with (
         storage(month.blocks.storage_block, absolute(month.polygons)),
-        scratch(month.folders.work_dir) as folder,
+        scratch(month.work) as folder,
     ):
         built = folder / month.polygons.name
         polygons.to_parquet(built)

@@ -5,7 +5,9 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import shapely
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -16,7 +18,8 @@ from upath import UPath
 
 from landcover.aoi import load_aoi
 from landcover.areas import class_hectares
-from landcover.cog import write_cog
+from landcover.classes import NODATA
+from landcover.cog import count_map, write_cog
 from landcover.errors import LandcoverError
 from landcover.files import (
     absolute,
@@ -28,6 +31,7 @@ from landcover.files import (
     scratch,
     sha256,
 )
+from landcover.kernels import halve_mean
 from landcover.lookup import open_predictor
 from landcover.mosaic import Mosaic
 from landcover.prediction import predict_window as predict
@@ -43,6 +47,9 @@ from tasks.storage import storage
 
 # What a core of an ordinary machine reads, looks up and writes in a second.
 PIXELS_A_SECOND = 20e6
+
+# In percent: below it, fewer than half of the trees agree.
+LOW_CONFIDENCE = 50
 
 
 @dataclass(frozen=True)
@@ -69,20 +76,34 @@ class Plan:
         """The file of a window's piece."""
         return self.folder / f"piece_{window.col_off}_{window.row_off}.tif"
 
+    def sieved(self, window: Window, smallest: int) -> UPath:
+        """The file of a window's piece without patches of fewer pixels."""
+        return self.folder / f"sieved{smallest}_{window.col_off}_{window.row_off}.tif"
+
+    def confidence(self, window: Window) -> UPath:
+        """The file of the confidence in a window's piece."""
+        return self.folder / f"confidence_{window.col_off}_{window.row_off}.tif"
+
 
 @dataclass(frozen=True)
 class Piece:
     """The map of a window.
 
     Attributes:
-        path: the GeoTIFF.
-        window: which pixels of the mosaic it covers.
+        path: the GeoTIFF of class codes.
+        confidence: the GeoTIFF of the model's confidence.
+        window: which pixels of the mosaic they cover.
         hectares: the true area of each class code.
+        pixels: of each of the 256 codes.
+        doubtful: how many of them have a confidence below `LOW_CONFIDENCE`.
     """
 
     path: UPath
+    confidence: UPath
     window: Window
     hectares: Mapping[int, float]
+    pixels: tuple[int, ...]
+    doubtful: int
 
 
 @dataclass(frozen=True)
@@ -91,13 +112,17 @@ class Prediction:
 
     Attributes:
         path: the Cloud-Optimized GeoTIFF.
-        sha256: of the file.
+        confidence: the one of the model's confidence, 0 to 100.
+        sha256: of the map's file.
         hectares: the true area of each class, by name.
+        doubtful: the share of its pixels with a confidence below `LOW_CONFIDENCE`.
     """
 
     path: UPath
+    confidence: UPath
     sha256: str
     hectares: Mapping[str, float]
+    doubtful: float
 
 
 @task(name="plan windows", task_run_name="plan windows {month}", cache_policy=NO_CACHE)
@@ -124,11 +149,11 @@ def plan_windows(month: Month, mosaic: Mosaic, aoi_definition: str, model: Model
         )
     parts = [mosaic.fingerprint, area.wkb_hex, model.sha256, code_version(), str(size)]
     fingerprint = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
-    folder = month.pieces / fingerprint
+    folder = month.work / fingerprint
     planned = Plan(folder, tuple(windows), tuple(overview_factors(mosaic.grid, size)))
     with (
         storage(month.blocks.storage_block, absolute(folder)),
-        scratch(month.folders.work_dir) as local,
+        scratch(month.work) as local,
     ):
         built = local / planned.area.name
         built.write_bytes(shapely.to_wkb(area))
@@ -167,27 +192,52 @@ def predict_window(window: Window, month: Month, plan: Plan, mosaic: Mosaic, mod
         TransientError: if the imagery cannot be read.
         LandcoverError: if the model file is not the recorded one.
     """
-    path = plan.piece(window)
+    path, sure = plan.piece(window), plan.confidence(window)
     where = f"at column {window.col_off}, row {window.row_off}"
     with storage(month.blocks.storage_block, absolute(path)):
         if path.exists():
-            return Piece(path, window, class_hectares(gdal_path(path)))
+            return describe_piece(window, path, sure, gdal_path(path), gdal_path(sure))
         area = shapely.from_wkb(plan.area.read_bytes())
         predictor = open_predictor(model.path, model.sha256)
         with reading(mosaic, where), scratch(plan.folder) as local:
-            codes = predict(mosaic, predictor, model.bands, area, window)
-            built = local / path.name
-            write_piece(codes, part_of(mosaic.grid, window), list(plan.factors), built)
-            hectares = class_hectares(str(built))
-            publish(built, path)
-    return Piece(path, window, hectares)
+            codes, confidence = predict(mosaic, predictor, model.bands, area, window)
+            grid, factors = part_of(mosaic.grid, window), list(plan.factors)
+            write_piece(confidence, grid, factors, local / sure.name, halve_mean)
+            write_piece(codes, grid, factors, local / path.name)
+            piece = describe_piece(
+                window, path, sure, str(local / path.name), str(local / sure.name)
+            )
+            # The piece last: where it is, the confidence is too.
+            publish(local / sure.name, sure)
+            publish(local / path.name, path)
+    return piece
+
+
+def describe_piece(window: Window, path: UPath, sure: UPath, codes: str, confidence: str) -> Piece:
+    """Return a piece, by reading what was written of it.
+
+    Args:
+        window: which pixels of the mosaic.
+        path: of its class codes.
+        sure: of its confidence.
+        codes: what GDAL opens to read the class codes.
+        confidence: what GDAL opens to read the confidence.
+    """
+    return Piece(
+        path=path,
+        confidence=sure,
+        window=window,
+        hectares=class_hectares(codes),
+        pixels=tuple(int(count) for count in count_map(codes)),
+        doubtful=int(count_map(confidence)[:LOW_CONFIDENCE].sum()),
+    )
 
 
 @io_task("assemble map", "assemble map {month}")
 def assemble_map(
     month: Month, plan: Plan, pieces: list[Piece], mosaic: Mosaic, model: Model
 ) -> Prediction:
-    """Assemble the pieces into the month's map, publish it, and add up its classes.
+    """Assemble the pieces into the month's map, check it, publish it, and add up its classes.
 
     Args:
         month: whose map.
@@ -195,24 +245,74 @@ def assemble_map(
         pieces: of its windows.
         mosaic: the imagery.
         model: what predicted.
+
+    Raises:
+        LandcoverError: if the map is not what its pieces are.
     """
     path, block = month.prediction, month.blocks.storage_block
-    tags = {"source_mosaic": mosaic.origin, "model": model.path.name, "code": code_version()}
     with storage(block, absolute(path)), scratch(plan.folder) as local:
-        paths = fetch([piece.path for piece in pieces], local)
-        windows = dict(zip(paths, [piece.window for piece in pieces], strict=True))
-        built = local / path.name
-        write_cog(windows, mosaic.grid, list(plan.factors), model.names, tags, built)
+        sure = _assemble(
+            {piece.confidence: piece.window for piece in pieces},
+            plan,
+            mosaic,
+            model,
+            local / month.confidence.name,
+            named=False,
+        )
+        built = _assemble(
+            {piece.path: piece.window for piece in pieces},
+            plan,
+            mosaic,
+            model,
+            local / path.name,
+            named=True,
+        )
+        pixels = _check(built, plan, pieces)
         digest = sha256(built)
         # The map last: what describes it is there when it appears.
         area = shapely.from_wkb(plan.area.read_bytes())
         publish_companions(built, month, area, mosaic, model)
+        publish(sure, month.confidence)
         publish(built, path)
     with storage(block, absolute(plan.folder)):
-        remove_folder(month.pieces)
+        remove_folder(month.work)
     hectares: Counter[int] = Counter()
     for piece in pieces:
         hectares.update(piece.hectares)
     get_run_logger().info("Map written to %s", path)
     by_name = {model.names[code]: round(area, 2) for code, area in sorted(hectares.items())}
-    return Prediction(path, digest, by_name)
+    doubtful = sum(piece.doubtful for piece in pieces) / max(pixels, 1)
+    return Prediction(path, month.confidence, digest, by_name, doubtful)
+
+
+def _assemble(
+    pieces: Mapping[UPath, Window],
+    plan: Plan,
+    mosaic: Mosaic,
+    model: Model,
+    built: Path,
+    named: bool,
+) -> Path:
+    """Assemble pieces into one file, of classes with their names or of numbers."""
+    tags = {"source_mosaic": mosaic.origin, "model": model.path.name, "code": code_version()}
+    paths = fetch(list(pieces), built.parent)
+    windows = dict(zip(paths, pieces.values(), strict=True))
+    names = model.names if named else None
+    write_cog(windows, mosaic.grid, list(plan.factors), names, tags, built)
+    return built
+
+
+def _check(built: Path, plan: Plan, pieces: list[Piece]) -> int:
+    """Make sure that a map holds each window's pixels, and no others; return how many."""
+    expected = np.sum([piece.pixels[:NODATA] for piece in pieces], axis=0, dtype=np.int64)
+    found = count_map(str(built))[:NODATA]
+    complete = sorted(piece.window.toslices() for piece in pieces) == sorted(
+        window.toslices() for window in plan.windows
+    )
+    if not complete or not np.array_equal(found, expected):
+        raise LandcoverError(
+            f"The assembled map holds {found.sum():,} pixels where its pieces hold "
+            f"{expected.sum():,}, so it is not published: remove {plan.folder} and run the month "
+            "again."
+        )
+    return int(found.sum())

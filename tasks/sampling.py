@@ -52,7 +52,7 @@ def sample_mosaic(
         "polygons": drawn.attrs["source"],
         "sampling": settings.model_dump(),
     }
-    with storage(block, absolute(month.samples)), scratch(month.folders.work_dir) as folder:
+    with storage(block, absolute(month.samples)), scratch(month.work) as folder:
         built = folder / month.samples.name
         samples.rows.to_parquet(built, index=False)
         publish(built, month.samples)

@@ -6,7 +6,12 @@ from urllib.parse import urlsplit
 
 import fsspec
 import rasterio
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    ParamValidationError,
+)
 from prefect_aws import AwsCredentials
 from prefect_aws.client_parameters import AwsClientParameters
 from rasterio.session import AWSSession
@@ -16,11 +21,12 @@ from tasks.blocks import load_block
 from tasks.settings import StorageSettings, read_settings
 
 # Seconds, for s3fs and for GDAL.
-CONNECT_TIMEOUT = 10
+CONNECT_TIMEOUT = 5
 READ_TIMEOUT = 60
 
-# How often a request is made again; each wait is longer than the one before.
-TRIES = 5
+# Of each request, a second or two apart; the tasks try again for longer (see `tasks.retries`), so
+# that a service which is not there is told of within half a minute.
+TRIES = 3
 
 # A server of a bucket of one's own has no host name for each bucket.
 _PATH_STYLE = {"addressing_style": "path"}
@@ -54,8 +60,9 @@ def storage(block: str | None, what: str = "the bucket") -> Iterator[None]:
     credentials = load_block(AwsCredentials, block) or credentials_of_settings()
     endpoint = credentials.aws_client_parameters.endpoint_url
     try:
-        fsspec.config.conf["s3"] = _for_s3fs(credentials)
-        with rasterio.Env(**_for_gdal(credentials)):
+        session = _session(credentials)
+        fsspec.config.conf["s3"] = _for_s3fs(session, endpoint)
+        with rasterio.Env(session, **_for_gdal(endpoint)):
             yield
     except (BotoCoreError, ClientError, OSError) as error:
         explained = _explain(error, what, endpoint)
@@ -83,37 +90,37 @@ def credentials_of_settings() -> AwsCredentials:
     )
 
 
-def _for_s3fs(credentials: AwsCredentials) -> dict[str, object]:
+def _session(credentials: AwsCredentials) -> AWSSession:
+    """Return the credentials for GDAL, which wants the endpoint without its scheme."""
+    address = urlsplit(credentials.aws_client_parameters.endpoint_url or "")
+    return AWSSession(session=credentials.get_boto3_session(), endpoint_url=address.netloc or None)
+
+
+def _for_s3fs(session: AWSSession, endpoint: str | None) -> dict[str, object]:
     """Return how s3fs is to be opened: it wants the endpoint with its scheme."""
-    found = credentials.get_boto3_session().get_credentials()
-    frozen = found.get_frozen_credentials() if found else None
+    known = session.credentials
     return {
-        "key": frozen.access_key if frozen else None,
-        "secret": frozen.secret_key if frozen else None,
-        "token": frozen.token if frozen else None,
-        "client_kwargs": {
-            "endpoint_url": credentials.aws_client_parameters.endpoint_url,
-            "region_name": credentials.region_name,
-        },
+        "key": known.get("aws_access_key_id"),
+        "secret": known.get("aws_secret_access_key"),
+        "token": known.get("aws_session_token"),
+        "client_kwargs": {"endpoint_url": endpoint, "region_name": known.get("aws_region")},
         "config_kwargs": {
             "connect_timeout": CONNECT_TIMEOUT,
             "read_timeout": READ_TIMEOUT,
             "retries": {"max_attempts": TRIES, "mode": "standard"},
             "s3": _PATH_STYLE,
+            # Services other than Amazon's may not know Amazon's newer checksums.
+            "request_checksum_calculation": "when_required",
+            "response_checksum_validation": "when_required",
         },
         # A listing is made once a run, and the next run must see what has changed.
         "use_listings_cache": False,
     }
 
 
-def _for_gdal(credentials: AwsCredentials) -> dict[str, object]:
-    """Return GDAL's options: it wants the endpoint without its scheme."""
-    address = urlsplit(credentials.aws_client_parameters.endpoint_url or "")
+def _for_gdal(endpoint: str | None) -> dict[str, object]:
     return {
-        "session": AWSSession(
-            session=credentials.get_boto3_session(), endpoint_url=address.netloc or None
-        ),
-        "AWS_HTTPS": "NO" if address.scheme == "http" else "YES",
+        "AWS_HTTPS": "NO" if (endpoint or "").startswith("http:") else "YES",
         "AWS_VIRTUAL_HOSTING": "FALSE",
         "GDAL_HTTP_CONNECTTIMEOUT": CONNECT_TIMEOUT,
         "GDAL_HTTP_TIMEOUT": READ_TIMEOUT,
@@ -135,6 +142,11 @@ def _explain(error: Exception, what: str, endpoint: str | None) -> LandcoverErro
         return SettingsError(
             f"There are no credentials for {what}: set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY, "
             "or save a block with python flows/setup_blocks.py."
+        )
+    if any(isinstance(cause, ParamValidationError) for cause in causes):
+        return SettingsError(
+            f"{what} is no address in a bucket; it should be s3://bucket/folder, the bucket's name "
+            "of letters, digits, dots and dashes."
         )
     failure = next((cause for cause in causes if isinstance(cause, BotoCoreError)), None)
     if failure:

@@ -1,7 +1,8 @@
 """The tables `ml_models` and `raster_predictions`, as the team's other software knows them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from geoalchemy2 import Geometry
 from sqlalchemy import (
@@ -12,6 +13,7 @@ from sqlalchemy import (
     ForeignKey,
     Integer,
     MetaData,
+    Row,
     String,
     Table,
     Text,
@@ -20,9 +22,11 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine.interfaces import ReflectedColumn
+from sqlalchemy.types import TypeEngine
 
 from landcover.errors import LandcoverError, SettingsError
-from tasks.database import database, schema
+from tasks.database import check_postgis, database, schema
 
 DETAILS = "details"  # beyond the columns that other software knows
 
@@ -75,74 +79,149 @@ def tables(block: str | None) -> Iterator[Connection]:
     """
     with database(block) as plain:
         within = schema() if plain.dialect.name == "postgresql" else None
-        connection = plain.execution_options(schema_translate_map={None: within})
+        # A map without a schema would stand for one: that which was first when the role connected.
+        names = {"schema_translate_map": {None: within}} if within else {}
+        connection = plain.execution_options(**names)
         inspector = inspect(connection)
         if within and not inspector.has_schema(within):
             raise SettingsError(
                 f"The database has no schema {within!r}, which DB_SCHEMA names: let its owner "
                 "create it."
             )
+        check_postgis(connection)
         every = metadata.sorted_tables
         there = [table for table in every if inspector.has_table(table.name, within)]
         for table in there:
             _check_table(connection, table, within)
         if len(there) < len(every):
-            _check_postgis(connection)
-            metadata.create_all(connection)
-        _check_rights(connection, within)
+            _create_missing(connection)
+        for table in there:
+            _check_rights(connection, table, within)
         yield connection
+
+
+def _create_missing(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        # Two first months at once would both find no tables, and one would fail to make them.
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('chocoforest'))"))
+    metadata.create_all(connection)
 
 
 def _check_table(connection: Connection, table: Table, within: str | None) -> None:
     """Make sure that a table that is there already takes the rows; add the column `details`."""
     inspector = inspect(connection)
     there = {str(column["name"]): column for column in inspector.get_columns(table.name, within)}
+    wrong = (
+        _wrong_columns(table, {name: found["type"] for name, found in there.items()}, connection)
+        or _not_unique(connection, table, within)
+        or _never_null(table, there)
+    )
+    if wrong:
+        raise SettingsError(
+            f"The database has a table {_name(table, within)} of another kind, {wrong}, or use "
+            "another database or DB_SCHEMA."
+        )
+    if DETAILS in table.columns and DETAILS not in there:
+        _add_details(connection, table, within)
+
+
+def _wrong_columns(
+    table: Table, there: Mapping[str, TypeEngine[object]], connection: Connection
+) -> str | None:
     missing = sorted(set(table.columns.keys()) - there.keys() - {DETAILS})
     if missing:
-        raise SettingsError(
-            f"The database has a table {table.name} of another kind, without "
-            f"{', '.join(missing)}: add the columns, or use another database."
-        )
+        return f"without {', '.join(missing)}: add the columns"
+    for name in sorted(table.columns.keys() & there.keys()):
+        wanted = table.columns[name].type.dialect_impl(connection.dialect)
+        if not _takes(there[name], wanted):
+            kind = wanted.compile(connection.dialect)
+            return f"whose column {name} is {there[name]}, not {kind}: change its type"
+    return None
+
+
+def _takes(found: TypeEngine[object], wanted: TypeEngine[object]) -> bool:
+    """Tell whether a column takes values of a type: text of any length, integers of any size."""
+    if isinstance(found, Geometry) and isinstance(wanted, Geometry):
+        return found.srid in {-1, 0, wanted.srid} and found.geometry_type in {
+            "GEOMETRY",
+            wanted.geometry_type,
+        }
+    kinds = (Geometry, JSON, Integer, DateTime, String)
+    return next(isinstance(found, kind) for kind in kinds if isinstance(wanted, kind))
+
+
+def _not_unique(connection: Connection, table: Table, within: str | None) -> str | None:
     (unique,) = (column.name for column in table.columns if column.unique)
-    if unique not in _unique_columns(connection, table, within):
-        raise SettingsError(
-            f"The database has a table {table.name} of another kind, whose column {unique} is not "
-            "unique: add a unique constraint, or use another database."
-        )
-    for name in there.keys() - table.columns.keys():
+    if unique in _unique_columns(connection, table, within):
+        return None
+    return f"whose column {unique} is not unique: add a unique constraint"
+
+
+def _never_null(table: Table, there: Mapping[str, ReflectedColumn]) -> str | None:
+    for name in sorted(there.keys() - table.columns.keys()):
         if not there[name]["nullable"] and there[name]["default"] is None:
-            raise SettingsError(
-                f"The database has a table {table.name} of another kind, whose column {name} may "
-                "not be null: give it a default, or use another database."
-            )
-    if DETAILS in table.columns and DETAILS not in there:
-        kind = table.columns[DETAILS].type.compile(connection.dialect)
-        name = _quoted(connection, table, within)
-        connection.execute(text(f"ALTER TABLE {name} ADD COLUMN {DETAILS} {kind}"))
+            return f"whose column {name} may not be null: give it a default"
+    return None
 
 
-def _quoted(connection: Connection, table: Table, within: str | None) -> str:
+def _name(table: Table, within: str | None) -> str:
+    return f"{within}.{table.name}" if within else table.name
+
+
+def _add_details(connection: Connection, table: Table, within: str | None) -> None:
+    kind = table.columns[DETAILS].type.compile(connection.dialect)
     quote = connection.dialect.identifier_preparer.quote
-    return ".".join(quote(name) for name in (within, table.name) if name)
+    name = ".".join(quote(part) for part in (within, table.name) if part)
+    change = f"ALTER TABLE {name} ADD COLUMN {DETAILS} {kind}"
+    if connection.dialect.name == "postgresql" and not _rights(connection, table, within).owned:
+        raise SettingsError(
+            f"The table {_name(table, within)} has no column {DETAILS}, and belongs to another "
+            f"role than {connection.engine.url.username}: let its owner run {change}."
+        )
+    connection.exec_driver_sql(change)
 
 
-def _check_rights(connection: Connection, within: str | None) -> None:
+def _check_rights(connection: Connection, table: Table, within: str | None) -> None:
     """Make sure, before hours of work, that the role may write what the run will end with."""
     if connection.dialect.name != "postgresql":
         return
-    for table in metadata.sorted_tables:
-        missing = connection.scalars(
-            text(
-                "SELECT wanted FROM unnest(array['SELECT', 'INSERT', 'UPDATE']) AS wanted"
-                " WHERE NOT has_table_privilege(:name, wanted)"
-            ),
-            {"name": _quoted(connection, table, within)},
-        ).all()
-        if missing:
-            raise LandcoverError(
-                f"The role {connection.engine.url.username} may not {' and '.join(missing)} in "
-                f"the table {table.name}: ask its owner to grant it."
-            )
+    rights = _rights(connection, table, within)
+    if rights.missing or not rights.may_number:
+        wanted = (
+            f"may not {' and '.join(rights.missing)} in the table"
+            if rights.missing
+            else "has no USAGE of the sequence of the table"
+        )
+        raise LandcoverError(
+            f"The role {connection.engine.url.username} {wanted} {_name(table, within)}: "
+            "ask its owner to grant it."
+        )
+
+
+# An identity column numbers its rows without a right to the sequence; a default does not.
+_RIGHTS = text("""
+    SELECT
+        pg_has_role(relowner, 'USAGE') AS owned,
+        array(
+            SELECT wanted FROM unnest(array['SELECT', 'INSERT', 'UPDATE']) AS wanted
+            WHERE NOT has_table_privilege(pg_class.oid, wanted)
+        ) AS missing,
+        attidentity <> '' OR coalesce(has_sequence_privilege(
+            pg_get_serial_sequence(format('%I.%I', nspname, relname), attname), 'USAGE, UPDATE'
+        ), true) AS may_number
+    FROM pg_class
+    JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    JOIN pg_attribute ON attrelid = pg_class.oid
+    WHERE relname = :table AND attname = :key
+    AND CASE WHEN :schema IS NULL THEN pg_table_is_visible(pg_class.oid) ELSE nspname = :schema END
+""")
+
+
+def _rights(connection: Connection, table: Table, within: str | None) -> Row[Any]:
+    """Return whether the role owns a table, which rights it lacks, and whether it may number."""
+    (key,) = table.primary_key
+    asked = {"table": table.name, "key": key.name, "schema": within}
+    return connection.execute(_RIGHTS, asked).one()
 
 
 def _unique_columns(connection: Connection, table: Table, within: str | None) -> set[str | None]:
@@ -158,13 +237,3 @@ def _unique_columns(connection: Connection, table: Table, within: str | None) ->
         if found["unique"]
     ]
     return {group[0] for group in groups if len(group) == 1}
-
-
-def _check_postgis(connection: Connection) -> None:
-    if connection.dialect.name == "postgresql" and not connection.scalar(
-        text("SELECT count(*) FROM pg_extension WHERE extname = 'postgis'")
-    ):
-        raise SettingsError(
-            f"The database {connection.engine.url.database} has no PostGIS: "
-            "let its owner run CREATE EXTENSION postgis."
-        )

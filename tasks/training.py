@@ -1,5 +1,6 @@
 """The month's model, trained on its samples."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -16,6 +17,7 @@ from landcover.classes import assign_codes, class_names
 from landcover.errors import LandcoverError
 from landcover.files import absolute, publish, scratch, sha256
 from landcover.training import ForestSettings, Model, fit
+from landcover.tuning import tune
 from landcover.validation import describe_metrics, validate
 from tasks.month import Month
 from tasks.storage import storage
@@ -31,7 +33,7 @@ class Training:
         model: its file, bands and classes.
         source: the samples, and the polygons and imagery that they came from.
         settings: of the forest and of the sampling.
-        metrics: see `landcover.validation.score`, and `oob_accuracy`.
+        metrics: see `landcover.validation.validate`; and `tuning`, the forests tried.
     """
 
     model: Model
@@ -64,15 +66,25 @@ def train_model(
     truth = samples["class_label"].map(codes)
     logger = get_run_logger()
     logger.info("Training %d trees on %d samples", settings.trees, len(samples))
+    tuning = tune(samples, bands, truth, settings, settings.tune) if settings.tune else None
+    if tuning:
+        settings = tuning.best
+        logger.info("The best of the forests tried is %s", settings)
     pipeline = fit(samples, bands, truth, settings)
     logger.info("Validating with %d folds", settings.folds)
-    metrics = validate(pipeline, samples, bands, truth, names, settings).metrics
+    validation = validate(pipeline, samples, bands, truth, names, settings)
+    metrics = validation.metrics
+    if tuning:
+        metrics["tuning"] = json.loads(tuning.candidates.to_json(orient="records"))
     # The command line prints them at its end.
     logger.info("%s", describe_metrics(metrics), extra={"printed": True})
-    with storage(block, absolute(month.model)), scratch(month.folders.work_dir) as folder:
+    with storage(block, absolute(month.model)), scratch(month.work) as folder:
         built = folder / month.model.name
         joblib.dump(pipeline, built, compress=3)
         model = Model(month.model, sha256(built), tuple(bands), names)
+        held_out = folder / month.held_out.name
+        validation.polygons.to_parquet(held_out, index=False)
+        publish(held_out, month.held_out)
         publish(built, month.model)
     return Training(
         model=model,

@@ -106,6 +106,29 @@ def in_database(settings: Callable[..., None], database_url: URL) -> URL:
 
 
 @pytest.fixture
+def run_sql(engine: Engine) -> Callable[[str], None]:
+    """Run statements in the test's database."""
+
+    def run(statements: str) -> None:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(statements)
+
+    return run
+
+
+@pytest.fixture
+def role(
+    in_database: URL, run_sql: Callable[[str], None], settings: Callable[..., None]
+) -> Iterator[str]:
+    """A role without any rights, which the settings name."""
+    name = f"role_{in_database.database}"
+    run_sql(f"CREATE ROLE {name} LOGIN PASSWORD 'of the role'")
+    settings(DB_USER=name, DB_PASSWORD="of the role")
+    yield name
+    run_sql(f"DROP OWNED BY {name} CASCADE; DROP ROLE {name}")
+
+
+@pytest.fixture
 def chiapas(settings: Callable[..., None]) -> Path:
     """Settings for the two Landsat scenes of Chiapas, with the polygons' Shapefile."""
     folder = REAL / "chiapas_landsat"

@@ -19,6 +19,7 @@ from flows import monthly, prepare_data, run_predictions, train_model
 from flows.parallel import gather
 from landcover.sampling import SamplingSettings
 from landcover.training import ForestSettings
+from tasks.blocks import Blocks
 
 FLOWS = Path(__file__).parents[1] / "flows"
 MONTH = ["--year", "1999", "--month", "11"]
@@ -52,15 +53,16 @@ def test_options_are_taken_with_hyphens_and_with_underscores(chiapas):
 
 SAMPLING = SamplingSettings.model_fields
 FOREST = ForestSettings.model_fields
+BLOCKS = Blocks.model_fields
 
 
 @pytest.mark.parametrize(
     ("command", "options", "fields"),
     [
-        (monthly, ["mosaic_path"], {**SAMPLING, **FOREST}),
-        (prepare_data, ["mosaic_path"], SAMPLING),
-        (train_model, ["input_data"], FOREST),
-        (run_predictions, ["mosaic_path"], {}),
+        (monthly, ["mosaic_path"], {**SAMPLING, **FOREST, **BLOCKS}),
+        (prepare_data, ["mosaic_path"], {**SAMPLING, **BLOCKS}),
+        (train_model, ["input_data"], {**FOREST, **BLOCKS}),
+        (run_predictions, ["mosaic_path"], BLOCKS),
     ],
 )
 def test_help_tells_every_option_with_its_default(command, options, fields, capsys):

@@ -1,27 +1,20 @@
 """The tables of models and predictions, on a real PostGIS and on SQLite."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, Engine, create_engine, event, inspect, text
+from sqlalchemy import URL, Engine, create_engine, event, inspect
 from upath import UPath
 
-from landcover.classes import FIXED_CODES, assign_codes, class_names
+from landcover.classes import FIXED_CODES
 from landcover.errors import LandcoverError, SettingsError, TransientError
-from landcover.mosaic import Mosaic
-from landcover.tile_index import Grid
 from landcover.training import Model
-from tasks.metadata import find_model, load_classes, record_model, record_prediction
-from tasks.prediction import Prediction
-from tasks.training import Training
+from tasks.metadata import find_model, load_classes, record_model
 from tests.months import month_of
-from tests.rasters import ORIGIN
+from tests.rows import CONTRACT, classes_of, query, record, record_map, training
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
-
-AOI = "POLYGON((-79.5 0.1, -79.4 0.1, -79.4 0.2, -79.5 0.1))"
 
 # Column, type and nullability, in order: what other software relies on.
 ML_MODELS = [
@@ -47,53 +40,6 @@ RASTER_PREDICTIONS = [
     ("aoi_definition", "geometry", "YES"),
 ]
 
-# The tables as other software might have made them, from the contract alone.
-CONTRACT = """
-    CREATE TABLE ml_models (
-        model_id serial PRIMARY KEY, model_filename varchar UNIQUE, model_type varchar,
-        trained_at timestamptz DEFAULT now(), training_data_source varchar, parameters jsonb,
-        metrics jsonb, year integer, month integer);
-    CREATE TABLE raster_predictions (
-        prediction_id serial PRIMARY KEY, prediction_filename varchar UNIQUE,
-        prediction_path varchar, generated_at timestamptz DEFAULT now(),
-        model_id integer REFERENCES ml_models, source_mosaic varchar, year integer, month integer,
-        aoi_definition geometry);
-"""
-
-
-def training(
-    year: int = 2025, month: int = 6, given: dict[str, int] | None = None, labels: str = "Forest"
-) -> Training:
-    """A training of so many labels, with the codes that a month's run would give them."""
-    codes = assign_codes(labels.split(), given or {})
-    model = Model(
-        path=UPath(f"data/models/rf_model_{year}{month:02d}.joblib"),
-        sha256="ab" * 32,
-        bands=("blue", "nir"),
-        names=class_names(codes, given or {}),
-    )
-    return Training(model, "samples", {"forest": {"trees": 5}}, {"accuracy": 0.9})
-
-
-def record(year: int = 2025, month: int = 6, labels: str = "Forest", accuracy: float = 0.9) -> int:
-    made = training(year, month, load_classes(month_of()), labels)
-    made = Training(made.model, made.source, made.settings, {"accuracy": accuracy})
-    return record_model(month_of(year, month), made, {"command": "test"})
-
-
-def record_map(model_id: int, year: int = 2025, month: int = 6, hectares: float = 1.5) -> int:
-    mosaic = Mosaic(UPath("a.parquet"), "a.tif", 1, {"blue": 1}, Grid("", ORIGIN, 1, 1), "")
-    path = UPath(f"data/predictions/prediction_{year}{month:02d}.tif")
-    made = Prediction(path, "cd" * 32, {"Forest": hectares})
-    return record_prediction(
-        month_of(year, month), made, model_id, mosaic, AOI, {"command": "test"}
-    )
-
-
-def classes_of(month: int) -> dict[str, int]:
-    _, model = find_model(month_of(2025, month))
-    return {name: code for code, name in model.names.items()}
-
 
 @pytest.fixture(params=["postgis", "sqlite"])
 def tables(request: pytest.FixtureRequest, settings) -> Engine:
@@ -104,20 +50,6 @@ def tables(request: pytest.FixtureRequest, settings) -> Engine:
         return engine
     settings(METADATA_DB="deep/down/meta.db")
     return create_engine("sqlite:///deep/down/meta.db")
-
-
-def query(engine: Engine, statement: str) -> list[Any]:
-    with engine.connect() as connection:
-        return [tuple(row) for row in connection.execute(text(statement))]
-
-
-@pytest.fixture
-def run_sql(engine: Engine) -> Callable[[str], None]:
-    def run(statements: str) -> None:
-        with engine.begin() as connection:
-            connection.exec_driver_sql(statements)
-
-    return run
 
 
 def columns(engine: Engine, table: str) -> list[Any]:
@@ -381,19 +313,13 @@ def test_a_database_without_postgis_is_told(engine, run_sql):
     assert columns(engine, "ml_models") == []
 
 
-def test_a_role_without_rights_is_told(in_database, run_sql, settings):
-    role = f"guest_{in_database.database}"
-    run_sql(f"CREATE ROLE {role} LOGIN PASSWORD 'guest'")
-    settings(DB_USER=role, DB_PASSWORD="guest")
-    try:
-        with pytest.raises(LandcoverError, match=f"role {role} lacks a right .* schema public"):
-            load_classes(month_of())
-        run_sql(CONTRACT)
-        run_sql("ALTER TABLE raster_predictions ADD details jsonb")
-        with pytest.raises(LandcoverError, match=f"role {role} may not SELECT .* in the table ml_models"):
-            load_classes(month_of())
-    finally:
-        run_sql(f"DROP ROLE {role}")
+def test_a_role_without_rights_is_told(role, run_sql):
+    with pytest.raises(LandcoverError, match=f"role {role} lacks a right .* schema public"):
+        load_classes(month_of())
+    run_sql(CONTRACT)
+    run_sql("ALTER TABLE raster_predictions ADD details jsonb")
+    with pytest.raises(LandcoverError, match=f"role {role} may not SELECT .* the table ml_models"):
+        load_classes(month_of())
 
 
 SECRET = "Sésamo-%40 'open'"

@@ -77,7 +77,7 @@ def suspects(samples: pd.DataFrame, labels: pd.Series, seed: int) -> list[str]:
     """Return the polygons suspected where the samples have these labels, the clearest first."""
     bands = samples.columns.drop(["polygon_id", "class_label", "x", "y"])
     codes = labels.map(assign_codes(labels, {}))
-    forest = new_pipeline(ForestSettings(trees=40, seed=seed))
+    forest = new_pipeline(ForestSettings(trees=30, seed=seed))
     dealt = polygon_folds(samples["polygon_id"], codes, 5, seed)
     held_out = predict_held_out(forest, samples[bands].to_numpy(), codes, dealt)
     names = class_names(assign_codes(labels, {}), {})
@@ -85,7 +85,7 @@ def suspects(samples: pd.DataFrame, labels: pd.Series, seed: int) -> list[str]:
     return suspected_mislabels(table)["polygon_id"].tolist()
 
 
-def found_first(samples: pd.DataFrame, rarest: int, trials: int = 10, wrong: int = 3) -> float:
+def found_first(samples: pd.DataFrame, rarest: int, trials: int = 6, wrong: int = 3) -> float:
     """Return the share of polygons, relabelled at random, that are among the first suspected.
 
     The first are as many as were relabelled, after the polygons that were suspected before.

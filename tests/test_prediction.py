@@ -107,7 +107,7 @@ def test_a_window_holds_the_model_s_codes_where_it_is_valid_and_inside_and_nodat
     model = model_of(4, bins)
     expected = by_brute_force(values, valid & inside_area(), model)
     for window in WINDOWS:
-        codes = predict_window(mosaic, fastest(model), list(mosaic.bands), AREA, window)
+        codes, _ = predict_window(mosaic, fastest(model), list(mosaic.bands), AREA, window)
         assert codes.dtype == np.uint8
         np.testing.assert_array_equal(codes, expected[window.toslices()])
     assert 0.3 < np.mean(expected != NODATA) < 0.9
@@ -119,7 +119,7 @@ def test_imagery_of_any_type_is_predicted(tmp_path: Path, dtype: str) -> None:
     mosaic = mosaic_of([write_raster(tmp_path / "a.tif", values)], tmp_path)
     model = model_of(4, 64)
     window = Window(512, 0, 188, 512)
-    codes = predict_window(mosaic, fastest(model), list(mosaic.bands), AREA, window)
+    codes, _ = predict_window(mosaic, fastest(model), list(mosaic.bands), AREA, window)
     expected = by_brute_force(values, inside_area(), model)
     np.testing.assert_array_equal(codes, expected[window.toslices()])
 
@@ -130,7 +130,7 @@ def test_nan_in_any_band_is_not_predicted(tmp_path: Path) -> None:
     values[1][~holes] = np.nan
     mosaic = mosaic_of([write_raster(tmp_path / "a.tif", values)], tmp_path)
     for bins in (64, None):
-        codes = predict_window(
+        codes, _ = predict_window(
             mosaic, fastest(model_of(4, bins)), list(mosaic.bands), AREA, WINDOWS[-1]
         )
         expected = by_brute_force(values, holes & inside_area(), model_of(4, bins))
@@ -143,7 +143,7 @@ def test_bands_are_read_in_the_model_s_order_not_in_the_mosaic_s(
 ) -> None:
     mosaic = mosaic_of([write_raster(tmp_path / "a.tif", values)], tmp_path)
     model = model_of(2, bins)
-    codes = predict_window(mosaic, fastest(model), ["nir", "green"], AREA, WINDOWS[-1])
+    codes, _ = predict_window(mosaic, fastest(model), ["nir", "green"], AREA, WINDOWS[-1])
     np.testing.assert_array_equal(codes, by_brute_force(values[[3, 1]], inside_area(), model))
 
 
@@ -157,7 +157,7 @@ def test_a_window_without_a_pixel_inside_is_nodata(
 ) -> None:
     mosaic = mosaic_of([write_raster(tmp_path / "a.tif", values)], tmp_path)
     window = Window(512, 512, 188, 88)
-    codes = predict_window(mosaic, fastest(model_of(4, 64)), list(mosaic.bands), area, window)
+    codes, _ = predict_window(mosaic, fastest(model_of(4, 64)), list(mosaic.bands), area, window)
     assert codes.shape == (88, 188)
     assert (codes == NODATA).all()
 
@@ -176,7 +176,7 @@ def test_an_area_that_runs_along_a_window_s_edge_stays_on_its_side(
             pixel_box(100, 100, 150, 150, metres),
         ]
     )
-    codes = predict_window(
+    codes, _ = predict_window(
         mosaic, fastest(model_of(4, 64)), list(mosaic.bands), area, Window(0, 0, 512, 512)
     )
     inside = np.zeros((512, 512), dtype=bool)
@@ -277,7 +277,7 @@ def test_a_mosaic_is_predicted_the_same_through_any_windows(
 ) -> None:
     mosaic: Mosaic = mosaic_of(quads_of(tmp_path, values, nodata=0), tmp_path)
     predictor, bands = fastest(model_of(4, 64)), list(mosaic.bands)
-    at_once = predict_window(mosaic, predictor, bands, AREA, WINDOWS[-1])
+    at_once, _ = predict_window(mosaic, predictor, bands, AREA, WINDOWS[-1])
     for window in split(Window(0, 0, WIDTH, HEIGHT), 512, 512):
-        part = predict_window(mosaic, predictor, bands, AREA, window)
+        part, _ = predict_window(mosaic, predictor, bands, AREA, window)
         np.testing.assert_array_equal(part, at_once[window.toslices()])

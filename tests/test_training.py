@@ -140,7 +140,7 @@ def test_each_setting_of_the_forest_reaches_it() -> None:
         {"holdout": "pixels"},
         {"block_size": 0},
         {"block_size": float("inf")},
-        {"tune": 0},
+        {"tune": -1},
         {"tune": 201},
         {"folds": 1},
         {"folds": 21},

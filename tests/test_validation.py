@@ -140,7 +140,7 @@ PREDICTED = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(samples=st.lists(PREDICTED, min_size=1, max_size=60))
 def test_metrics_are_those_of_scikit_learn_computed_on_the_names(
     samples: list[tuple[int, int, int]],
@@ -187,7 +187,7 @@ def spread(values: list[float]) -> float | None:
     return stdev(values) / sqrt(len(values)) if len(values) > 1 else None
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(samples=st.lists(PREDICTED, min_size=1, max_size=60))
 def test_standard_errors_are_those_of_the_folds_that_hold_the_class(
     samples: list[tuple[int, int, int]],

@@ -1,0 +1,77 @@
+"""Rows of the tables of models and predictions, as a run records them."""
+
+from typing import Any
+
+from sqlalchemy import Engine, text
+from upath import UPath
+
+from landcover.classes import assign_codes, class_names
+from landcover.mosaic import Mosaic
+from landcover.tile_index import Grid
+from landcover.training import Model
+from tasks.coverage import Coverage
+from tasks.metadata import find_model, load_classes, record_model, record_prediction
+from tasks.prediction import Prediction
+from tasks.training import Training
+from tests.months import month_of
+from tests.rasters import ORIGIN
+
+AOI = "POLYGON((-79.5 0.1, -79.4 0.1, -79.4 0.2, -79.5 0.1))"
+
+# The tables as other software might have made them, from the contract alone.
+CONTRACT = """
+    CREATE TABLE ml_models (
+        model_id serial PRIMARY KEY, model_filename varchar UNIQUE, model_type varchar,
+        trained_at timestamptz DEFAULT now(), training_data_source varchar, parameters jsonb,
+        metrics jsonb, year integer, month integer);
+    CREATE TABLE raster_predictions (
+        prediction_id serial PRIMARY KEY, prediction_filename varchar UNIQUE,
+        prediction_path varchar, generated_at timestamptz DEFAULT now(),
+        model_id integer REFERENCES ml_models, source_mosaic varchar, year integer, month integer,
+        aoi_definition geometry);
+"""
+
+
+def training(
+    year: int = 2025, month: int = 6, given: dict[str, int] | None = None, labels: str = "Forest"
+) -> Training:
+    """A training of so many labels, with the codes that a month's run would give them."""
+    codes = assign_codes(labels.split(), given or {})
+    model = Model(
+        path=UPath(f"data/models/rf_model_{year}{month:02d}.joblib"),
+        sha256="ab" * 32,
+        bands=("blue", "nir"),
+        names=class_names(codes, given or {}),
+    )
+    return Training(model, "samples", {"forest": {"trees": 5}}, {"accuracy": 0.9})
+
+
+def record(year: int = 2025, month: int = 6, labels: str = "Forest", accuracy: float = 0.9) -> int:
+    made = training(year, month, load_classes(month_of()), labels)
+    made = Training(made.model, made.source, made.settings, {"accuracy": accuracy})
+    return record_model(month_of(year, month), made, {"command": "test"})
+
+
+def record_map(model_id: int, year: int = 2025, month: int = 6, hectares: float = 1.5) -> int:
+    mosaic = Mosaic(UPath("a.parquet"), "a.tif", 1, {"blue": 1}, Grid("", ORIGIN, 1, 1), "")
+    path = UPath(f"data/predictions/prediction_{year}{month:02d}.tif")
+    made = Prediction(path, path, "cd" * 32, {"Forest": hectares}, 0.1)
+    return record_prediction(
+        month_of(year, month),
+        made,
+        Coverage(hectares=10.0, gaps=()),
+        model_id,
+        mosaic,
+        AOI,
+        {"command": "test"},
+    )
+
+
+def classes_of(month: int) -> dict[str, int]:
+    _, model = find_model(month_of(2025, month))
+    return {name: code for code, name in model.names.items()}
+
+
+def query(engine: Engine, statement: str) -> list[Any]:
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text(statement))]
