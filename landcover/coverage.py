@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from math import ceil, floor
 from pathlib import PurePosixPath
 
+import numpy as np
 import shapely
+from numpy.typing import NDArray
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
@@ -18,7 +20,7 @@ from landcover.tile_index import Grid
 from landcover.windows import BLOCK, pixels_inside, split
 
 # Columns and rows of Planet's grid of quads, as their files are named: 570-1026.tif. Rows are
-# counted from the south.
+# counted from the south. A month, as in mosaic_2025-06_570-1026.tif, looks like it.
 _QUAD_NAME = re.compile(r"(\d+)-(\d+)")
 
 # Column and row of a quad, counted from the first one to the right and downwards.
@@ -46,25 +48,31 @@ def missing_quads(mosaic: Mosaic, area: BaseGeometry) -> list[Gap]:
         area: the area of interest, in the mosaic's CRS.
     """
     quads = mosaic.quads()
-    # Where rounded edges leave a slit between quads, nothing is missing.
+    outlines = shapely.box(*np.transpose([quad.grid.bounds for quad in quads]))
+    uncovered = polygonal(shapely.difference(area, shapely.union_all(outlines)))
+    # Where rounded edges leave a slit between quads, or the area reaches over an edge without
+    # coming to the centre of a pixel, nothing is missing.
     slit = max(mosaic.grid.transform.a, -mosaic.grid.transform.e) / 2
-    outlines = [shapely.box(*quad.grid.bounds).buffer(slit, join_style="mitre") for quad in quads]
-    gap = polygonal(shapely.difference(area, shapely.union_all(outlines)))
+    near = shapely.union_all(shapely.buffer(outlines, slit, join_style="mitre"))
+    gap = polygonal(shapely.difference(area, near))
     named = _numbered(quads)
     return [
-        Gap(_name(cell, named), polygon_hectares(part, mosaic.grid.crs))
+        Gap(
+            _name(cell, named),
+            polygon_hectares(polygonal(shapely.intersection(uncovered, box)), mosaic.grid.crs),
+        )
         for cell, box in _cells(gap, quads[0].grid)
-        if not (part := polygonal(shapely.intersection(gap, box))).is_empty
+        if not polygonal(shapely.intersection(gap, box)).is_empty
     ]
 
 
-def find_empty(reader: MosaicReader, mosaic: Mosaic, area: BaseGeometry, quad: Quad) -> list[Gap]:
+def find_empty(mosaic: Mosaic, area: BaseGeometry, quad: Quad) -> list[Gap]:
     """Tell whether a quad holds no valid pixel in an area; it is then a gap.
 
     Its blocks are read until one has a valid pixel, those in its middle first: most quads take one.
+    A quad without any is no gap where others lie over it and have them all.
 
     Args:
-        reader: of the mosaic.
         mosaic: the imagery.
         area: the area of interest, in the mosaic's CRS.
         quad: one of its image files.
@@ -76,12 +84,20 @@ def find_empty(reader: MosaicReader, mosaic: Mosaic, area: BaseGeometry, quad: Q
         RasterioIOError: if the quad cannot be read.
     """
     part = polygonal(shapely.intersection(area, shapely.box(*quad.grid.bounds)))
-    if part.is_empty:
-        return []
     bands = list(mosaic.bands.values())
-    for block in _middle_first(window_of(quad.grid, mosaic.grid)):
-        inside = pixels_inside(part, block, mosaic.grid.transform)
-        if inside.any() and (reader.read(bands, block)[1] & inside).any():
+
+    def seen(reader: MosaicReader) -> Iterator[NDArray[np.bool_]]:
+        """Yield which pixels of the part are valid, block by block."""
+        for block in _middle_first(window_of(quad.grid, mosaic.grid)):
+            inside = pixels_inside(part, block, mosaic.grid.transform)
+            if inside.any():
+                yield reader.read(bands, block)[1][inside]
+
+    with MosaicReader(mosaic.grid, [quad]) as alone:
+        if any(valid.any() for valid in seen(alone)):
+            return []
+    with mosaic.open() as reader:
+        if all(valid.all() for valid in seen(reader)):
             return []
     return [Gap(PurePosixPath(quad.path).name, polygon_hectares(part, mosaic.grid.crs))]
 
@@ -114,14 +130,18 @@ def _cells(area: BaseGeometry, first: Grid) -> Iterator[tuple[Cell, BaseGeometry
 
 def _numbered(quads: Sequence[Quad]) -> Cell | None:
     """Return the column and row in the name of the first quad, if all names count on from it."""
-    named = [_QUAD_NAME.search(PurePosixPath(quad.path).name) for quad in quads]
     first = quads[0].grid
-    numbers = {
-        (int(name[1]) - cell[0], int(name[2]) + cell[1])
-        for name, quad in zip(named, quads, strict=True)
-        if name and (cell := _cell(quad.grid, first))
-    }
-    return numbers.pop() if all(named) and len(numbers) == 1 else None
+    cells = [_cell(quad.grid, first) for quad in quads]
+    stems = [PurePosixPath(quad.path).stem for quad in quads]
+    common = set.intersection(
+        *(
+            {(int(x) - column, int(y) + row) for x, y in _QUAD_NAME.findall(stem)}
+            for stem, (column, row) in zip(stems, cells, strict=True)
+        )
+    )
+    # What is the same in the names of different quads is no number of theirs.
+    counted = len(set(cells)) > 1 or _QUAD_NAME.fullmatch(stems[0])
+    return common.pop() if len(common) == 1 and counted else None
 
 
 def _cell(quad: Grid, first: Grid) -> Cell:

@@ -39,24 +39,25 @@ MOST_BLOCKS = 64
 # bright.
 DARKEST = 0.01
 
-# A band is scaled where all compared percentiles differ by this factor in one direction. Measured:
-# 1.9 at most between true months (Chiapas 1999 and 2002, clear and hazy; Costa Rica 1.2, demo 1.1),
-# 2.9 where 70 % of Chiapas 2002 is put under clouds besides; 10 or more where Costa Rica is ten
-# times too bright, and 4.1 at least where Chiapas 2002 is ten times too dark, against its haze.
+# A band is scaled where all compared percentiles differ by this factor in one direction. Measured
+# at most: 1.9 between true months (Chiapas 1999 and hazy 2002; Costa Rica 1.1, demo 1.1), 2.6 with
+# half of hazy Chiapas under clouds besides, 2.9 with 70 %. At least: 10.8 where Costa Rica is ten
+# times too bright, 8.0 where it or the demo is ten times too dark, 4.1 where hazy Chiapas is.
 FACTOR = 3.0
 
-# Shifted: bands differ by at least the first (mean logarithm of the ratio), and one number added to
-# all of them leaves at most the second of it. Measured: 0.6 and 0.3 between true months at most;
-# 0.9 to 1.3 and 0.02 to 0.09 with 1000 added; under 90 % of cloud 1.7 to 1.9 and 0.25.
-SHIFT_DIFFERENCE, SHIFT_LEFT = 0.8, 0.2
+# All bands are shifted where they differ by the first of these (mean logarithm of the ratio) and
+# one number added to all leaves at most the second of it. Measured: 0.1 to 0.6 and 0.28 to 0.9
+# between true months; 1.0 to 1.2 and 0.01 to 0.02 with 1000 added; under 95 % of cloud 2 and 0.07.
+SHIFT_DIFFERENCE, SHIFT_LEFT = 0.8, 0.05
 
-# In another order: likewise, for the best order. Measured: in true months, cloudy or not, no order
-# is better than the right one; with near infrared elsewhere 0.9 to 1.4, and 0.1 to 0.6 is left.
-# Blue, green and red among themselves are too much alike (0.1 to 0.2, as between true months).
+# Bands are in another order where, likewise, the best order leaves at most the second. Measured: no
+# order is better than the right one between true months, cloudy or not; 0.9 to 1.4 and 0.04 to 0.56
+# with near infrared in another's place. Blue, green and red among themselves are too much alike to
+# be told apart (0.1 to 0.2, as between true months).
 ORDER_DIFFERENCE, ORDER_LEFT = 0.5, 0.67
 
 # The share of a mosaic's pixels beyond the range of its samples that is worth a warning. Measured:
-# 0.08 at most on the scenes that samples came from (Costa Rica, 120 pixels), 0.10 with 40 pixels;
+# 0.06 at most where samples are of the same scene (Costa Rica, 120 pixels; 0.10 with 40 of them),
 # 0.92 where those of hazy Chiapas 2002 meet clear 1999.
 BEYOND = 0.2
 
@@ -125,10 +126,10 @@ def compare_months(
         return []
     bands = _common(month, before)
     advice = {
-        "scale": "unless clouds cover almost all of one of the two, they are scaled differently. "
-        "Check the scale factor before trusting the map.",
+        "scale": "unless clouds cover almost all of one of the two, their scale or offset "
+        "differs. Check the scale factor of the image files before trusting the map.",
         "shift": "an offset was added to one of the two, or left in it. "
-        "Check it before trusting the map.",
+        "Check the offset of the image files before trusting the map.",
         "order": "one of the two has its bands in another order. "
         "Check MOSAIC_BANDS and the order of the bands in the image files.",
     }
@@ -170,10 +171,10 @@ def _draw_blocks(mosaic: Mosaic, area: BaseGeometry, seed: int) -> list[Window]:
     return [blocks[number] for number in ordered[chosen]]
 
 
-def _z_order(places: NDArray[np.int64]) -> NDArray[np.int64]:
+def _z_order(places: NDArray[np.intp]) -> NDArray[np.intp]:
     """Return the numbers of places (rows and columns) along a curve that leaves none far behind."""
     rows, columns = places.T
-    numbers = np.zeros(len(places), dtype=np.int64)
+    numbers = np.zeros(len(places), dtype=np.intp)
     for bit in range(int(places.max()).bit_length()):
         numbers |= ((columns >> bit & 1) << 2 * bit) | ((rows >> bit & 1) << 2 * bit + 1)
     return numbers
@@ -239,7 +240,7 @@ def _differences(bands: _Bands, ours: str, theirs: str) -> list[tuple[str, str]]
     ]
 
 
-def _order(bands: _Bands) -> NDArray[np.int_] | None:
+def _order(bands: _Bands) -> NDArray[np.intp] | None:
     """Return which of their bands each of ours looks like, if that is not the one of its name."""
     misfits = np.abs(np.log(bands.ours[:, np.newaxis] / bands.theirs)).mean(axis=2)
     _, order = linear_sum_assignment(misfits)
@@ -260,7 +261,7 @@ def _shift(bands: _Bands) -> float | None:
     return shift if explained and difference.mean() >= SHIFT_DIFFERENCE else None
 
 
-def _tell_order(bands: _Bands, order: NDArray[np.int_], ours: str, theirs: str) -> str:
+def _tell_order(bands: _Bands, order: NDArray[np.intp], ours: str, theirs: str) -> str:
     found, expected = bands.medians
     pairs = [
         f"{bands.names[number]} (median {_number(found[number])}) looks like "
@@ -279,23 +280,35 @@ def _tell_shift(bands: _Bands, shift: float, ours: str, theirs: str) -> str:
     )
 
 
-def _tell_scale(bands: _Bands, scaled: NDArray[np.int_], ours: str, theirs: str) -> str:
-    ratios = bands.ours[scaled, MEDIAN] / bands.theirs[scaled, MEDIAN]
-    times = [float(f"{max(ratio, 1 / ratio):.1g}") for ratio in ratios]
-    low, high = f"{min(times):g}", f"{max(times):g}"
+def _tell_scale(bands: _Bands, scaled: NDArray[np.intp], ours: str, theirs: str) -> str:
+    times, brighter = _times(bands, scaled)
     return (
-        f"{_subject(bands, scaled, ours)} about {low if low == high else f'{low} to {high}'} times "
-        f"as {'bright' if ratios[0] > 1 else 'dark'} as in {theirs} ({_medians(bands, scaled)})"
+        f"{_subject(bands, scaled, ours)} {times} times as {'bright' if brighter else 'dark'} "
+        f"as in {theirs} ({_medians(bands, scaled)})"
     )
 
 
-def _subject(bands: _Bands, which: NDArray[np.int_], ours: str) -> str:
+def _times(bands: _Bands, scaled: NDArray[np.intp]) -> tuple[str, bool]:
+    """Say how many times as bright or as dark our bands are, and whether it is as bright."""
+    ours, theirs = (medians[scaled] for medians in bands.medians)
+    brighter = bool(bands.ours[scaled[0], MEDIAN] > bands.theirs[scaled[0], MEDIAN])
+    if min(ours.min(), theirs.min()) <= 0:
+        return f"over {1 / DARKEST:.0f}", brighter
+    factors = np.exp(np.abs(np.log(ours / theirs)))
+    # Within a factor of two it is one cause, and one number tells it.
+    if factors.max() < 2 * factors.min():
+        factors = np.exp(np.log(factors).mean(keepdims=True))
+    rounded = [_number(float(f"{factor:.1g}")) for factor in (factors.min(), factors.max())]
+    return f"about {' to '.join(dict.fromkeys(rounded))}", brighter
+
+
+def _subject(bands: _Bands, which: NDArray[np.intp], ours: str) -> str:
     names = _listed([bands.names[number] for number in which])
     several = len(which) > 1
     return f"The band{'s' if several else ''} {names} of {ours} {'are' if several else 'is'}"
 
 
-def _medians(bands: _Bands, which: NDArray[np.int_]) -> str:
+def _medians(bands: _Bands, which: NDArray[np.intp]) -> str:
     ours, theirs = (_listed([_number(median) for median in of[which]]) for of in bands.medians)
     return f"median{'s' if len(which) > 1 else ''} {ours} against {theirs}"
 

@@ -69,9 +69,8 @@ def check_coverage(month: Month, mosaic: Mosaic, aoi_definition: str, allow_gaps
         with (
             storage(month.blocks.storage_block, quad.path),
             reading(mosaic, "to see what it covers"),
-            mosaic.open() as reader,
         ):
-            return find_empty(reader, mosaic, area, quad)
+            return find_empty(mosaic, area, quad)
 
     with storage(month.blocks.storage_block, mosaic.origin):
         quads = mosaic.quads()

@@ -2,12 +2,21 @@
 
 import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from sqlalchemy import URL, create_engine, text
 
 from landcover.errors import LandcoverError
 from tasks.database import access, schema, translated
+
+# The connection is idle for as long as the run takes, and the server should not end it for that.
+# Of a machine that was switched off it learns within two minutes, not the usual two hours.
+_STAY = text(
+    "SELECT set_config(name, value, false) FROM pg_settings JOIN (VALUES"
+    " ('idle_session_timeout', '0'), ('tcp_keepalives_idle', '60'),"
+    " ('tcp_keepalives_interval', '10'), ('tcp_keepalives_count', '6')"
+    ") AS wanted (name, value) USING (name)"
+)
 
 
 @contextmanager
@@ -24,7 +33,8 @@ def only_run(year: int, month: int, database_block: str | None) -> Iterator[None
     """
     url, arguments = access(database_block)
     number = 100 * year + month
-    lock = _lock_file(url, number) if not url.host else _lock_session(url, arguments, number)
+    embedded = url.get_backend_name() == "sqlite"
+    lock = _lock_file(url, number) if embedded else _lock_session(url, arguments, number)
     with lock as free:
         if not free:
             raise LandcoverError(
@@ -38,24 +48,35 @@ def only_run(year: int, month: int, database_block: str | None) -> Iterator[None
 def _lock_session(url: URL, arguments: dict[str, object], number: int) -> Iterator[bool]:
     """Take PostgreSQL's lock of a number, which lasts as long as the connection."""
     engine = create_engine(
-        url, hide_parameters=True, connect_args=arguments, isolation_level="AUTOCOMMIT"
+        url,
+        hide_parameters=True,
+        connect_args=arguments,
+        isolation_level="AUTOCOMMIT",
+        poolclass=NullPool,
     )
-    try:
+    with ExitStack() as closing:
         with translated(url):
-            connection = engine.connect()
+            connection = closing.enter_context(engine.connect())
+            connection.execute(_STAY)
             free = connection.scalar(
                 text("SELECT pg_try_advisory_lock(hashtext('chocoforest ' || :schema), :number)"),
                 {"schema": schema() or "", "number": number},
             )
         yield bool(free)
-    finally:
-        engine.dispose()
 
 
 @contextmanager
 def _lock_file(url: URL, number: int) -> Iterator[bool]:
     """Lock a file beside the embedded database."""
-    with open(f"{url.database}.{number}.lock", "w") as file:  # noqa: PTH123
+    path = Path(f"{url.database}.{number}.lock")
+    try:
+        file = path.open("w")
+    except OSError as error:
+        raise LandcoverError(
+            f"The lock {path} cannot be written ({error.strerror}): give this user the rights of "
+            "its owner, or set another METADATA_DB."
+        ) from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from upath import UPath
 
 from landcover.files import (
+    absolute,
     check_writable,
     confidence_name,
     held_out_name,
     model_name,
     prediction_name,
     prepared_data_name,
+    remove_folder,
     remove_unfinished,
 )
 from tasks.blocks import Blocks
@@ -103,6 +105,27 @@ def open_month(year: int, month: int, blocks: Blocks) -> Iterator[Month]:
         opened = Month(year, month, folders, blocks)
         remove_unfinished(opened.work)
         yield opened
+
+
+@io_task("remove work", "remove work {month}")
+def remove_work(month: Month) -> list[str]:
+    """Remove what runs of a month have left in the work folder.
+
+    Args:
+        month: that was run.
+
+    Returns:
+        What was removed.
+
+    Raises:
+        TransientError: if the bucket cannot be reached.
+    """
+    places = [month.work, month.headers, month.polygons]
+    with storage(month.blocks.storage_block, absolute(month.work)):
+        removed = [place for place in places if place.exists()]
+        for place in removed:
+            remove_folder(place)
+    return [absolute(place) for place in removed]
 
 
 @io_task("check places")

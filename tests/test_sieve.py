@@ -154,6 +154,8 @@ def test_so_it_does_on_a_larger_map_with_speckle(smallest, noise):
         # Of equal borders the first in reading order does, whatever the codes.
         (3, "0002111", "0000111"),
         (3, "1112000", "1111000"),
+        (3, "....1... ....1... ....1... 00022000 ...1.... ...1.... ...1....",
+            "....1... ....1... ....1... 00011000 ...1.... ...1.... ...1...."),
         # Pixels that only touch by a corner are two patches.
         (2, "0000 0100 0010 0000", "0000 0000 0000 0000"),
         # Specks beside each other do not swap their classes.

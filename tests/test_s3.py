@@ -1,0 +1,734 @@
+"""The bucket: whole months on it, what is asked of it, its keys, and what it refuses."""
+
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import botocore.auth
+import geopandas
+import numpy as np
+import pytest
+import rasterio
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    FlowRunFilter,
+    FlowRunFilterId,
+    LogFilter,
+    LogFilterFlowRunId,
+)
+from prefect.settings import get_current_settings
+from rasterio.session import AWSSession
+from rasterio.windows import Window
+from rio_cogeo.cogeo import cog_validate
+from rio_tiler.io import Reader
+from sqlalchemy import URL, create_engine, text
+from upath import UPath
+
+import tasks.month
+from demo.world import World, build_world
+from flows import monthly, prepare_data, run_predictions, train_model
+from landcover.classes import NODATA
+from landcover.errors import LandcoverError
+from landcover.lookup import fastest
+from landcover.mosaic import Mosaic, describe_mosaic
+from landcover.prediction import predict_window
+from landcover.quads import find_quads, read_quad, write_index
+from landcover.training import ForestSettings, new_pipeline
+from tasks.mosaic import find_mosaic
+from tasks.settings import MosaicSettings
+from tasks.storage import storage
+from tests.conftest import SETTINGS
+from tests.months import month_of
+from tests.postgis import new_database
+from tests.rasters import moved, pixel_box, random_values, write_raster
+from tests.swift import Bucket, Request, S3Server, new_bucket
+
+REPOSITORY = Path(__file__).parents[1]
+MONTH = ("--year", "2025", "--month", "6")
+FEW = ("--trees", "5", "--folds", "2")
+NAMES = {
+    "prepared": "prepared_data_202506.parquet",
+    "models": "rf_model_202506.joblib",
+    "predictions": "prediction_202506.tif",
+}
+
+# GDAL reads a file's first kilobytes and whole multiples of them.
+CHUNK = 16_384
+
+
+def access(server: S3Server) -> dict[str, str]:
+    return {
+        "S3_ENDPOINT_URL": server.endpoint,
+        "S3_REGION": server.region,
+        "S3_ACCESS_KEY_ID": server.key,
+        "S3_SECRET_ACCESS_KEY": server.secret,
+    }
+
+
+def outputs(where: str) -> dict[str, str]:
+    return {
+        "PREPARED_DATA_DIR": f"{where}/prepared",
+        "MODEL_OUTPUT_DIR": f"{where}/models",
+        "PREDICTION_OUTPUT_DIR": f"{where}/predictions",
+        "WORK_DIR": f"{where}/work",
+    }
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return build_world(tmp_path_factory.mktemp("world"), size=768, quad_size=256, seed=3)
+
+
+def put_month(world: World, bucket: Bucket) -> str:
+    """Put the quads of June into a bucket; return their folder."""
+    folder = f"{bucket.name}/NICFI Monthly Mosaics/2025/06"
+    for quad in (world.mosaic_dir / "2025" / "06").glob("*.tif"):
+        bucket.filesystem.put_file(str(quad), f"{folder}/{quad.stem}_2025_06.tiff")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def nicfi(world: World, s3_server: S3Server) -> Iterator[Bucket]:
+    """A bucket with the quads of June, for reading."""
+    with new_bucket(s3_server, f"nicfi-{uuid4().hex}") as bucket:
+        put_month(world, bucket)
+        yield bucket
+
+
+def of_world(world: World) -> dict[str, str]:
+    return {
+        "MOSAIC_PATTERN": "{year}/{month:02d}/*_{year}_{month:02d}.tif*",
+        "AOI_DEFINITION": str(world.aoi),
+        "TRAINING_POLYGON_TABLE": str(world.polygons),
+        "TRAINING_POLYGON_CLASS_COL": "class_label",
+        "TRAINING_POLYGON_ID_COL": "id",
+        "TRAINING_POLYGON_MONTH_COL": "month",
+    }
+
+
+@pytest.fixture
+def on_s3(world: World, nicfi: Bucket, bucket: Bucket, settings: Callable[..., None]) -> Bucket:
+    """Settings of a month whose imagery and folders are all in buckets; return the folders'."""
+    settings(
+        PLANET_MOSAIC_DIR=f"{nicfi.url}/NICFI Monthly Mosaics",
+        **of_world(world),
+        **outputs(bucket.url),
+        **access(bucket.server),
+    )
+    return bucket
+
+
+def read_codes(path: str, server: S3Server | None = None) -> np.ndarray:
+    with gdal_on(server), rasterio.open(path) as image:
+        return image.read(1)
+
+
+def gdal_on(server: S3Server | None) -> rasterio.Env:
+    if server is None:
+        return rasterio.Env()
+    session = AWSSession(
+        aws_access_key_id=server.key,
+        aws_secret_access_key=server.secret,
+        region_name=server.region,
+        endpoint_url=server.endpoint.removeprefix("http://"),
+    )
+    return rasterio.Env(session, AWS_HTTPS="NO", AWS_VIRTUAL_HOSTING="FALSE")
+
+
+# --- a month --------------------------------------------------------------------------------------
+
+
+class Done(NamedTuple):
+    """A month that was run from the shell."""
+
+    said: str
+    folder: Path
+    rows: dict[str, dict[str, Any]]
+
+
+def run_in_shell(folder: Path, database: URL, settings: Mapping[str, str]) -> Done:
+    """Run June in a folder of its own, and return all that it said and recorded."""
+    engine = create_engine(database)
+    folder.mkdir()
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
+    of_database = {
+        "DB_HOST": database.host,
+        "DB_PORT": str(database.port),
+        "DB_NAME": database.database,
+        "DB_USER": database.username,
+        "DB_PASSWORD": database.password,
+        "TRAINING_POLYGON_TABLE": "polygons",
+        "TRAINING_POLYGON_GEOM_COL": "geometry",
+        "PREFECT_API_URL": get_current_settings().api.url,
+    }
+    done = subprocess.run(
+        [sys.executable, REPOSITORY / "flows" / "monthly.py", *MONTH, *FEW],
+        env={**clean, **settings, **of_database},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr
+    with engine.connect() as connection:
+        rows = {
+            table: dict(connection.execute(text(f"SELECT * FROM {table}")).mappings().one())
+            for table in ("ml_models", "raster_predictions")
+        }
+    engine.dispose()
+    return Done(done.stdout + done.stderr, folder, rows)
+
+
+@pytest.fixture(scope="module")
+def months(
+    world: World,
+    nicfi: Bucket,
+    s3_server: S3Server,
+    postgis: URL,
+    prefect_api: None,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Done, Done, Bucket]]:
+    """June on disk and June on S3, both with polygons and rows in PostGIS, and S3's bucket."""
+    base = tmp_path_factory.mktemp("months")
+    here = {"PLANET_MOSAIC_DIR": str(world.mosaic_dir), **of_world(world)}
+    here["MOSAIC_PATTERN"] = world.mosaic_pattern
+    polygons = geopandas.read_file(world.polygons)
+    with (
+        new_bucket(s3_server, f"maps-{uuid4().hex}") as bucket,
+        new_database(postgis, f"disk_{uuid4().hex}") as disk,
+        new_database(postgis, f"s3_{uuid4().hex}") as on_s3,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        for database in (disk, on_s3):
+            engine = create_engine(database)
+            polygons.to_postgis("polygons", engine)
+            engine.dispose()
+        there = {
+            "PLANET_MOSAIC_DIR": f"{nicfi.url}/NICFI Monthly Mosaics",
+            **of_world(world),
+            **outputs(f"{bucket.url}/team A"),
+            **access(s3_server),
+        }
+        jobs = [
+            pool.submit(run_in_shell, base / "disk", disk, here),
+            pool.submit(run_in_shell, base / "s3", on_s3, there),
+        ]
+        yield jobs[0].result(), jobs[1].result(), bucket
+
+
+def test_a_month_on_s3_and_postgis_makes_the_map_that_it_makes_on_disk(months):
+    on_disk, on_s3, bucket = months
+    path = f"{bucket.name}/team A/predictions/{NAMES['predictions']}"
+
+    codes = read_codes(f"/vsis3/{path}", bucket.server)
+    assert np.array_equal(codes, read_codes(on_disk.folder / "data/predictions" / Path(path).name))
+    assert len(np.unique(codes)) > 4
+    assert on_s3.rows["raster_predictions"]["prediction_path"] == f"s3://{path}"
+    assert on_s3.rows["raster_predictions"]["source_mosaic"].startswith("s3://nicfi-")
+
+    names = {
+        Path(name).name
+        for name in bucket.filesystem.find(f"{bucket.name}/team A")
+        if "/work/" not in name
+    }
+    made_here = {path.name for path in on_disk.folder.glob("data/[!w]*/*")}
+    assert names == made_here
+    assert set(NAMES.values()) < names
+    work = {Path(name).name for name in bucket.filesystem.find(f"{bucket.name}/team A/work")}
+    assert work == {"mosaic_202506.parquet", "polygons_202506.parquet"}
+    assert not list(on_s3.folder.rglob("*.tif*"))
+
+
+def test_a_tile_server_reads_the_map_from_s3(months, tmp_path: Path):
+    on_disk, _, bucket = months
+    key = f"{bucket.name}/team A/predictions/{NAMES['predictions']}"
+    bucket.filesystem.get_file(key, str(tmp_path / "map.tif"))
+    assert cog_validate(tmp_path / "map.tif", strict=True) == (True, [], [])
+
+    codes = read_codes(tmp_path / "map.tif")
+    with gdal_on(bucket.server), Reader(f"/vsis3/{key}") as reader:
+        zoom = reader.maxzoom
+        middle = [(low + high) / 2 for low, high in zip(reader.bounds[:2], reader.bounds[2:])]
+        tile = reader.tms._tile(*middle, zoom)
+        read = reader.tile(tile.x, tile.y, zoom)
+    with rasterio.open(tmp_path / "map.tif") as image:
+        left, top = (round(at) for at in ~image.transform @ (read.bounds.left, read.bounds.top))
+    part = codes[max(top, 0) : top + 256, max(left, 0) : left + 256]
+    shown = read.data[0][max(-top, 0) :, max(-left, 0) :][: part.shape[0], : part.shape[1]]
+    assert np.array_equal(shown, part)
+    assert (part != NODATA).mean() > 0.3
+
+
+def test_the_secrets_of_a_month_are_nowhere_in_plain_sight(months, nicfi):
+    _, done, bucket = months
+    run_id = done.rows["ml_models"]["parameters"]["flow_run_id"]
+    with get_client(sync_client=True) as client:
+        mine = FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
+        about = {
+            "flow run": [client.read_flow_run(run_id)],
+            "task runs": client.read_task_runs(flow_run_filter=mine),
+            "logs": client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id]))),
+            "artifacts": client.read_artifacts(
+                artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
+            ),
+        }
+    assert all(about.values())
+    answers = {
+        name: " ".join(answer.model_dump_json() for answer in found).encode()
+        for name, found in about.items()
+    }
+    files = bucket.filesystem.cat(bucket.filesystem.find(bucket.name))
+    rows = json.dumps(done.rows, default=str, ensure_ascii=False).encode()
+    seen = {"output": done.said.encode(), "rows": rows, **answers, **files}
+    assert b"Map written to" in answers["logs"]
+    for name, content in seen.items():
+        for secret in (bucket.server.secret, "pässword of", r"p\u00e4ssword of", "p%C3%A4ssword"):
+            assert secret.encode() not in content, name
+
+
+def test_the_three_steps_of_a_month_on_s3(on_s3: Bucket, months, prefect_api, capfd):
+    samples = f"{on_s3.url}/prepared/{NAMES['prepared']}"
+    assert prepare_data.main(MONTH) == 0
+    assert samples in capfd.readouterr().out
+    assert train_model.main([*MONTH, *FEW, "--input_data", samples]) == 0
+    assert run_predictions.main(MONTH) == 0
+
+    path = f"{on_s3.name}/predictions/{NAMES['predictions']}"
+    assert f"map: s3://{path}" in capfd.readouterr().out
+    expected = read_codes(months[0].folder / "data/predictions" / NAMES["predictions"])
+    assert np.array_equal(read_codes(f"/vsis3/{path}", on_s3.server), expected)
+    with sqlite3.connect("data/chocoforest.db") as database:
+        rows = database.execute("SELECT prediction_path FROM raster_predictions").fetchall()
+    assert rows == [(f"s3://{path}",)]
+
+
+# --- requests -------------------------------------------------------------------------------------
+
+
+def s3_mosaic(where: str, folder: Path, bands: Mapping[str, int]) -> Mosaic:
+    quads = [read_quad(image) for image in find_quads(where, "it")]
+    index = UPath(folder / "mosaic.parquet")
+    write_index(quads, Path(index))
+    return describe_mosaic(quads, where, bands, index)
+
+
+def needed(path: Path, window: Window) -> tuple[int, int]:
+    """Return in how many runs of bytes the blocks of a window lie, and their bytes."""
+    with rasterio.open(path) as image:
+        size = image.block_shapes[0][0]
+        blocks = [
+            tuple(
+                int(image.get_tag_item(f"BLOCK_{what}_{column}_{row}", "TIFF", bidx=1))
+                for what in ("OFFSET", "SIZE")
+            )
+            for row in range(window.row_off // size, -(-(window.row_off + window.height) // size))
+            for column in range(window.col_off // size, -(-(window.col_off + window.width) // size))
+        ]
+    # A few bytes are between blocks.
+    runs = 1 + sum(
+        after[0] > before[0] + before[1] + 16
+        for before, after in zip(blocks, blocks[1:], strict=False)
+    )
+    return runs, sum(length for _, length in blocks)
+
+
+def test_predicting_a_window_asks_for_a_header_and_the_blocks_of_each_quad_that_it_touches(
+    bucket: Bucket, settings, tmp_path: Path
+):
+    settings(**access(bucket.server))
+    for number in range(3):
+        name = f"quad {number}.tif"
+        values = random_values((5, 512, 512), seed=number)
+        write_raster(tmp_path / name, values, transform=moved(512 * number, 0), block=128)
+        bucket.filesystem.put_file(str(tmp_path / name), f"{bucket.name}/2022/01/{name}")
+    random = np.random.default_rng(0)
+    model = new_pipeline(ForestSettings(trees=2), jobs=1)
+    model.fit(random.integers(1, 5000, (200, 4)), random.integers(0, 6, 200))
+    bands = {"blue": 1, "green": 2, "red": 3, "nir": 4}
+    window, area = Window(384, 0, 256, 300), pixel_box(0, 0, 1536, 512)
+
+    with storage(None):
+        mosaic = s3_mosaic(f"{bucket.url}/2022/01/*.tif", tmp_path, bands)
+        with bucket.server.counted() as requests:
+            codes = predict_window(mosaic, fastest(model), list(bands), area, window)
+        codes = codes[0] if isinstance(codes, tuple) else codes
+    assert (codes != NODATA).all()
+
+    assert {request.path for request in requests} == {
+        f"/{bucket.name}/2022/01/quad {number}.tif" for number in (0, 1)
+    }
+    for number, part in ((0, Window(384, 0, 128, 300)), (1, Window(0, 0, 128, 300))):
+        name = f"quad {number}.tif"
+        asked = [request for request in requests if request.path.endswith(name)]
+        runs, size = needed(tmp_path / name, part)
+        assert asked[0].range == f"bytes=0-{CHUNK - 1}"
+        assert {(request.method, request.status) for request in asked} == {("GET", 206)}
+        assert len(asked) <= 1 + runs
+        assert sum(request.length or 0 for request in asked) <= CHUNK + size + 2 * CHUNK * runs
+        assert size + 2 * CHUNK * runs < (tmp_path / name).stat().st_size / 3
+
+
+def test_only_the_header_of_a_quad_that_was_replaced_is_read_again_and_the_mosaic_follows_it(
+    on_s3: Bucket, world: World, settings, prefect_api
+):
+    folder = put_month(world, on_s3)
+    settings(PLANET_MOSAIC_DIR=f"s3://{folder.removesuffix('/2025/06')}")
+
+    def find() -> tuple[Mosaic, list[Request]]:
+        with on_s3.server.counted() as requests:
+            mosaic = find_mosaic(month_of(), None, MosaicSettings(), str(world.aoi))
+        return mosaic, [request for request in requests if request.path.endswith(".tiff")]
+
+    first, headers = find()
+    assert sorted(request.path for request in headers) == [
+        f"/{name}" for name in on_s3.filesystem.ls(folder, detail=False)
+    ]
+    again, headers = find()
+    assert headers == []
+    assert again.fingerprint == first.fingerprint
+
+    quad = first.quads()[4]
+    with storage(None), first.open() as reader:
+        before, _ = reader.read([1], Window(0, 0, 768, 768))
+    local = next(world.mosaic_dir.rglob(f"2025/06/{Path(quad.path).name[:10]}*.tif"))
+    with rasterio.open(local) as image:
+        values, profile = image.read(), image.profile
+    with rasterio.open("new.tif", "w", **profile) as image:
+        image.write(np.flip(values, axis=2))
+    on_s3.filesystem.put_file("new.tif", quad.path.removeprefix("s3://"))
+
+    third, headers = find()
+    assert [f"s3:/{request.path}" for request in headers] == [quad.path]
+    assert third.fingerprint != first.fingerprint
+    with storage(None), third.open() as reader:
+        after, _ = reader.read([1], Window(0, 0, 768, 768))
+    assert np.array_equal(after[0, 256:512, 256:512], np.fliplr(before[0, 256:512, 256:512]))
+    after[0, 256:512, 256:512] = before[0, 256:512, 256:512]
+    assert np.array_equal(after, before)
+
+
+# --- keys -----------------------------------------------------------------------------------------
+
+# In a process of its own, because to import Swift changes how threads and logging work.
+LISTED = """
+import sys
+from swift.common.utils import Timestamp
+from swift.container.backend import ContainerBroker
+
+path, folder, count = sys.argv[1:]
+item = {"size": 1, "content_type": "x", "etag": "e", "deleted": 0, "storage_policy_index": 0}
+now = Timestamp.now().internal
+names = [f"{folder}/{number:04d}_2022_01.tiff" for number in range(int(count))]
+ContainerBroker(path).merge_items([item | {"name": name, "created_at": now} for name in names])
+"""
+
+
+def list_objects(server: S3Server, bucket: str, folder: str, count: int) -> None:
+    """Let a bucket list objects that are nowhere: to put as many takes half a minute."""
+    for path in server.log.parent.glob("disks/disk/containers/**/*.db"):
+        with sqlite3.connect(path) as database:
+            (name,) = database.execute("SELECT container FROM container_info").fetchone()
+        if name == bucket:
+            command = [sys.executable, "-c", LISTED, str(path), folder, str(count)]
+            subprocess.run(command, check=True)
+            return
+    raise AssertionError(f"{bucket} is not there")
+
+
+def test_all_of_more_than_a_thousand_keys_are_found(s3_server: S3Server, settings):
+    settings(**access(s3_server))
+    # It goes with the server: what is listed here cannot be removed.
+    name = f"many-{uuid4().hex}"
+    s3_server.filesystem().mkdir(name)
+    list_objects(s3_server, name, "NICFI Monthly Mosaics/2022/01", 2005)
+    place = f"s3://{name}/NICFI Monthly Mosaics"
+    with storage(None):
+        for pattern in ("2022/01/*_2022_01.tif*", "2022/01", "**/*.tiff"):
+            paths = [image.path for image in find_quads(f"{place}/{pattern}", "it")]
+            assert paths == [f"{place}/2022/01/{n:04d}_2022_01.tiff" for n in range(2005)]
+        (last,) = find_quads(f"{place}/*/*/2004_*", "it")
+        assert last.path == paths[-1]
+        with pytest.raises(LandcoverError, match=r"2022/02/\*.tif; s3://.*/2022 holds 01"):
+            find_quads(f"{place}/2022/02/*.tif", "it")
+
+
+KEYS = (
+    "570-1026_2022_01.tiff",
+    "a #1.tif",
+    "b?.tif",
+    "c 100%.tif",
+    "d%20e.tif",
+    "f+g&h=i;j.tif",
+    "k [2025]/l.tif",
+    "m/n/o'p.tif",
+    "q ñandú 森 ё.tif",
+)
+
+
+def test_keys_of_any_letters_are_found_and_read(bucket: Bucket, settings, tmp_path: Path):
+    settings(**access(bucket.server))
+    for number, key in enumerate(KEYS):
+        values = np.full((1, 16, 16), number + 1, dtype="uint16")
+        write_raster(tmp_path / "a.tif", values, transform=moved(16 * number, 0))
+        bucket.filesystem.put_file(str(tmp_path / "a.tif"), f"{bucket.name}/my quads/{key}")
+
+    with storage(None):
+        # One has a # or a ? in it, which end the path in other addresses.
+        for key in KEYS:
+            (image,) = find_quads(f"{bucket.url}/my quads/{key}", "it")
+            assert image.path == f"{bucket.url}/my quads/{key}"
+        (image,) = find_quads(f"{bucket.url}/my quads/k [2025]", "it")
+        assert image.path == f"{bucket.url}/my quads/k [2025]/l.tif"
+        folder = find_quads(f"{bucket.url}/my quads", "it")
+        mosaic = s3_mosaic(f"{bucket.url}/my quads/**/*.tif*", tmp_path, {"blue": 1})
+        with mosaic.open() as reader:
+            values, valid = reader.read([1], Window(0, 0, 16 * len(KEYS), 16))
+    assert len(folder) == len(KEYS) - 2
+    assert valid.all()
+    assert np.array_equal(values[0, 0, ::16], np.arange(len(KEYS)) + 1)
+
+
+# --- what it refuses ------------------------------------------------------------------------------
+
+FAILED, WRONG = 1, 2
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing that is wrong, and what is to be said of it.
+
+    Attributes:
+        words: what the message must hold; {endpoint} stands for the server's address.
+        status: the exit status.
+        settings: to change; {bucket}, {nicfi} and {readable} stand for buckets.
+        options: of the command.
+        clock: by how many seconds this machine's clock is wrong.
+        local: whether the folders are on this machine, and only the imagery is in the bucket.
+    """
+
+    words: Sequence[str]
+    status: int = FAILED
+    settings: Mapping[str, str | None] = field(default_factory=dict)
+    options: Sequence[str] = ()
+    clock: int = 0
+    local: bool = False
+
+
+READER = {"S3_ACCESS_KEY_ID": "test:reader", "S3_SECRET_ACCESS_KEY": "readersecret"}
+
+ROWS = {
+    "wrong-secret": Row(
+        ["{endpoint} refuses the credentials for PREPARED_DATA_DIR s3://{bucket}/prepared",
+         "SignatureDoesNotMatch", "check S3_ACCESS_KEY_ID"],
+        WRONG,
+        {"S3_SECRET_ACCESS_KEY": "abracadabra"},
+    ),
+    "wrong-secret-for-imagery": Row(
+        ["{endpoint} refuses the credentials for the mosaic s3://{nicfi}/NICFI Monthly Mosaics",
+         "SignatureDoesNotMatch"],
+        WRONG,
+        {"S3_SECRET_ACCESS_KEY": "abracadabra"},
+        local=True,
+    ),
+    "wrong-key": Row(
+        ["refuses the credentials for PREPARED_DATA_DIR", "S3_ACCESS_KEY_ID"],
+        WRONG,
+        {"S3_ACCESS_KEY_ID": "test:abracadabra"},
+    ),
+    "no-such-bucket-for-maps": Row(
+        ["has no such bucket: PREDICTION_OUTPUT_DIR s3://nowhere-at-all/maps", "check its name"],
+        WRONG,
+        {"PREDICTION_OUTPUT_DIR": "s3://nowhere-at-all/maps"},
+    ),
+    "no-such-bucket-for-imagery": Row(
+        ["has no such bucket: the mosaic s3://nowhere-at-all/NICFI/2025/06/", "check its name"],
+        WRONG,
+        {"PLANET_MOSAIC_DIR": "s3://nowhere-at-all/NICFI"},
+    ),
+    "no-such-bucket-for-one-file": Row(
+        ["has no such bucket: the mosaic s3://nowhere-at-all/a.tif"],
+        WRONG,
+        options=["--mosaic_path", "s3://nowhere-at-all/a.tif"],
+    ),
+    "no-such-folder": Row(
+        ["nothing matches s3://{nicfi}/NICFI/2025/06/", "s3://{nicfi} holds NICFI Monthly Mosaics"],
+        settings={"PLANET_MOSAIC_DIR": "s3://{nicfi}/NICFI"},
+    ),
+    "bucket-with-odd-letters": Row(
+        ["WORK_DIR s3://maps!/work is no address in a bucket", "s3://bucket/folder"],
+        WRONG,
+        {"WORK_DIR": "s3://maps!/work"},
+    ),
+    "endpoint-without-scheme": Row(
+        ["S3_ENDPOINT_URL is wrong ('nyc3.digitaloceanspaces.com' does not start with https://"],
+        WRONG,
+        {"S3_ENDPOINT_URL": "nyc3.digitaloceanspaces.com"},
+    ),
+    "endpoint-refuses": Row(
+        ["http://127.0.0.1:1 cannot be reached for PREPARED_DATA_DIR", "check S3_ENDPOINT_URL"],
+        settings={"S3_ENDPOINT_URL": "http://127.0.0.1:1"},
+    ),
+    "clock-wrong": Row(
+        ["{endpoint} refuses PREPARED_DATA_DIR", "this machine's clock is wrong", "set it"],
+        clock=3600,
+    ),
+    "clock-wrong-for-imagery": Row(
+        ["{endpoint} refuses the mosaic s3://{nicfi}", "this machine's clock is wrong"],
+        clock=-3600,
+        local=True,
+    ),
+    "read-only-bucket": Row(
+        ["does not allow access to PREDICTION_OUTPUT_DIR s3://{readable}/maps (AccessDenied)",
+         "another folder"],
+        settings={**READER, "PREDICTION_OUTPUT_DIR": "s3://{readable}/maps"},
+        local=True,
+    ),
+    "unreadable-imagery": Row(
+        ["does not allow access to the mosaic s3://{nicfi}/a.tif (AccessDenied)"],
+        settings=READER,
+        options=["--mosaic_path", "s3://{nicfi}/a.tif"],
+        local=True,
+    ),
+    "no-credentials": Row(
+        ["There are no credentials for PREPARED_DATA_DIR", "set S3_ACCESS_KEY_ID and"],
+        WRONG,
+        {"S3_ACCESS_KEY_ID": None, "S3_SECRET_ACCESS_KEY": None},
+    ),
+    "key-without-secret": Row(
+        ["S3_SECRET_ACCESS_KEY is not set, but its counterpart is"],
+        WRONG,
+        {"S3_SECRET_ACCESS_KEY": None},
+    ),
+    "secret-without-key": Row(
+        ["S3_ACCESS_KEY_ID is not set, but its counterpart is"],
+        WRONG,
+        {"S3_ACCESS_KEY_ID": None},
+    ),
+    "no-bucket": Row(
+        ["WORK_DIR is wrong ('s3://' is neither a folder on this machine nor s3://bucket/folder)"],
+        WRONG,
+        {"WORK_DIR": "s3://"},
+    ),
+    "no-bucket-of-imagery": Row(
+        ["The mosaic s3:// is neither on this machine nor in a bucket"],
+        WRONG,
+        options=["--mosaic_path", "s3://"],
+    ),
+    "another-cloud": Row(
+        ["PLANET_MOSAIC_DIR is wrong ('gs://nicfi/2025' is neither a folder on this machine nor"],
+        WRONG,
+        {"PLANET_MOSAIC_DIR": "gs://nicfi/2025"},
+    ),
+    "another-cloud-as-an-option": Row(
+        ["The mosaic gs://nicfi/a.tif is neither on this machine nor in a bucket"],
+        WRONG,
+        options=["--mosaic_path", "gs://nicfi/a.tif"],
+    ),
+    "mask-beside-an-image": Row(
+        ["s3://{readable}/with mask/a.tif.msk is a mask in a file of its own", "into the image"],
+        options=["--mosaic_path", "s3://{readable}/with mask/*.tif"],
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def readable(world: World, s3_server: S3Server) -> Iterator[Bucket]:
+    """A bucket that the server's second user may read but not write."""
+    with new_bucket(s3_server, f"readable-{uuid4().hex}") as bucket:
+        quad = next(world.mosaic_dir.rglob("*.tif"))
+        for name in ("a.tif", "a.tif.msk"):
+            bucket.filesystem.put_file(str(quad), f"{bucket.name}/with mask/{name}")
+        s3_server.let_read(bucket.name)
+        yield bucket
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch, prefect_api: None) -> None:
+    """Tries that follow each other at once."""
+    for module in (monthly, tasks.month):
+        for name, tried in vars(module).items():
+            if getattr(tried, "retries", 0):
+                soon = tried.with_options(retry_delay_seconds=0.01, retry_jitter_factor=None)
+                monkeypatch.setattr(module, name, soon)
+
+
+@pytest.mark.parametrize("row", [pytest.param(row, id=name) for name, row in ROWS.items()])
+@pytest.mark.usefixtures("hasty")
+def test_what_the_bucket_refuses_is_told_in_one_sentence_before_anything_is_done(
+    row: Row, on_s3: Bucket, nicfi: Bucket, readable: Bucket, settings, monkeypatch, capfd, caplog
+):
+    places = {
+        "endpoint": on_s3.server.endpoint,
+        "bucket": on_s3.name,
+        "nicfi": nicfi.name,
+        "readable": readable.name,
+    }
+    if row.local:
+        settings(**outputs("data"))
+    settings(**{name: value and value.format(**places) for name, value in row.settings.items()})
+    now = botocore.auth.get_current_datetime
+    monkeypatch.setattr(
+        botocore.auth,
+        "get_current_datetime",
+        lambda *said, **more: now(*said, **more) + timedelta(seconds=row.clock),
+    )
+    status = monthly.main([*MONTH, *FEW, *(option.format(**places) for option in row.options)])
+    out, err = capfd.readouterr()
+
+    assert status == row.status
+    told = [line for line in err.splitlines() if line.startswith("Error: ")]
+    assert len(told) == 1
+    for words in row.words:
+        assert words.format(**places) in told[0]
+    assert out == ""
+    for leak in ("Traceback", "abracadabra", on_s3.server.secret, "readersecret"):
+        assert leak not in out + err + caplog.text or leak in " ".join(row.words)
+    assert on_s3.filesystem.find(on_s3.name) == []
+    assert not list(Path.cwd().glob("data/[!w]*/*"))
+
+
+@pytest.mark.usefixtures("hasty")
+def test_without_an_endpoint_amazon_is_asked_and_the_setting_is_named(on_s3, settings, capfd):
+    settings(S3_ENDPOINT_URL=None)
+    assert monthly.main(MONTH) in {FAILED, WRONG}  # Amazon may be out of reach, or not know the key
+    err = capfd.readouterr().err
+    assert "Error: Amazon's S3 (S3_ENDPOINT_URL is not set)" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_quad_that_is_gone_when_it_is_read_fails_the_run_and_is_named(
+    on_s3: Bucket, world: World, settings, monkeypatch, capfd
+):
+    folder = put_month(world, on_s3)
+    settings(PLANET_MOSAIC_DIR=f"s3://{folder.removesuffix('/2025/06')}")
+    quad = on_s3.filesystem.ls(folder, detail=False)[4]
+    plan = monthly.plan_windows
+
+    def plan_then_lose_a_quad(*arguments: Any) -> Any:
+        planned = plan(*arguments)
+        on_s3.filesystem.rm_file(quad)
+        return planned
+
+    monkeypatch.setattr(monthly, "plan_windows", plan_then_lose_a_quad)
+    assert monthly.main([*MONTH, *FEW]) == FAILED
+
+    out, err = capfd.readouterr()
+    (told,) = re.findall("^Error: .*", err, flags=re.MULTILINE)
+    assert f"s3://{quad}" in told
+    assert out == ""
+    assert "Traceback" not in err
+    assert on_s3.filesystem.find(f"{on_s3.name}/predictions") == []
