@@ -3,8 +3,9 @@
 import fcntl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
-from sqlalchemy import URL, create_engine, text
+from sqlalchemy import URL, NullPool, create_engine, text
 
 from landcover.errors import LandcoverError
 from tasks.database import access, schema, translated

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from landcover.prediction import PredictionSettings
 from landcover.sampling import SamplingSettings
 from landcover.training import ForestSettings
+from tasks.blocks import Blocks
 from tasks.settings import SETTINGS_GROUPS
 
 ROOT = Path(__file__).parents[1]
@@ -14,7 +16,11 @@ README = (ROOT / "README.md").read_text()
 SETTINGS = {
     name.upper(): field for group in SETTINGS_GROUPS for name, field in group.model_fields.items()
 }
-OPTIONS = {**SamplingSettings.model_fields, **ForestSettings.model_fields}
+OPTIONS = {
+    name: field
+    for model in (SamplingSettings, ForestSettings, PredictionSettings, Blocks)
+    for name, field in model.model_fields.items()
+}
 
 
 def table_rows(*, below: str) -> dict[str, list[str]]:

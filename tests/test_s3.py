@@ -1,5 +1,6 @@
 """The bucket: whole months on it, what is asked of it, its keys, and what it refuses."""
 
+import itertools
 import json
 import os
 import re
@@ -253,7 +254,7 @@ def test_a_month_on_s3_and_postgis_makes_the_map_that_it_makes_on_disk(months):
 
 
 def test_a_tile_server_reads_the_map_from_s3(months, tmp_path: Path):
-    on_disk, _, bucket = months
+    _on_disk, _, bucket = months
     key = f"{bucket.name}/team A/predictions/{NAMES['predictions']}"
     bucket.filesystem.get_file(key, str(tmp_path / "map.tif"))
     assert cog_validate(tmp_path / "map.tif", strict=True) == (True, [], [])
@@ -261,7 +262,10 @@ def test_a_tile_server_reads_the_map_from_s3(months, tmp_path: Path):
     codes = read_codes(tmp_path / "map.tif")
     with gdal_on(bucket.server), Reader(f"/vsis3/{key}") as reader:
         zoom = reader.maxzoom
-        middle = [(low + high) / 2 for low, high in zip(reader.bounds[:2], reader.bounds[2:])]
+        middle = [
+            (low + high) / 2
+            for low, high in zip(reader.bounds[:2], reader.bounds[2:], strict=False)
+        ]
         tile = reader.tms._tile(*middle, zoom)
         read = reader.tile(tile.x, tile.y, zoom)
     with rasterio.open(tmp_path / "map.tif") as image:
@@ -339,8 +343,7 @@ def needed(path: Path, window: Window) -> tuple[int, int]:
         ]
     # A few bytes are between blocks.
     runs = 1 + sum(
-        after[0] > before[0] + before[1] + 16
-        for before, after in zip(blocks, blocks[1:], strict=False)
+        after[0] > before[0] + before[1] + 16 for before, after in itertools.pairwise(blocks)
     )
     return runs, sum(length for _, length in blocks)
 
