@@ -221,12 +221,12 @@ ROWS = {
         breaks=corrupt(20_000, -20_000),
     ),
     "mosaic-corrupt-block-without-polygons": Row(
-        ["Cannot read the mosaic imagery/*.tif at column 0, row 0", "again"],
+        ["Cannot read the mosaic imagery/*.tif to see what it covers", "again"],
         breaks=corrupt(-40_000, -20_000),
         leaves=[PREPARED, MODEL],
     ),
     "mosaic-on-s3": Row(
-        ["PLANET_MOSAIC_DIR is wrong ('s3://nicfi/monthly' is not a folder on this machine)"],
+        ["There are no credentials for the mosaic s3://nicfi/monthly"],
         WRONG,
         settings={"PLANET_MOSAIC_DIR": "s3://nicfi/monthly"},
     ),
