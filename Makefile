@@ -19,7 +19,8 @@ demo: $(RUN)
 	$(BIN)/python -m demo
 
 test: $(DEV) $(SYSTEM) check
-	$(BIN)/pytest
+	# Many tests wait for servers: three at once keep two cores busy.
+	$(BIN)/pytest -n 3 --dist loadfile
 
 check: $(DEV)
 	$(BIN)/ruff check .

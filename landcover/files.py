@@ -52,6 +52,11 @@ def item_name(year: int, month: int) -> str:
     return f"prediction_{year}{month:02d}.json"
 
 
+def report_name(year: int, month: int) -> str:
+    """Return the file name of a month's report."""
+    return f"report_{year}{month:02d}.html"
+
+
 def is_local(path: UPath) -> TypeGuard[Path]:
     """Tell whether a path is on this machine, not in a bucket."""
     return isinstance(path, Path)

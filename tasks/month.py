@@ -16,6 +16,7 @@ from landcover.files import (
     prepared_data_name,
     remove_folder,
     remove_unfinished,
+    report_name,
 )
 from tasks.blocks import Blocks
 from tasks.lock import only_run
@@ -69,6 +70,11 @@ class Month:
     def confidence(self) -> UPath:
         """The file of the confidence in its map."""
         return self.folders.prediction_output_dir / confidence_name(self.year, self.month)
+
+    @property
+    def report(self) -> UPath:
+        """The file of its report."""
+        return self.folders.prediction_output_dir / report_name(self.year, self.month)
 
     @property
     def headers(self) -> UPath:

@@ -133,6 +133,14 @@ class FolderSettings(_Settings):
     )
 
 
+class ReportSettings(_Settings):
+    """How the report is written."""
+
+    report_language: Literal["en", "es"] = Field(
+        default="en", description="the language of the report: en (English) or es (Spanish)"
+    )
+
+
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 
 
@@ -180,6 +188,7 @@ SETTINGS_GROUPS = (
     AoiSettings,
     PolygonSettings,
     FolderSettings,
+    ReportSettings,
     DatabaseSettings,
     StorageSettings,
 )

@@ -26,6 +26,7 @@ SETTINGS = (
     "MOSAIC_",
     "AOI_",
     "S3_",
+    "REPORT_",
 )
 
 

@@ -60,7 +60,6 @@ class S3Server:
             secret=secret or self.secret,
             client_kwargs={"endpoint_url": self.endpoint, "region_name": self.region},
             use_listings_cache=False,
-            skip_instance_cache=True,
             **options,
         )
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+from affine import Affine
 from prefect.settings import get_current_settings
 from shapely.geometry import Point
 from sqlalchemy import Engine, create_engine, inspect, text
@@ -100,6 +101,15 @@ class Row:
 
 PREPARED = "prepared_data_199911.parquet"
 MODEL = "rf_model_199911.joblib"
+TRAINED = (PREPARED, MODEL, "held_out_199911.parquet")
+MAPPED = (
+    *TRAINED,
+    "prediction_199911.tif",
+    "prediction_199911.tif.aux.xml",
+    "prediction_199911.json",
+    "confidence_199911.tif",
+    "collection.json",
+)
 NOWHERE = "POLYGON((10 50, 10.1 50, 10.1 50.1, 10 50))"
 
 # On the imagery, away from all polygons.
@@ -152,6 +162,9 @@ def no_image(world: World) -> None:
     world.put_mosaic().write_text("<html>502 Bad Gateway</html>")
 
 
+FINER = 5
+
+
 def corrupt(first: int, last: int) -> Callable[[World], None]:
     """Spoil pixels without touching the header, which says where blocks lie."""
 
@@ -159,7 +172,19 @@ def corrupt(first: int, last: int) -> Callable[[World], None]:
         path = world.put_mosaic()
         with rasterio.open(path) as image:
             values, profile = image.read(), image.profile
-        with rasterio.open(path, "w", **{**profile, "compress": "deflate"}) as image:
+        # As large as several blocks, of which the coverage check reads the middle one.
+        values = values.repeat(FINER, axis=1).repeat(FINER, axis=2)
+        finer = {
+            "height": values.shape[1],
+            "width": values.shape[2],
+            "transform": profile["transform"] @ Affine.scale(1 / FINER),
+            "compress": "deflate",
+            "tiled": True,
+            "blockxsize": 256,
+            "blockysize": 256,
+            "interleave": "pixel",
+        }
+        with rasterio.open(path, "w", **{**profile, **finer}) as image:
             image.write(values)
         data = bytearray(path.read_bytes())
         data[first:last] = bytes(len(data[first:last]))
@@ -214,16 +239,16 @@ ROWS = {
     "mosaic-of-two-bands": Row(
         ["imagery/a.tif has 2 bands, but MOSAIC_BANDS asks for red=3, nir=4"], breaks=two_bands
     ),
-    "mosaic-no-image": Row(["Cannot read the image imagery/a.tif", "again"], breaks=no_image),
+    "mosaic-no-image": Row(["Cannot read the image ", "imagery/a.tif", "again"], breaks=no_image),
     "mosaic-truncated": Row(["Cannot read the ", "imagery", "again"], breaks=truncated),
     "mosaic-corrupt-block": Row(
-        ["Cannot read the mosaic imagery/*.tif under the training polygons", "again"],
+        ["Cannot read the mosaic imagery/*.tif to see what it covers", "a.tif", "again"],
         breaks=corrupt(20_000, -20_000),
     ),
     "mosaic-corrupt-block-without-polygons": Row(
-        ["Cannot read the mosaic imagery/*.tif to see what it covers", "again"],
+        ["Cannot read the mosaic imagery/*.tif at column 1024, row 1024 (", "a.tif", "again"],
         breaks=corrupt(-40_000, -20_000),
-        leaves=[PREPARED, MODEL],
+        leaves=TRAINED,
     ),
     "mosaic-on-s3": Row(
         ["There are no credentials for the mosaic s3://nicfi/monthly"],
@@ -231,7 +256,7 @@ ROWS = {
         settings={"PLANET_MOSAIC_DIR": "s3://nicfi/monthly"},
     ),
     "mosaic-path-on-s3": Row(
-        ["The mosaic s3://nicfi/a.tif is not on this machine"],
+        ["There are no credentials for the mosaic s3://nicfi/a.tif", "set S3_ACCESS_KEY_ID"],
         WRONG,
         options=["--mosaic-path", "s3://nicfi/a.tif"],
     ),
@@ -335,10 +360,15 @@ ROWS = {
         ["Class lonely has a single polygon: it is trained on, but cannot be validated."],
         DONE,
         breaks=labelled(["a", "b", "lonely", "a", "b", "a", "b"]),
-        leaves=[PREPARED, MODEL, "prediction_199911.tif"],
+        leaves=MAPPED,
     ),
     "polygons-outside-the-imagery": Row(
         ["gave samples of fewer than two classes", "30 polygons gave none: outside the mosaic"],
+        breaks=polygons_far_away,
+        options=["--allow_gaps", *FEW],
+    ),
+    "imagery-missing": Row(
+        ["The imagery of 1999-11 leaves 93.90% of the area of interest", "--allow_gaps"],
         breaks=polygons_far_away,
     ),
     # the area of interest
@@ -364,7 +394,7 @@ ROWS = {
         settings={"AOI_DEFINITION": NOWHERE},
         command=run_predictions,
         options=[],
-        leaves=[PREPARED, MODEL],
+        leaves=TRAINED,
     ),
     # the options
     "month-13": Row(["--month: 13: Input should be less than or"], WRONG, options=["--month=13"]),
@@ -428,7 +458,7 @@ ROWS = {
         settings={"MOSAIC_PATTERN": "{year[0]}-{month.name}.tif"},
     ),
     "output-on-s3": Row(
-        ["MODEL_OUTPUT_DIR is wrong ('s3://bucket/models' is not a folder on this machine)"],
+        ["There are no credentials for MODEL_OUTPUT_DIR s3://bucket/models", "S3_ACCESS_KEY_ID"],
         WRONG,
         settings={"MODEL_OUTPUT_DIR": "s3://bucket/models"},
     ),
@@ -477,14 +507,14 @@ ROWS = {
         breaks=another_model,
         command=run_predictions,
         options=[],
-        leaves=[PREPARED, MODEL],
+        leaves=TRAINED,
     ),
     "model-gone": Row(
         [f"data/models/{MODEL} is gone: train the month's model again"],
         breaks=model_gone,
         command=run_predictions,
         options=[],
-        leaves=[PREPARED],
+        leaves=[name for name in TRAINED if name != MODEL],
     ),
     "model-band-missing": Row(
         [f"The model {MODEL} reads the bands blue, green, red, nir, but MOSAIC_BANDS has no nir"],
@@ -492,14 +522,14 @@ ROWS = {
         settings={"MOSAIC_BANDS": "blue=1,green=2,red=3"},
         command=run_predictions,
         options=[],
-        leaves=[PREPARED, MODEL],
+        leaves=TRAINED,
     ),
     "mosaic-truncated-at-prediction": Row(
         ["Cannot read the ", "imagery", "again"],
         breaks=spoiled_after_training,
         command=run_predictions,
         options=[],
-        leaves=[PREPARED, MODEL],
+        leaves=TRAINED,
     ),
     "samples-missing": Row(
         ["There are no samples at samples.parquet", "flows/prepare_data.py"],

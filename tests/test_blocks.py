@@ -1,6 +1,7 @@
 """Flows take their credentials from Prefect blocks, and from settings where there are none."""
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -87,10 +88,15 @@ def recorded_models(engine: Engine) -> list[Any]:
 
 
 def last_logs(client: SyncPrefectClient) -> str:
+    """Return what the last run said, once all of it has come to the server."""
     (run,) = client.read_flow_runs(limit=1, sort="START_TIME_DESC")
-    found = client.read_logs(LogFilter.model_validate({"flow_run_id": {"any_": [run.id]}}))
-    assert found
-    return "\n".join(line.message for line in found)
+    of_run = LogFilter.model_validate({"flow_run_id": {"any_": [run.id]}})
+    for _ in range(100):
+        lines = [line.message for line in client.read_logs(of_run)]
+        if any(line.startswith("Finished in state") for line in lines):
+            return "\n".join(lines)
+        time.sleep(0.1)
+    raise AssertionError(f"the logs of {run.name} did not come: {lines}")
 
 
 # --- blocks that serve ----------------------------------------------------------------------------
@@ -346,7 +352,7 @@ def test_a_block_with_a_wrong_password_is_told_without_it(
     save(credentials(bucket), "right")
     said = ""
     for options, told in {
-        (): "refuses the credentials for MODEL_OUTPUT_DIR s3://",
+        ("--database_block", "none"): "refuses the credentials for MODEL_OUTPUT_DIR s3://",
         ("--storage_block", "right"): "refuses the connection (password authentication failed",
     }.items():
         assert train_model.main([*TRAIN, *options]) == 2

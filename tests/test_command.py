@@ -17,6 +17,7 @@ from prefect.settings import PREFECT_API_URL
 
 from flows import monthly, prepare_data, run_predictions, train_model
 from flows.parallel import gather
+from landcover.prediction import PredictionSettings
 from landcover.sampling import SamplingSettings
 from landcover.training import ForestSettings
 from tasks.blocks import Blocks
@@ -53,16 +54,17 @@ def test_options_are_taken_with_hyphens_and_with_underscores(chiapas):
 
 SAMPLING = SamplingSettings.model_fields
 FOREST = ForestSettings.model_fields
+PREDICTION = PredictionSettings.model_fields
 BLOCKS = Blocks.model_fields
 
 
 @pytest.mark.parametrize(
     ("command", "options", "fields"),
     [
-        (monthly, ["mosaic_path"], {**SAMPLING, **FOREST, **BLOCKS}),
+        (monthly, ["mosaic_path"], {**SAMPLING, **FOREST, **PREDICTION, **BLOCKS}),
         (prepare_data, ["mosaic_path"], {**SAMPLING, **BLOCKS}),
         (train_model, ["input_data"], {**FOREST, **BLOCKS}),
-        (run_predictions, ["mosaic_path"], BLOCKS),
+        (run_predictions, ["mosaic_path"], {**PREDICTION, **BLOCKS}),
     ],
 )
 def test_help_tells_every_option_with_its_default(command, options, fields, capsys):
@@ -134,7 +136,12 @@ def test_the_steps_make_the_same_map_as_the_month(capfd):
     assert run_predictions.main(MONTH) == 0
     predicted = capfd.readouterr().out
     assert predicted.startswith("1999-11 is mapped.\n")
-    assert f"map: {MAP}\nmodel: data/models/rf_model_199911.joblib\n" in predicted
+    for what, path in {
+        "map": MAP,
+        "confidence": "data/predictions/confidence_199911.tif",
+        "model": "data/models/rf_model_199911.joblib",
+    }.items():
+        assert f"\n{what}: {path}\n" in predicted
     with rasterio.open(MAP) as made:
         by_steps = made.read(1)
     MAP.unlink()

@@ -408,8 +408,9 @@ def test_only_the_header_of_a_quad_that_was_replaced_is_read_again_and_the_mosai
         before, _ = reader.read([1], Window(0, 0, 768, 768))
     local = next(world.mosaic_dir.rglob(f"2025/06/{Path(quad.path).name[:10]}*.tif"))
     with rasterio.open(local) as image:
-        values, profile = image.read(), image.profile
+        values, profile, interps = image.read(), image.profile, image.colorinterp
     with rasterio.open("new.tif", "w", **profile) as image:
+        image.colorinterp = interps
         image.write(np.flip(values, axis=2))
     on_s3.filesystem.put_file("new.tif", quad.path.removeprefix("s3://"))
 
@@ -683,12 +684,13 @@ def test_what_the_bucket_refuses_is_told_in_one_sentence_before_anything_is_done
         settings(**outputs("data"))
     settings(**{name: value and value.format(**places) for name, value in row.settings.items()})
     now = botocore.auth.get_current_datetime
-    monkeypatch.setattr(
-        botocore.auth,
-        "get_current_datetime",
-        lambda *said, **more: now(*said, **more) + timedelta(seconds=row.clock),
-    )
-    status = monthly.main([*MONTH, *FEW, *(option.format(**places) for option in row.options)])
+    with monkeypatch.context() as clock:
+        clock.setattr(
+            botocore.auth,
+            "get_current_datetime",
+            lambda *said, **more: now(*said, **more) + timedelta(seconds=row.clock),
+        )
+        status = monthly.main([*MONTH, *FEW, *(option.format(**places) for option in row.options)])
     out, err = capfd.readouterr()
 
     assert status == row.status
