@@ -144,18 +144,21 @@ def fetch(paths: Sequence[UPath], folder: Path) -> list[Path]:
     return copies
 
 
-def remove_folder(folder: UPath) -> None:
-    """Remove a folder and all that it holds.
+def remove(path: UPath) -> None:
+    """Remove a file, or a folder and all that it holds.
 
     Raises:
         OSError: if a file cannot be removed.
     """
-    if is_local(folder):
-        shutil.rmtree(folder)
+    if is_local(path):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
         return
     # One by one, because s3fs keeps silent about what it could not remove at once.
     with ThreadPoolExecutor(REMOVERS) as pool:
-        list(pool.map(folder.fs.rm_file, folder.fs.find(folder.path)))
+        list(pool.map(path.fs.rm_file, path.fs.find(path.path)))
 
 
 def check_writable(folder: UPath, setting: str) -> None:

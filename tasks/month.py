@@ -14,7 +14,7 @@ from landcover.files import (
     model_name,
     prediction_name,
     prepared_data_name,
-    remove_folder,
+    remove,
     remove_unfinished,
     report_name,
 )
@@ -130,7 +130,7 @@ def remove_work(month: Month) -> list[str]:
     with storage(month.blocks.storage_block, absolute(month.work)):
         removed = [place for place in places if place.exists()]
         for place in removed:
-            remove_folder(place)
+            remove(place)
     return [absolute(place) for place in removed]
 
 

@@ -27,7 +27,7 @@ from landcover.files import (
     fetch,
     gdal_path,
     publish,
-    remove_folder,
+    remove,
     scratch,
     sha256,
 )
@@ -275,7 +275,7 @@ def assemble_map(
         publish(sure, month.confidence)
         publish(built, path)
     with storage(block, absolute(plan.folder)):
-        remove_folder(month.work)
+        remove(month.work)
     hectares: Counter[int] = Counter()
     for piece in pieces:
         hectares.update(piece.hectares)

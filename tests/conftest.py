@@ -5,12 +5,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import hypothesis
 import pytest
 from prefect.testing.utilities import prefect_test_harness
 from sqlalchemy import URL, Engine, create_engine
 
 from tests.postgis import new_database, postgis_server
 from tests.swift import Bucket, S3Server, new_bucket, swift_server
+
+# How long an example takes says nothing where tests run side by side.
+hypothesis.settings.register_profile("side by side", deadline=None)
+hypothesis.settings.load_profile("side by side")
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
 

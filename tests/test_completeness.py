@@ -1,0 +1,342 @@
+"""Nothing lost: gaps are told, work is taken up, results stay whole, one run at a time."""
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import joblib
+import numpy as np
+import pytest
+import rasterio
+import shapely
+from rio_cogeo.cogeo import cog_validate
+from sqlalchemy import URL
+
+from demo.compare import read_codes
+from demo.world import World, build_world
+from flows import clean_work, monthly
+from landcover.areas import polygon_hectares
+from landcover.classes import NODATA
+from landcover.errors import LandcoverError
+from landcover.files import sha256
+from tasks.lock import only_run
+from tests.test_sieve import sieved_slowly
+
+pytestmark = pytest.mark.usefixtures("prefect_api")
+
+MONTH = ["--year", "2025", "--month", "6"]
+FEW = ["--trees", "5", "--folds", "2"]
+MAP = Path("data/predictions/prediction_202506.tif")
+CONFIDENCE = Path("data/predictions/confidence_202506.tif")
+
+DONE, FAILED = 0, 1
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return build_world(tmp_path_factory.mktemp("world"), size=768, quad_size=256, seed=3)
+
+
+@pytest.fixture
+def world(built: World, settings: Callable[..., None]) -> World:
+    """The month's settings, and its quads in a folder of their own, to be spoiled."""
+    shutil.copytree(built.mosaic_dir / "2025" / "06", "quads")
+    shutil.copy(built.aoi, "aoi.geojson")
+    shutil.copy(built.polygons, "polygons.gpkg")
+    settings(
+        PLANET_MOSAIC_DIR="quads",
+        MOSAIC_PATTERN="*.tif",
+        AOI_DEFINITION="aoi.geojson",
+        TRAINING_POLYGON_TABLE="polygons.gpkg",
+        TRAINING_POLYGON_CLASS_COL="class_label",
+        TRAINING_POLYGON_ID_COL="id",
+        TRAINING_POLYGON_MONTH_COL="month",
+    )
+    return built
+
+
+def run(*options: str) -> int:
+    return monthly.main([*MONTH, *FEW, *options])
+
+
+def error(capfd: pytest.CaptureFixture[str]) -> str:
+    (told,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("Error: ")]
+    return told
+
+
+def rows() -> list[dict[str, Any]]:
+    """Return the details of all maps that are recorded."""
+    with closing(sqlite3.connect("data/chocoforest.db")) as database:
+        found = database.execute("SELECT details FROM raster_predictions").fetchall()
+    return [json.loads(details) for (details,) in found]
+
+
+def details() -> dict[str, Any]:
+    (found,) = rows()
+    return found
+
+
+def quads() -> list[Path]:
+    return sorted(Path("quads").glob("*.tif"))
+
+
+def area_in(quad: Path) -> float:
+    """Return the true hectares of the area of interest in a quad."""
+    area = geopandas.read_file("aoi.geojson").to_crs(3857).union_all()
+    with rasterio.open(quad) as image:
+        return polygon_hectares(area & shapely.box(*image.bounds), image.crs.to_wkt())
+
+
+def blank(quad: Path, rows: slice = slice(None)) -> None:
+    """Make rows of a quad transparent."""
+    with rasterio.open(quad, "r+") as image:
+        alpha = image.count
+        mask = image.read(alpha)
+        mask[rows] = 0
+        image.write(mask, alpha)
+
+
+# --- gaps -----------------------------------------------------------------------------------------
+
+
+def test_a_missing_and_an_empty_quad_end_the_run_by_name_and_allowed_gaps_are_counted(
+    world: World, capfd, caplog
+):
+    whole = quads()
+    missing, empty, half = whole[1], whole[4], whole[5]
+    hectares = {quad: area_in(quad) for quad in (missing, empty)}
+    total = sum(area_in(quad) for quad in whole)
+    missing.unlink()
+    blank(empty)
+    blank(half, slice(0, 128))
+
+    assert run() == FAILED
+    told = error(capfd)
+    share = sum(hectares.values()) / total
+    assert f"leaves {share:.2%} of the area of interest uncovered" in told
+    assert f"1 quad missing ({missing.stem}: {hectares[missing]:,.1f} ha)" in told
+    assert f"1 quad without a valid pixel ({empty.name}: {hectares[empty]:,.1f} ha)" in told
+    assert half.name not in told
+    assert "--allow_gaps" in told
+    assert not MAP.exists()
+
+    assert run("--allow_gaps") == DONE
+    assert f"{share:.1%} no imagery" in capfd.readouterr().out
+    assert f"leaves {share:.2%} of the area of interest uncovered" in caplog.text
+    row = details()
+    assert row["without_imagery"] == pytest.approx(share, abs=1e-5)
+    assert row["gaps"] == [missing.stem, empty.name]
+    assert row["without_data"] > share + 0.5 * area_in(half) / total * 0.9
+    codes = read_codes(MAP)
+    assert (codes[256:512, :256] == NODATA).all()
+    assert (codes[256:512, 256:512] == NODATA).all()
+
+
+def test_a_quad_that_the_area_does_not_need_may_be_missing_or_empty(world: World, settings):
+    north_west, middle, north_east = (quads()[number] for number in (2, 4, 8))
+    with rasterio.open(middle) as image:
+        west, south, east, north = image.bounds
+    area = shapely.box(west - 90, south - 90, east + 90, north - 90)
+    settings(AOI_DEFINITION=f"SRID=3857;{area.wkt}")
+    north_west.unlink()
+    blank(north_east)
+    assert run() == DONE
+    assert details()["gaps"] == []
+
+
+# --- the map is what its pieces are ---------------------------------------------------------------
+
+
+def after_prediction(monkeypatch: pytest.MonkeyPatch, act: Callable[[Any], None]) -> None:
+    """Do something to the plan's files once all windows are predicted."""
+    assemble = monthly.assemble_map
+
+    def act_then_assemble(month: Any, plan: Any, *others: Any) -> Any:
+        act(plan)
+        return assemble(month, plan, *others)
+
+    monkeypatch.setattr(monthly, "assemble_map", act_then_assemble)
+
+
+def test_a_map_that_lost_a_pixel_of_a_piece_is_not_published(world: World, monkeypatch, capfd):
+    def lose_a_pixel(plan: Any) -> None:
+        path = plan.piece(plan.windows[0])
+        with rasterio.open(path, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as piece:
+            codes = piece.read(1)
+            codes[tuple(np.argwhere(codes != NODATA)[0])] = NODATA
+            piece.write(codes, 1)
+
+    after_prediction(monkeypatch, lose_a_pixel)
+    assert run() == FAILED
+    told = error(capfd)
+    assert "pixels where its pieces hold" in told
+    assert "not published" in told
+    assert not list(MAP.parent.iterdir())
+    assert rows() == []
+
+
+# --- work is taken up -----------------------------------------------------------------------------
+
+
+def stop(_: Any) -> None:
+    raise LandcoverError("Stopped on purpose.")
+
+
+def pieces() -> dict[str, tuple[int, int]]:
+    """Return file number and time of each piece by its path in the work folder."""
+    found = Path("data/work").rglob("piece_*.tif")
+    return {str(path): (path.stat().st_ino, path.stat().st_mtime_ns) for path in found}
+
+
+def another_forest() -> list[str]:
+    return ["--trees", "6"]
+
+
+def a_replaced_quad() -> list[str]:
+    blank(quads()[0], slice(100, 120))
+    return []
+
+
+def an_edited_polygon() -> list[str]:
+    rows = geopandas.read_file("polygons.gpkg")
+    first = rows.index[rows["month"] == "2025-06"][0]
+    rows.loc[first, "geometry"] = rows.geometry[first].buffer(8)
+    rows.to_file("polygons.gpkg", layer="training_polygons")
+    return []
+
+
+def another_area() -> list[str]:
+    rows = geopandas.read_file("aoi.geojson")
+    rows.set_geometry(rows.to_crs(3857).buffer(-20).to_crs(rows.crs)).to_file("aoi.geojson")
+    return []
+
+
+@pytest.mark.parametrize(
+    "change", [another_forest, a_replaced_quad, an_edited_polygon, another_area]
+)
+def test_only_the_same_work_is_taken_up(world: World, monkeypatch, capfd, change):
+    with monkeypatch.context() as stopped:
+        after_prediction(stopped, stop)
+        assert run() == FAILED
+        first = pieces()
+        assert first
+        assert run() == FAILED
+        assert pieces() == first
+        options = change()
+        assert run(*options) == FAILED
+    new = {path: number for path, number in pieces().items() if path not in first}
+    assert new
+    assert len({Path(path).parent for path in new}) == 1
+
+    after_prediction(monkeypatch, lambda plan: None)
+    assert run(*options) == DONE
+    with_pieces = read_codes(MAP)
+    assert pieces() == {}
+    MAP.unlink()
+    assert run(*options) == DONE
+    assert np.array_equal(read_codes(MAP), with_pieces)
+
+
+def test_a_failed_rerun_leaves_files_and_row_as_they_were(world: World, monkeypatch, capfd):
+    assert run() == DONE
+    before = {path: sha256(path) for path in MAP.parent.iterdir()}
+    row = details()
+    assert row["sha256"] == before[MAP]
+
+    a_replaced_quad()
+    after_prediction(monkeypatch, stop)
+    assert run() == FAILED
+    assert {path: sha256(path) for path in MAP.parent.iterdir()} == before
+    assert details() == row
+
+
+def test_the_work_of_a_run_that_was_cut_short_can_be_removed(world: World, monkeypatch, capfd):
+    after_prediction(monkeypatch, stop)
+    assert run() == FAILED
+    assert pieces()
+    capfd.readouterr()
+    assert clean_work.main(MONTH) == DONE
+    assert "2025-06: 3 work files or folders removed" in capfd.readouterr().out
+    assert not [path for path in Path("data/work").rglob("*") if path.is_file()]
+    assert Path("data/models/rf_model_202506.joblib").exists()
+    assert clean_work.main(MONTH) == DONE
+    assert "2025-06: 0 work files or folders removed" in capfd.readouterr().out
+
+
+# --- one at a time --------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["sqlite", "postgis"])
+def database(request: pytest.FixtureRequest, world: World) -> None:
+    if request.param == "postgis":
+        request.getfixturevalue("in_database")
+    else:
+        Path("data").mkdir()
+
+
+@pytest.mark.usefixtures("database")
+def test_the_second_run_of_a_month_stops_with_a_sentence_and_another_month_runs(capfd):
+    with only_run(2025, 6, None):
+        assert run() == FAILED
+        assert (
+            "Another run of 2025-06 is at work on the same database: wait for its end, or cancel it"
+            in error(capfd)
+        )
+        assert not MAP.exists()
+        assert monthly.main(["--year", "2025", "--month", "5", *FEW]) == DONE
+    assert run() == DONE
+
+
+def test_a_lock_is_of_a_database(world: World, in_database: URL, settings):
+    with only_run(2025, 6, None):
+        settings(DB_HOST=None)
+        Path("data").mkdir()
+        with only_run(2025, 6, None):
+            assert Path("data/chocoforest.db.202506.lock").exists()
+
+
+# --- confidence and smallest patches --------------------------------------------------------------
+
+
+def test_the_confidence_is_the_share_of_the_trees_that_agree_with_the_map(world: World, capfd):
+    assert run() == DONE
+    codes, sure = read_codes(MAP), read_codes(CONFIDENCE)
+    assert cog_validate(CONFIDENCE, strict=True) == (True, [], [])
+    with rasterio.open(MAP) as one, rasterio.open(CONFIDENCE) as other:
+        assert (one.transform, one.crs, one.shape) == (other.transform, other.crs, other.shape)
+        assert other.nodata == NODATA
+    assert np.array_equal(sure == NODATA, codes == NODATA)
+
+    model = joblib.load("data/models/rf_model_202506.joblib")
+    tried = 0
+    for quad in quads()[3:5]:
+        with rasterio.open(quad) as image, rasterio.open(MAP) as mapped:
+            values = image.read([1, 2, 3, 4]).reshape(4, -1).T
+            column, row = ~mapped.transform @ image.transform @ (0, 0)
+        at = np.s_[round(row) : round(row) + 256, round(column) : round(column) + 256]
+        inside = (codes[at] != NODATA).ravel()
+        votes = model.predict_proba(values[inside]).max(axis=1)
+        assert np.abs(sure[at].ravel()[inside] - 100 * votes).max() <= 0.5 + 1e-9
+        tried += inside.sum()
+    assert tried > 50_000
+
+    low = (sure < 50).sum() / (codes != NODATA).sum()
+    assert 0 < low < 0.5
+    assert details()["low_confidence"] == pytest.approx(low, abs=1e-4)
+    assert f"on {low:.1%} of the map fewer than half of the trees agree" in capfd.readouterr().out
+
+
+def test_small_patches_take_the_class_of_what_surrounds_them(world: World):
+    assert run() == DONE
+    plain = read_codes(MAP)
+    assert run("--smallest_patch", "9") == DONE
+    sieved = read_codes(MAP)
+    assert (plain != sieved).sum() > 100
+    assert np.array_equal(sieved, sieved_slowly(plain, 9))
+    pixels = sum(details()["hectares"].values())
+    assert pixels == pytest.approx((plain != NODATA).sum() * 4.777314267823516**2 / 1e4, rel=0.01)
