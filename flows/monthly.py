@@ -15,7 +15,7 @@ from flows.command import (
 )
 from flows.parallel import gather, window_runner
 from flows.parameters import Month, Year
-from flows.provenance import describe_run
+from flows.provenance import describe_run, describe_sources
 from flows.summary import Steps, Summary, finish
 from landcover.prediction import PredictionSettings
 from landcover.sampling import SamplingSettings
@@ -27,6 +27,8 @@ from tasks.month import open_month
 from tasks.mosaic import find_mosaic
 from tasks.polygons import fetch_polygons
 from tasks.prediction import assemble_map, plan_windows, predict_window
+from tasks.radiometry import check_radiometry
+from tasks.report import write_report
 from tasks.sampling import sample_mosaic
 from tasks.settings import (
     AoiSettings,
@@ -77,6 +79,7 @@ def monthly_pipeline(
         coverage = check_coverage(run, mosaic, aoi, prediction.allow_gaps)
         polygons = fetch_polygons(run, aoi, labels)
         samples = sample_mosaic(run, mosaic, polygons, sampling)
+        radiometry = check_radiometry(run, mosaic, aoi, samples)
         steps.done("samples")
 
         training = train_model(run, samples, forest, classes)
@@ -110,14 +113,28 @@ def monthly_pipeline(
         steps.done("prediction")
 
         made = assemble_map(run, plan, pieces, mosaic, training.model)
-        record_prediction(run, made, coverage, model_id, mosaic, aoi, made_by)
+        record_prediction(run, made, coverage, radiometry, model_id, mosaic, aoi, made_by)
         steps.done("map")
+
+        report = write_report(
+            run,
+            mosaic,
+            aoi,
+            made,
+            coverage,
+            training.model.names,
+            training.metrics,
+            radiometry.warnings,
+            describe_sources(made, training, mosaic, made_by),
+        )
+        steps.done("report")
 
         return finish(
             run,
             f"{run} is mapped.",
             steps,
             {
+                "report": report,
                 "map": made.path,
                 "confidence": made.confidence,
                 "model": training.model.path,
@@ -126,6 +143,7 @@ def monthly_pipeline(
             training.metrics,
             made,
             coverage,
+            radiometry.warnings,
         )
 
 

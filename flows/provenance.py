@@ -2,11 +2,19 @@
 
 import shlex
 import sys
+from collections.abc import Mapping
+from importlib.metadata import version
 
 from prefect.runtime import deployment, flow_run
 from pydantic import BaseModel
 
-from landcover.files import code_version
+from landcover.files import absolute, code_version
+from landcover.mosaic import Mosaic
+from tasks.prediction import Prediction
+from tasks.training import Training
+
+# Whose versions can change a map.
+LIBRARIES = ("scikit-learn", "numpy", "rasterio", "prefect")
 
 
 def describe_run(*settings: BaseModel) -> dict[str, object]:
@@ -22,4 +30,26 @@ def describe_run(*settings: BaseModel) -> dict[str, object]:
         "code_version": code_version(),
         "flow_run_id": flow_run.id,
         "settings": {name: value for group in values for name, value in group.items()},
+    }
+
+
+def describe_sources(
+    prediction: Prediction, training: Training, mosaic: Mosaic, run: Mapping[str, object]
+) -> dict[str, object]:
+    """Return what a map was made of and by, for people.
+
+    Args:
+        prediction: the map.
+        training: the model, and how it came about.
+        mosaic: the imagery.
+        run: see `describe_run`.
+    """
+    return {
+        "map": {"path": absolute(prediction.path), "sha256": prediction.sha256},
+        "model": {"path": absolute(training.model.path), "sha256": training.model.sha256},
+        "samples": training.source,
+        "mosaic": mosaic.origin,
+        **training.settings,
+        **run,
+        "versions": {name: version(name) for name in LIBRARIES},
     }

@@ -15,7 +15,7 @@ from flows.command import (
 )
 from flows.parallel import gather, window_runner
 from flows.parameters import Month, Year
-from flows.provenance import describe_run
+from flows.provenance import describe_run, describe_sources
 from flows.summary import Steps, Summary, finish
 from landcover.prediction import PredictionSettings
 from tasks.blocks import Blocks
@@ -24,6 +24,8 @@ from tasks.metadata import find_model, record_prediction
 from tasks.month import open_month
 from tasks.mosaic import find_mosaic
 from tasks.prediction import assemble_map, plan_windows, predict_window
+from tasks.radiometry import check_radiometry
+from tasks.report import write_report
 from tasks.settings import (
     AoiSettings,
     FolderSettings,
@@ -59,14 +61,20 @@ def run_predictions(
     with open_month(year, month, blocks) as run:
         imagery = read_settings(MosaicSettings)
         aoi = read_settings(AoiSettings).aoi_definition
+        made_by = describe_run(imagery, prediction)
 
-        model_id, model = find_model(run)
+        model_id, training = find_model(run)
         mosaic = find_mosaic(run, mosaic_path, imagery, aoi)
         coverage = check_coverage(run, mosaic, aoi, prediction.allow_gaps)
-        plan = plan_windows(run, mosaic, aoi, model)
+        radiometry = check_radiometry(run, mosaic, aoi, None)
+        plan = plan_windows(run, mosaic, aoi, training.model)
         pieces = gather(
             predict_window.map(
-                plan.windows, unmapped(run), unmapped(plan), unmapped(mosaic), unmapped(model)
+                plan.windows,
+                unmapped(run),
+                unmapped(plan),
+                unmapped(mosaic),
+                unmapped(training.model),
             ),
             "Predicting",
             f"prediction-{run}",
@@ -85,19 +93,36 @@ def run_predictions(
             )
         steps.done("prediction")
 
-        made = assemble_map(run, plan, pieces, mosaic, model)
-        record_prediction(
-            run, made, coverage, model_id, mosaic, aoi, describe_run(imagery, prediction)
-        )
+        made = assemble_map(run, plan, pieces, mosaic, training.model)
+        record_prediction(run, made, coverage, radiometry, model_id, mosaic, aoi, made_by)
         steps.done("map")
+
+        report = write_report(
+            run,
+            mosaic,
+            aoi,
+            made,
+            coverage,
+            training.model.names,
+            training.metrics,
+            radiometry.warnings,
+            describe_sources(made, training, mosaic, made_by),
+        )
+        steps.done("report")
 
         return finish(
             run,
             f"{run} is mapped.",
             steps,
-            {"map": made.path, "confidence": made.confidence, "model": model.path},
+            {
+                "report": report,
+                "map": made.path,
+                "confidence": made.confidence,
+                "model": training.model.path,
+            },
             prediction=made,
             coverage=coverage,
+            warnings=radiometry.warnings,
         )
 
 

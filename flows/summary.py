@@ -1,7 +1,7 @@
 """What a run says at its end."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from textwrap import indent
 from typing import Any
@@ -41,6 +41,7 @@ class Summary:
         metrics: of the model (see `landcover.validation.validate`).
         prediction: the map.
         coverage: how much of the area of interest has imagery.
+        warnings: what is wrong with the imagery.
     """
 
     title: str
@@ -49,6 +50,7 @@ class Summary:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     prediction: Prediction | None = None
     coverage: Coverage | None = None
+    warnings: Sequence[str] = ()
 
     def __str__(self) -> str:
         """Return the lines that a person reads."""
@@ -57,6 +59,7 @@ class Summary:
             lines.append(indent(describe_metrics(self.metrics), "  "))
         if self.prediction and self.coverage:
             lines += _map_lines(self.prediction, self.coverage)
+        lines += [f"Warning: {warning}" for warning in self.warnings]
         lines += [f"{what}: {path}" for what, path in self.files.items()]
         steps = ", ".join(f"{step} {seconds:g}" for step, seconds in self.seconds.items())
         return "\n".join([*lines, f"seconds: {steps}"])
@@ -83,6 +86,7 @@ def finish(
     metrics: Mapping[str, Any] | None = None,
     prediction: Prediction | None = None,
     coverage: Coverage | None = None,
+    warnings: Sequence[str] = (),
 ) -> Summary:
     """Return a run's summary, and show it on the run's page in the Prefect UI.
 
@@ -94,8 +98,9 @@ def finish(
         metrics: of the model.
         prediction: the map.
         coverage: how much of the area of interest has imagery.
+        warnings: what is wrong with the imagery.
     """
-    summary = Summary(title, steps.seconds, files, metrics or {}, prediction, coverage)
+    summary = Summary(title, steps.seconds, files, metrics or {}, prediction, coverage, warnings)
     show_summary(str(month), f"# {title}\n\n```\n{summary}\n```", files)
     if metrics:
         show_accuracy(str(month), metrics)

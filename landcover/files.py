@@ -1,15 +1,16 @@
 """Names of the files that a month makes, and how a finished one gets its name."""
 
+import errno
 import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import TypeGuard
 
 import rasterio
@@ -17,6 +18,9 @@ from rasterio.io import DatasetReader
 from upath import UPath
 
 from landcover.errors import LandcoverError
+
+# Bytes. Less than this is none: a file system gives out space in blocks.
+LEAST_ROOM = 64 * 1024
 
 # To remove a file from a bucket is waiting for the bucket.
 REMOVERS = 16
@@ -94,12 +98,47 @@ def scratch(work_dir: UPath) -> Iterator[Path]:
 
     It is in the work folder where that is on this machine, so that finished files need not be
     copied from one disk to another.
+
+    Raises:
+        LandcoverError: if the disk is full, or the folder can no longer be written.
     """
-    if is_local(work_dir):
-        work_dir.mkdir(parents=True, exist_ok=True)
-    inside = str(work_dir) if is_local(work_dir) else None
-    with TemporaryDirectory(prefix=UNFINISHED, dir=inside) as folder:
+    inside = work_dir if is_local(work_dir) else Path(gettempdir())
+    with _writing(inside):
+        inside.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=UNFINISHED, dir=inside) as folder, _writing(Path(folder)):
         yield Path(folder)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Tell of a folder that takes no files any more.
+
+    GDAL does not say why it cannot write, so a full disk is told by asking the disk.
+    """
+    try:
+        yield
+    except OSError as error:
+        if _is_full(folder):
+            raise _no_room(folder) from error
+        # What a bucket refuses names no file here.
+        if error.filename and error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+            raise LandcoverError(
+                f"{error.filename} cannot be written ({error.strerror}): give its "
+                "owner's rights to this user, then run the month again."
+            ) from error
+        raise
+
+
+def _is_full(folder: Path) -> bool:
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    return shutil.disk_usage(there).free < LEAST_ROOM
+
+
+def _no_room(folder: Path) -> LandcoverError:
+    return LandcoverError(
+        f"The disk of {folder} is full: make room on it, or set folders on another disk, then run "
+        "the month again; it goes on where it was."
+    )
 
 
 def remove_unfinished(work_dir: UPath) -> None:
@@ -118,11 +157,26 @@ def publish(built: Path, final: UPath) -> None:
     Args:
         built: the finished file; it is gone afterwards.
         final: the path under which others look for it.
+
+    Raises:
+        LandcoverError: if a disk is full, or the folder can no longer be written.
     """
+    # GDAL may have kept silent about what it could not write.
+    if _is_full(built.parent):
+        raise _no_room(built.parent)
     if is_local(final):
         aside = final.with_name(f".{final.name}.unfinished")
-        shutil.move(built, aside)
-        aside.replace(final)
+        with _writing(final.parent):
+            try:
+                shutil.move(built, aside)
+                aside.replace(final)
+            except OSError as error:
+                full = error.errno == errno.ENOSPC
+                with suppress(OSError):
+                    aside.unlink(missing_ok=True)
+                if full:
+                    raise _no_room(final.parent) from error
+                raise
     else:
         final.fs.put_file(str(built), final.path)
         built.unlink()

@@ -13,6 +13,7 @@ from prefect.artifacts import (
 from upath import UPath
 
 from landcover.files import is_local
+from landcover.report.pictures import Picture
 from landcover.validation import BY_CLASS
 
 Item = TypeVar("Item")
@@ -84,3 +85,18 @@ def show_hectares(month: str, hectares: Mapping[str, float]) -> None:
         for name, area in hectares.items()
     ]
     create_table_artifact(rows, key=f"hectares-{month}", description="True hectares of each class")
+
+
+def show_pictures(month: str, pictures: Mapping[str, Picture]) -> None:
+    """Show pictures, each as an artifact of its own.
+
+    They are Markdown: of an image artifact the UI prints the whole data URI beneath the picture.
+
+    Args:
+        month: such as 2025-06.
+        pictures: what each is, and the picture.
+    """
+    for name, picture in pictures.items():
+        create_markdown_artifact(
+            f"![{name}]({picture.small})", key=f"{name}-{month}", description=picture.alt
+        )

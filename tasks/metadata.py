@@ -17,6 +17,7 @@ from landcover.training import Model
 from tasks.coverage import Coverage
 from tasks.month import Month
 from tasks.prediction import Prediction
+from tasks.radiometry import RADIOMETRY, Radiometry
 from tasks.retries import io_task
 from tasks.tables import DETAILS, ml_models, raster_predictions, tables
 from tasks.training import Training
@@ -82,14 +83,14 @@ def record_model(month: Month, training: Training, run: Mapping[str, object]) ->
 
 
 @io_task("find model", "find model {month}")
-def find_model(month: Month) -> tuple[int, Model]:
-    """Look up the month's model.
+def find_model(month: Month) -> tuple[int, Training]:
+    """Look up the month's model, and how it came about.
 
     Args:
         month: whose model.
 
     Returns:
-        Its `model_id`, and the model.
+        Its `model_id`, and what was recorded of it.
 
     Raises:
         LandcoverError: if none is recorded, or if its row does not say what the file is.
@@ -98,9 +99,7 @@ def find_model(month: Month) -> tuple[int, Model]:
     name = month.model.name
     with tables(month.blocks.database_block) as connection:
         row = connection.execute(
-            select(ml_models.c.model_id, ml_models.c.parameters).where(
-                ml_models.c.model_filename == name
-            )
+            select(ml_models).where(ml_models.c.model_filename == name)
         ).one_or_none()
     if row is None:
         raise LandcoverError(
@@ -116,7 +115,11 @@ def find_model(month: Month) -> tuple[int, Model]:
         )
     names = {code: label for label, code in row.parameters["classes"].items()}
     bands = tuple(row.parameters["bands"])
-    return row.model_id, Model(month.model, row.parameters["sha256"], bands, names)
+    model = Model(month.model, row.parameters["sha256"], bands, names)
+    settings = {name: row.parameters.get(name) for name in ("forest", "sampling")}
+    return row.model_id, Training(
+        model, row.training_data_source or "", settings, row.metrics or {}
+    )
 
 
 @io_task("record prediction", "record prediction {month}")
@@ -124,6 +127,7 @@ def record_prediction(
     month: Month,
     prediction: Prediction,
     coverage: Coverage,
+    radiometry: Radiometry,
     model_id: int,
     mosaic: Mosaic,
     aoi_definition: str,
@@ -135,6 +139,7 @@ def record_prediction(
         month: that it shows.
         prediction: the map.
         coverage: how much of the area of interest has imagery.
+        radiometry: how bright the imagery is.
         model_id: of the model that made it.
         mosaic: the imagery that it was made from.
         aoi_definition: the area of interest (see `landcover.aoi.load_aoi`).
@@ -169,6 +174,7 @@ def record_prediction(
                     "gaps": [gap.name for gap in coverage.gaps],
                     "without_data": round(coverage.without_data(prediction.hectares), 6),
                     "sha256": prediction.sha256,
+                    RADIOMETRY: radiometry.measured,
                     **run,
                 },
             },

@@ -134,7 +134,8 @@ def remove_work(month: Month) -> list[str]:
     return [absolute(place) for place in removed]
 
 
-@io_task("check places")
+# What cannot be reached at the start is more likely misspelt than away.
+@io_task("check places", retries=1)
 def check_places(blocks: Blocks) -> FolderSettings:
     """Make sure, before hours of work, that all of a month's files and rows can be written.
 

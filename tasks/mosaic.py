@@ -32,12 +32,14 @@ def reading(mosaic: Mosaic, where: str) -> Iterator[None]:
         where: which part, such as "under the training polygons".
 
     Raises:
-        TransientError: if GDAL cannot read it.
+        TransientError: if GDAL cannot read it from a bucket.
+        LandcoverError: if GDAL cannot read it from this machine: trying again would not help.
     """
     try:
         yield
     except RasterioIOError as error:
-        raise TransientError(
+        kind = TransientError if mosaic.origin.startswith("s3://") else LandcoverError
+        raise kind(
             f"Cannot read the mosaic {mosaic.origin} {where} ({error}): fetch that file again."
         ) from error
 

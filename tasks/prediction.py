@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
@@ -20,7 +21,7 @@ from landcover.aoi import load_aoi
 from landcover.areas import class_hectares
 from landcover.classes import NODATA
 from landcover.cog import count_map, write_cog
-from landcover.errors import LandcoverError
+from landcover.errors import LandcoverError, TransientError
 from landcover.files import (
     absolute,
     code_version,
@@ -31,7 +32,7 @@ from landcover.files import (
     scratch,
     sha256,
 )
-from landcover.kernels import halve_mean
+from landcover.kernels import count_codes, halve_mean
 from landcover.lookup import open_predictor
 from landcover.mosaic import Mosaic
 from landcover.prediction import predict_window as predict
@@ -207,10 +208,19 @@ def predict_window(window: Window, month: Month, plan: Plan, mosaic: Mosaic, mod
             piece = describe_piece(
                 window, path, sure, str(local / path.name), str(local / sure.name)
             )
+            _check_written(piece, codes)
             # The piece last: where it is, the confidence is too.
             publish(local / sure.name, sure)
             publish(local / path.name, path)
     return piece
+
+
+def _check_written(piece: Piece, codes: NDArray[np.uint8]) -> None:
+    """Make sure that a piece holds what was predicted: a write that failed may leave a hole."""
+    if not np.array_equal(piece.pixels, count_codes(codes)):
+        raise TransientError(
+            f"The piece {piece.path} does not hold what was predicted: check the disk of WORK_DIR."
+        )
 
 
 def describe_piece(window: Window, path: UPath, sure: UPath, codes: str, confidence: str) -> Piece:

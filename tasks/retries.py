@@ -19,19 +19,25 @@ def may_heal(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool
     return isinstance(state.data, TransientError)
 
 
+# The first is two seconds after a failure, each further one after twice the time: with these a
+# service may be away for two minutes.
+RETRIES = 6
+
+
 def io_task(
-    name: str, run_name: str | Callable[[], str] | None = None
+    name: str, run_name: str | Callable[[], str] | None = None, retries: int = RETRIES
 ) -> Callable[[Callable[P, R]], Task[P, R]]:
-    """Make a task that is tried four times, about 2, 4 and 8 seconds apart.
+    """Make a task that is tried again when it fails of what may heal.
 
     Args:
         name: the task's name.
         run_name: its runs' names: a template, or what makes one.
+        retries: how often it is tried again.
     """
     return task(
         name=name,
         task_run_name=run_name,
-        retries=3,
+        retries=retries,
         retry_delay_seconds=exponential_backoff(backoff_factor=2),
         retry_jitter_factor=0.5,
         retry_condition_fn=may_heal,

@@ -12,6 +12,7 @@ from landcover.training import Model
 from tasks.coverage import Coverage
 from tasks.metadata import find_model, load_classes, record_model, record_prediction
 from tasks.prediction import Prediction
+from tasks.radiometry import Radiometry
 from tasks.training import Training
 from tests.months import month_of
 from tests.rasters import ORIGIN
@@ -60,6 +61,7 @@ def record_map(model_id: int, year: int = 2025, month: int = 6, hectares: float 
         month_of(year, month),
         made,
         Coverage(hectares=10.0, gaps=()),
+        Radiometry({"pixels": 0}, ()),
         model_id,
         mosaic,
         AOI,
@@ -68,8 +70,8 @@ def record_map(model_id: int, year: int = 2025, month: int = 6, hectares: float 
 
 
 def classes_of(month: int) -> dict[str, int]:
-    _, model = find_model(month_of(2025, month))
-    return {name: code for code, name in model.names.items()}
+    _, found = find_model(month_of(2025, month))
+    return {name: code for code, name in found.model.names.items()}
 
 
 def query(engine: Engine, statement: str) -> list[Any]:

@@ -109,6 +109,7 @@ MAPPED = (
     "prediction_199911.json",
     "confidence_199911.tif",
     "collection.json",
+    "report_199911.html",
 )
 NOWHERE = "POLYGON((10 50, 10.1 50, 10.1 50.1, 10 50))"
 

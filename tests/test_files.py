@@ -4,11 +4,13 @@ import hashlib
 import os
 import shutil
 import stat
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 
+import numpy as np
 import pytest
 
 import landcover
@@ -20,8 +22,12 @@ from landcover.files import (
     prediction_name,
     prepared_data_name,
     publish,
+    scratch,
     sha256,
 )
+from landcover.pyramid import write_piece
+from landcover.tile_index import Grid
+from tests.rasters import ORIGIN
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -130,6 +136,48 @@ def test_a_file_that_cannot_be_published_leaves_the_earlier_one(
     with pytest.raises(FileNotFoundError):
         publish(work / "nothing.tif", results / "prediction.tif")
     assert contents(results) == {"prediction.tif": b"old"}
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of a megabyte."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_file_that_does_not_fit_leaves_the_earlier_one(small_disk: Path, tmp_path: Path) -> None:
+    (small_disk / "prediction.tif").write_bytes(b"old")
+    built = tmp_path / "prediction.tif"
+    built.write_bytes(bytes(2_000_000))
+    with pytest.raises(LandcoverError, match=f"The disk of {small_disk} is full: make room on it"):
+        publish(built, small_disk / "prediction.tif")
+    assert contents(small_disk) == {"prediction.tif": b"old"}
+    assert built.exists()
+
+
+def test_work_on_a_full_disk_ends_in_a_sentence_and_is_removed(small_disk: Path) -> None:
+    with pytest.raises(LandcoverError, match="is full"), scratch(small_disk / "work") as folder:
+        (folder / "a").write_bytes(bytes(2_000_000))
+    assert list((small_disk / "work").iterdir()) == []
+
+
+def test_a_raster_that_gdal_could_not_write_whole_is_not_published(
+    small_disk: Path, tmp_path: Path
+) -> None:
+    codes = np.random.default_rng(0).integers(0, 250, (2048, 2048), dtype=np.uint8)
+    grid = Grid("EPSG:3857", ORIGIN, 2048, 2048)
+
+    def write_and_publish() -> None:
+        with scratch(small_disk) as folder:
+            write_piece(codes, grid, [], folder / "a.tif")
+            publish(folder / "a.tif", tmp_path / "a.tif")
+
+    with pytest.raises(LandcoverError, match="is full"):
+        write_and_publish()
+    assert not (tmp_path / "a.tif").exists()
 
 
 # --- writable folders -----------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from landcover.classes import FIXED_CODES
 from landcover.errors import LandcoverError, SettingsError, TransientError
 from landcover.training import Model
 from tasks.metadata import find_model, load_classes, record_model
+from tasks.training import Training
 from tests.months import month_of
 from tests.rows import CONTRACT, classes_of, query, record, record_map, training
 
@@ -217,11 +218,16 @@ def test_a_model_is_found_as_it_was_recorded(tables):
     number = record(labels="Forest barren Water")
     assert find_model(month_of(2025, 6)) == (
         number,
-        Model(
-            UPath("data/models/rf_model_202506.joblib"),
-            "ab" * 32,
-            ("blue", "nir"),
-            {0: "Forest", 4: "Water", 7: "barren"},
+        Training(
+            Model(
+                UPath("data/models/rf_model_202506.joblib"),
+                "ab" * 32,
+                ("blue", "nir"),
+                {0: "Forest", 4: "Water", 7: "barren"},
+            ),
+            "samples",
+            {"forest": {"trees": 5}, "sampling": None},
+            {"accuracy": 0.9},
         ),
     )
     assert query(tables, "SELECT count(*) FROM ml_models") == [(1,)]

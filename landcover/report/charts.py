@@ -1,0 +1,121 @@
+"""The report's charts: hectares and accuracy of each class."""
+
+from collections.abc import Mapping, Sequence
+from textwrap import shorten, wrap
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from landcover.report.cartography import INK
+from landcover.report.texts import Wording
+from landcover.validation import BY_CLASS
+
+# Inches: the width of A4 without its margins, and half of it.
+PAGE, HALF = 7.1, 3.4
+
+ROW = 0.24
+AXIS = 0.55
+
+# Letters of a class name: of a line, and of the two lines that there is room for.
+LINE, NAME = 24, 44
+
+FONT = 7.5
+GRID = "#dfe4e6"
+
+
+def hectares_chart(
+    hectares: Mapping[str, float], colours: Mapping[str, str], wording: Wording
+) -> Figure:
+    """Draw the hectares of each class as bars.
+
+    Args:
+        hectares: of each class, in the order to show.
+        colours: of each class.
+        wording: of names and numbers.
+    """
+    figure, axes = _new_chart(HALF, len(hectares))
+    values = list(hectares.values())
+    rows = np.arange(len(values))
+    shades = [colours[name] for name in hectares]
+    axes.barh(rows, values, color=shades, edgecolor="#8a949a", linewidth=0.4, height=0.68)
+    _label_rows(axes, list(hectares), wording)
+    axes.set_xlim(0, max([*values, 1]) * 1.05)
+    axes.set_xlabel(wording.say("bar_axis"), fontsize=FONT)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: wording.number(value)))
+    return figure
+
+
+def accuracy_chart(
+    classes: Mapping[str, Mapping[str, Any]], colours: Mapping[str, str], wording: Wording
+) -> Figure:
+    """Draw precision, recall and F1 of each class with their standard errors.
+
+    Args:
+        classes: the metrics of each class, in the order to show; what is None is left out.
+        colours: of each class.
+        wording: of names.
+    """
+    figure = Figure(figsize=(PAGE, AXIS + ROW * max(len(classes), 2)), layout="constrained")
+    panels = figure.subplots(1, len(BY_CLASS), sharey=True)
+    for axes, measure in zip(panels, BY_CLASS, strict=True):
+        _dress(axes)
+        for row, (name, line) in enumerate(classes.items()):
+            _add_point(axes, row, line[measure], line[f"{measure}_se"], colours[name])
+        axes.set(xlim=(0, 102), xticks=range(0, 101, 25))
+        axes.set_xlabel(wording.say(measure), fontsize=FONT)
+    _label_rows(panels[0], list(classes), wording)
+    return figure
+
+
+def _add_point(axes: Axes, row: int, value: float | None, error: float | None, shade: str) -> None:
+    if value is not None:
+        axes.errorbar(
+            100 * value,
+            row,
+            xerr=None if error is None else 100 * error,
+            fmt="o",
+            markersize=4.5,
+            color=shade,
+            markeredgecolor=INK,
+            markeredgewidth=0.6,
+            ecolor=INK,
+            elinewidth=0.9,
+            capsize=2,
+        )
+
+
+def _new_chart(width: float, rows: int) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, AXIS + ROW * max(rows, 2)), layout="constrained")
+    axes = figure.subplots()
+    _dress(axes)
+    return figure, axes
+
+
+def _dress(axes: Axes) -> None:
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set(color=INK, linewidth=0.5)
+    axes.tick_params(axis="x", labelsize=FONT, length=2, width=0.5, colors=INK)
+    axes.tick_params(axis="y", length=0, labelsize=FONT, labelcolor=INK)
+    axes.xaxis.label.set_color(INK)
+    axes.grid(axis="x", color=GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def _label_rows(axes: Axes, names: Sequence[str], wording: Wording) -> None:
+    """Write names beside the rows, the first on top."""
+    labels = [_short(wording.class_name(name)) for name in names]
+    axes.set_yticks(range(len(labels)), labels, parse_math=False)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+
+
+def _short(name: str) -> str:
+    """Return a name on at most two lines; the tables beside the charts have it whole."""
+    lines = wrap(name, LINE)
+    if len(name) <= NAME and len(lines) <= 2:
+        return "\n".join(lines)
+    cut = shorten(name, NAME, placeholder=" …")
+    return "\n".join(wrap(cut if len(cut) > 2 else f"{name[:NAME]}…", LINE)[:2])

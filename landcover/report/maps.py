@@ -1,0 +1,185 @@
+"""The report's maps: land cover, satellite image with training polygons, confidence."""
+
+from collections.abc import Mapping
+
+import geopandas
+import numpy as np
+import rasterio
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+from shapely.geometry.base import BaseGeometry
+from shapely.plotting import patch_from_polygon
+
+from landcover.classes import NODATA, Colour, colour, label_key
+from landcover.mosaic import Mosaic
+from landcover.report.cartography import (
+    BORDER,
+    EDGE,
+    INK,
+    TEXT,
+    Frame,
+    add_graticule,
+    add_hatching,
+    add_outline,
+    add_scale_bar,
+    new_map,
+)
+from landcover.report.texts import Wording
+from landcover.report.true_colour import part_in, true_colour
+from landcover.tile_index import Bounds, grid_of
+
+# Smaller polygons are shown as dots; in pixels of the picture.
+SMALLEST = 10
+
+# Pixels beneath the confidence map, and of its colour bar.
+BAR_SPACE, BAR_HEIGHT = 100, 20
+
+CONFIDENCE_COLOURS = "cividis"
+UNKNOWN: Colour = (90, 90, 90)
+
+
+def land_cover_map(path: str, area: BaseGeometry, frame: Frame, wording: Wording) -> Figure:
+    """Draw a land-cover map in its classes' colours.
+
+    Args:
+        path: what GDAL opens: class codes in the frame's CRS; its overviews serve.
+        area: of interest, in that CRS.
+        frame: of the picture.
+        wording: of the scale bar and the coordinates.
+    """
+    figure, axes = new_map(frame)
+    add_hatching(axes, frame, area)
+    found = _read(path, frame, Resampling.mode)
+    if found is not None:
+        codes, bounds = found
+        _show(axes, _palette()[codes.filled(NODATA)], bounds)
+    return _finished(figure, axes, frame, area, wording)
+
+
+def image_map(
+    mosaic: Mosaic,
+    polygons: geopandas.GeoDataFrame,
+    names: Mapping[int, str],
+    area: BaseGeometry,
+    frame: Frame,
+    wording: Wording,
+) -> Figure:
+    """Draw the imagery in true colour with the training polygons on it.
+
+    Args:
+        mosaic: the imagery.
+        polygons: with `class_label`.
+        names: the name of each class code.
+        area: of interest, in the mosaic's CRS.
+        frame: of the picture.
+        wording: of the scale bar and the coordinates.
+    """
+    figure, axes = new_map(frame)
+    add_hatching(axes, frame, area)
+    _show(axes, true_colour(mosaic, area, frame), frame.bounds, "bilinear")
+    add_outline(axes, frame, area, fade=True)
+    _add_polygons(axes, frame, polygons.to_crs(frame.crs), names)
+    return _finished(figure, axes, frame, area, wording)
+
+
+def confidence_map(path: str, area: BaseGeometry, frame: Frame, wording: Wording) -> Figure:
+    """Draw a confidence map with its colour bar.
+
+    Args:
+        path: what GDAL opens: 0 to 100 in the frame's CRS; its overviews serve.
+        area: of interest, in that CRS.
+        frame: of the picture.
+        wording: of the scale bar, the colour bar and the coordinates.
+    """
+    figure, axes = new_map(frame, BAR_SPACE)
+    add_hatching(axes, frame, area)
+    shades = ScalarMappable(Normalize(0, 100), CONFIDENCE_COLOURS)
+    found = _read(path, frame, Resampling.average)
+    if found is not None:
+        confidence, bounds = found
+        _show(axes, shades.to_rgba(confidence), bounds)
+    _add_colour_bar(figure, shades, wording)
+    return _finished(figure, axes, frame, area, wording)
+
+
+def _read(
+    path: str, frame: Frame, resampling: Resampling
+) -> tuple[np.ma.MaskedArray[tuple[int, int], np.dtype[np.uint8]], Bounds] | None:
+    """Return what a frame shows of a map, at the picture's size, and where that lies."""
+    with rasterio.open(path) as dataset:
+        part = part_in(grid_of(dataset), frame)
+        if part is None:
+            return None
+        values = dataset.read(
+            1, window=part.window, out_shape=part.shape, resampling=resampling, masked=True
+        )
+    return values, part.bounds
+
+
+def _palette() -> NDArray[np.uint8]:
+    """Return red, green, blue and opacity of each code: nodata is transparent."""
+    colours = [(*colour(code), 255) for code in range(NODATA)]
+    return np.array([*colours, (0, 0, 0, 0)], dtype=np.uint8)
+
+
+def _show(
+    axes: Axes, picture: NDArray[np.generic], bounds: Bounds, interpolation: str = "nearest"
+) -> None:
+    west, south, east, north = bounds
+    limits = axes.get_xlim(), axes.get_ylim()
+    axes.imshow(
+        picture,
+        extent=(west, east, south, north),
+        interpolation=interpolation,
+        aspect="auto",
+        zorder=1,
+    )
+    axes.set(xlim=limits[0], ylim=limits[1])
+
+
+def _finished(
+    figure: Figure, axes: Axes, frame: Frame, area: BaseGeometry, wording: Wording
+) -> Figure:
+    add_outline(axes, frame, area)
+    add_graticule(axes, frame, wording)
+    add_scale_bar(axes, frame, area, wording)
+    return figure
+
+
+def _add_polygons(
+    axes: Axes, frame: Frame, polygons: geopandas.GeoDataFrame, names: Mapping[int, str]
+) -> None:
+    codes = {label_key(name): code for code, name in names.items()}
+    west, south, east, north = polygons.geometry.bounds.to_numpy().T
+    small = np.maximum(east - west, north - south) < SMALLEST * frame.unit
+    casing = [withStroke(linewidth=1.8, foreground="white")]
+    for shape, label, dot in zip(polygons.geometry, polygons["class_label"], small, strict=True):
+        code = codes.get(label_key(str(label)))
+        shade = tuple(part / 255 for part in (UNKNOWN if code is None else colour(code)))
+        if dot:
+            point = shape.representative_point()
+            axes.plot(point.x, point.y, "o", ms=2.4, color=shade, mec="white", mew=0.35, zorder=4)
+        else:
+            outline = patch_from_polygon(shape, fill=False, edgecolor=shade, lw=0.9, zorder=4)
+            outline.set_path_effects([*casing, withStroke(linewidth=0.9, foreground=shade)])
+            axes.add_patch(outline)
+
+
+def _add_colour_bar(figure: Figure, shades: ScalarMappable, wording: Wording) -> None:
+    width, height = figure.get_size_inches() * figure.dpi
+    inside = width - BORDER - EDGE
+    place = (
+        (BORDER + 0.15 * inside) / width,
+        (BAR_SPACE - BAR_HEIGHT - 5) / height,
+        0.7 * inside / width,
+        BAR_HEIGHT / height,
+    )
+    bar = figure.colorbar(shades, cax=figure.add_axes(place), orientation="horizontal")
+    bar.set_label(wording.say("confidence_axis"), fontproperties=TEXT, color=INK, labelpad=1)
+    bar.ax.tick_params(labelsize=TEXT.get_size_in_points(), length=2, width=0.4, pad=1, colors=INK)
+    bar.outline.set(linewidth=0.4, edgecolor=INK)

@@ -1,0 +1,1 @@
+"""Long trials of what the package promises: nothing lost, nothing silent, whatever goes wrong."""

@@ -1,0 +1,303 @@
+"""A month as a user runs it: one command in a folder, and what it leaves behind."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+
+import geopandas
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from sqlalchemy import URL, create_engine, text
+from upath import UPath
+
+from demo.world import World, build_world
+from landcover.files import confidence_name, prediction_name, sha256
+from tasks.settings import SETTINGS_GROUPS
+from tests.swift import Bucket
+
+ROOT = Path(__file__).parents[1]
+YEAR, MONTH = 2025, 6
+MAP, CONFIDENCE = prediction_name(YEAR, MONTH), confidence_name(YEAR, MONTH)
+
+# A small forest: what is tried out is not its accuracy.
+FEW = ("--trees", "20", "--folds", "2")
+
+SETTINGS = {name.upper() for group in SETTINGS_GROUPS for name in group.model_fields}
+
+_TASK = re.compile(r"Task run '(\D+) ")
+
+
+class BrokenPromiseError(Exception):
+    """A promise of the package does not hold."""
+
+
+def make_world(folder: Path, size: int = 2048) -> World:
+    """Make a landscape whose months are sixteen windows, or fewer if it is smaller."""
+    return build_world(folder, size=size, quad_size=512)
+
+
+def put_polygons(world: World, database: URL) -> None:
+    """Put the training polygons into the database, as the table `polygons`."""
+    engine = create_engine(database)
+    drawn = geopandas.read_file(world.polygons).rename_geometry("geom")
+    drawn.to_postgis("polygons", engine, if_exists="replace")
+    engine.dispose()
+
+
+@contextmanager
+def prefect_server(folder: Path) -> Iterator[str]:
+    """Start a Prefect server for all months; yield the address of its API."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = int(probe.getsockname()[1])
+    address = f"http://127.0.0.1:{port}/api"
+    command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)]
+    environment = _without_settings() | {
+        "PREFECT_HOME": str(folder),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+    with (folder / "server.log").open("w") as log:
+        server = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "TERM", *command], env=environment, stdout=log, stderr=log
+        )
+    try:
+        _wait_for(f"{address}/health", server)
+        yield address
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + 120
+    while server.poll() is None and time.monotonic() < end:
+        try:
+            with closing(urllib.request.urlopen(address, timeout=5)):  # noqa: S310
+                return
+        except (URLError, OSError):
+            time.sleep(0.2)
+    raise RuntimeError(f"The Prefect server does not answer at {address}.")
+
+
+def _without_settings() -> dict[str, str]:
+    """Return the environment without what belongs to whoever runs this."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in SETTINGS and not name.startswith("PREFECT_")
+    }
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where months are run.
+
+    Attributes:
+        folder: the working folder.
+        settings: of the month.
+        api: the Prefect server's.
+        data: where results and work go: a folder, or one in a bucket.
+        database: the real one, past all proxies.
+    """
+
+    folder: Path
+    settings: Mapping[str, str]
+    api: str
+    data: UPath
+    database: URL
+
+    @property
+    def log(self) -> Path:
+        """What the last run said."""
+        return self.folder / "log"
+
+    @property
+    def maps(self) -> UPath:
+        """The folder of the maps."""
+        return self.data / "predictions"
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start the month's command."""
+        command = [sys.executable, ROOT / "flows" / "monthly.py", "--year", YEAR, "--month", MONTH]
+        environment = _without_settings() | {
+            "PREFECT_API_URL": self.api,
+            "PREFECT_HOME": str(self.folder / "prefect"),
+            "PYTHONPATH": str(ROOT),
+            "COLUMNS": "1000",
+        }
+        with self.log.open("w") as log:
+            return subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", *(str(word) for word in (*command, *FEW))],
+                cwd=self.folder,
+                env=environment | self.settings,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def run(self, limit: float = 1800) -> int:
+        """Run the month to its end; return its exit status."""
+        with ended(self.start()) as process:
+            return process.wait(timeout=limit)
+
+    def must_run(self) -> float:
+        """Run the month, which has to succeed; return its seconds."""
+        started = time.monotonic()
+        status = self.run()
+        check(status == 0, f"the month ended with {status}:\n{self.said()}")
+        return time.monotonic() - started
+
+    def said(self) -> str:
+        """Return what the last run said."""
+        return self.log.read_text(errors="replace")
+
+    def step(self) -> str:
+        """Return the step that the last run has last told of."""
+        told = _TASK.findall(self.said())
+        return told[-1] if told else "begin"
+
+    def retries(self) -> int:
+        """Return how often a task of the last run was tried again."""
+        return self.said().count("Retry ")
+
+
+@contextmanager
+def ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """End a month with the block, however the block ends."""
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def of_world(world: World) -> dict[str, str]:
+    """Return the settings of imagery on this machine, its area and its polygons."""
+    return {
+        "PLANET_MOSAIC_DIR": str(world.mosaic_dir),
+        "MOSAIC_PATTERN": world.mosaic_pattern,
+        "AOI_DEFINITION": str(world.aoi),
+        "TRAINING_POLYGON_TABLE": "polygons",
+        "TRAINING_POLYGON_GEOM_COL": "geom",
+        "TRAINING_POLYGON_CLASS_COL": "class_label",
+        "TRAINING_POLYGON_ID_COL": "id",
+        "TRAINING_POLYGON_MONTH_COL": "month",
+    }
+
+
+def of_database(database: URL, port: int | None = None) -> dict[str, str]:
+    """Return the settings of a database, or of a proxy before it."""
+    return {
+        "DB_HOST": str(database.host),
+        "DB_PORT": str(port or database.port),
+        "DB_NAME": str(database.database),
+        "DB_USER": str(database.username),
+        "DB_PASSWORD": str(database.password),
+    }
+
+
+def of_folders(data: UPath | str) -> dict[str, str]:
+    """Return the settings of the folders of results and work in one folder."""
+    return {
+        "PREPARED_DATA_DIR": f"{data}/prepared",
+        "MODEL_OUTPUT_DIR": f"{data}/models",
+        "PREDICTION_OUTPUT_DIR": f"{data}/predictions",
+        "WORK_DIR": f"{data}/work",
+    }
+
+
+def of_bucket(bucket: Bucket, endpoint: str | None = None) -> dict[str, str]:
+    """Return the settings of an S3 server, or of a proxy before it."""
+    return {
+        "S3_ENDPOINT_URL": endpoint or bucket.server.endpoint,
+        "S3_REGION": bucket.server.region,
+        "S3_ACCESS_KEY_ID": bucket.server.key,
+        "S3_SECRET_ACCESS_KEY": bucket.server.secret,
+    }
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished month.
+
+    Attributes:
+        codes: the map's pixels.
+        confidence: and those of its confidence.
+        names: of all files in the folder of the maps.
+    """
+
+    codes: NDArray[np.uint8]
+    confidence: NDArray[np.uint8]
+    names: frozenset[str]
+
+
+def result(place: Place) -> Result:
+    """Read a finished month, and check that its rows are those of its files, one a file."""
+    local = place.folder / "read"
+    local.mkdir(exist_ok=True)
+    for path in (place.maps / MAP, place.maps / CONFIDENCE):
+        (local / path.name).write_bytes(path.read_bytes())
+    rows = recorded(place)
+    digest = sha256(local / MAP)
+    check([row[:2] for row in rows] == [(MAP, digest)], f"the rows are {rows}, the map {digest}")
+    return Result(
+        codes=read(local / MAP),
+        confidence=read(local / CONFIDENCE),
+        names=frozenset(path.name for path in place.maps.iterdir()),
+    )
+
+
+def read(path: Path) -> NDArray[np.uint8]:
+    """Read all pixels of a map."""
+    with rasterio.open(path) as dataset:
+        codes: NDArray[np.uint8] = dataset.read(1)
+    return codes
+
+
+def recorded(place: Place) -> list[tuple[str, str, object]]:
+    """Return file name, SHA-256 and time of every map that is recorded."""
+    engine = create_engine(place.database)
+    query = "SELECT prediction_filename, details->>'sha256', generated_at FROM raster_predictions"
+    with engine.connect() as connection:
+        there = connection.scalar(text("SELECT to_regclass('raster_predictions') IS NOT NULL"))
+        rows = [tuple(row) for row in connection.execute(text(query))] if there else []
+    engine.dispose()
+    return rows
+
+
+def check_same(found: Result, wanted: Result) -> None:
+    """Make sure that two months are equal, pixel for pixel, and have files of the same names."""
+    for what in ("codes", "confidence"):
+        ours, theirs = getattr(found, what), getattr(wanted, what)
+        different = int((ours != theirs).sum()) if ours.shape == theirs.shape else "all"
+        check(different == 0, f"{different} pixels of the {what} differ")
+    odd = found.names ^ wanted.names
+    check(not odd, f"these files are too many or too few: {sorted(odd)}")
+
+
+def check_failure(place: Place, status: int) -> str:
+    """Make sure that a run has failed as it should, in one sentence; return that."""
+    said = place.said()
+    told = [line for line in said.splitlines() if line.startswith("Error: ")]
+    check(status == 1, f"it ended with {status}, not 1:\n{said}")
+    check(len(told) == 1, f"{len(told)} sentences, not one:\n{said}")
+    check("Traceback" not in said, f"a traceback:\n{said}")
+    return told[0]
+
+
+def check(holds: bool, otherwise: str) -> None:
+    """Raise what is wrong where something does not hold."""
+    if not holds:
+        raise BrokenPromiseError(otherwise)

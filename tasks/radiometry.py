@@ -1,0 +1,133 @@
+"""Whether the month's imagery is as bright as the month before's, and as the month's samples."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+
+import pandas as pd
+from prefect.logging import get_run_logger
+from sqlalchemy import select
+from upath import UPath
+
+from landcover.aoi import load_aoi
+from landcover.files import absolute
+from landcover.mosaic import Mosaic
+from landcover.radiometry import Distribution, beyond, compare, draw_pixels, measure
+from tasks.month import Month
+from tasks.mosaic import reading
+from tasks.retries import io_task
+from tasks.storage import storage
+from tasks.tables import DETAILS, raster_predictions, tables
+
+# The key under which the details of a map hold what was measured on its mosaic.
+RADIOMETRY = "radiometry"
+
+
+@dataclass(frozen=True)
+class Radiometry:
+    """How bright a month's imagery is, and what is wrong with that.
+
+    Attributes:
+        measured: for the details of the month's map, under `RADIOMETRY`: what was measured (see
+            `landcover.radiometry.Distribution`), the month that it was compared with, if any, and
+            the warnings.
+        warnings: a sentence each; none where nothing is wrong.
+    """
+
+    measured: Mapping[str, object]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Earlier:
+    """An earlier month: as text, where its imagery was, and what was measured on it."""
+
+    month: str
+    origin: str
+    measured: Distribution
+
+
+@io_task("check radiometry", "check radiometry {month}")
+def check_radiometry(
+    month: Month, mosaic: Mosaic, aoi_definition: str, samples: UPath | None
+) -> Radiometry:
+    """Compare the band values of a mosaic with those of the month before and of the samples.
+
+    Args:
+        month: that is mapped. The month before is the latest of the earlier ones whose map is
+            recorded with what was measured on its mosaic.
+        mosaic: the imagery, of which a small part is read.
+        aoi_definition: the area of interest (see `landcover.aoi.load_aoi`).
+        samples: what the model is trained on, as `sample_mosaic` writes it; None if that is not at
+            hand.
+
+    Raises:
+        TransientError: if the imagery cannot be read, or the database not reached.
+    """
+    block = month.blocks.storage_block
+    area = load_aoi(aoi_definition).to_crs(mosaic.grid.crs).iloc[0]
+    with storage(block, mosaic.origin), reading(mosaic, "to measure its brightness"):
+        pixels = draw_pixels(mosaic, area)
+    measured = measure(pixels, mosaic.bands)
+    before = _month_before(month)
+    found = [_against_month(mosaic, measured, before)]
+    if samples is not None and measured["pixels"]:
+        with storage(block, absolute(samples)):
+            rows = pd.read_parquet(BytesIO(samples.read_bytes()))
+        found.append(_against_samples(mosaic, pixels, measured, rows))
+    warnings = [warning for warning in found if warning]
+    for warning in warnings:
+        get_run_logger().warning("%s", warning)
+    compared = before.month if before else None
+    return Radiometry(
+        {**measured, "compared_with": compared, "warnings": warnings}, tuple(warnings)
+    )
+
+
+def _month_before(month: Month) -> _Earlier | None:
+    columns = raster_predictions.c
+    number = columns.year * 12 + columns.month
+    # A path that is not there, or leads to JSON's null, is never more than 0.
+    measured = columns[DETAILS][RADIOMETRY, "pixels"].as_integer() > 0
+    query = (
+        select(columns.year, columns.month, columns.source_mosaic, columns[DETAILS][RADIOMETRY])
+        .where(number < month.year * 12 + month.month, measured)
+        .order_by(number.desc())
+    )
+    with tables(month.blocks.database_block) as connection:
+        row = connection.execute(query.limit(1)).one_or_none()
+    return _Earlier(f"{row[0]}-{row[1]:02d}", row[2], row[3]) if row else None
+
+
+def _against_month(mosaic: Mosaic, measured: Distribution, before: _Earlier | None) -> str | None:
+    found = compare(measured, before.measured) if before else None
+    if not before or not found:
+        return None
+    return (
+        f"The mosaic {mosaic.origin} differs from that of {before.month} ({before.origin}) as no "
+        f"season or haze makes it: {found}; unless clouds hide almost all of one of the two, check "
+        "the scale, the offset and the order of the bands (MOSAIC_BANDS) in the image files of "
+        "both before trusting the map."
+    )
+
+
+def _against_samples(
+    mosaic: Mosaic, pixels: pd.DataFrame, measured: Distribution, samples: pd.DataFrame
+) -> str | None:
+    found = compare(measured, measure(samples, mosaic.bands))
+    if found:
+        return (
+            f"The mosaic {mosaic.origin} differs from the samples that the model learns from: "
+            f"{found}; either they were taken from other imagery or some image files are scaled "
+            "otherwise than the rest, so check the files and sample them again before trusting the "
+            "map."
+        )
+    shares = beyond(pixels, samples)
+    if shares:
+        told = ", ".join(f"{share:.0%} in {band}" for band, share in shares.items())
+        return (
+            f"Many pixels of the mosaic {mosaic.origin} lie outside the range of the samples that "
+            f"the model learns from, where it has nothing to go by: {told}; draw polygons on such "
+            "ground (clouds too) or, if the samples were taken from other imagery, sample this."
+        )
+    return None

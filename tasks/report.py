@@ -1,0 +1,93 @@
+"""The month's report, for people who open neither a GIS nor a database."""
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from typing import Any
+
+import geopandas
+from prefect.logging import get_run_logger
+from upath import UPath
+
+from landcover.aoi import load_aoi
+from landcover.files import absolute, gdal_path, publish, remove, scratch
+from landcover.mosaic import Mosaic
+from landcover.report.page import Report, draw_pictures, render
+from tasks.artifacts import show_pictures
+from tasks.coverage import Coverage
+from tasks.month import Month
+from tasks.mosaic import reading
+from tasks.prediction import Prediction
+from tasks.retries import io_task
+from tasks.settings import ReportSettings, read_settings
+from tasks.storage import storage
+
+
+@io_task("write report", "write report {month}")
+def write_report(
+    month: Month,
+    mosaic: Mosaic,
+    aoi_definition: str,
+    prediction: Prediction,
+    coverage: Coverage,
+    names: Mapping[int, str],
+    metrics: Mapping[str, Any],
+    warnings: Sequence[str],
+    provenance: Mapping[str, object],
+) -> UPath:
+    """Write the month's report, and show its pictures in the Prefect UI.
+
+    Args:
+        month: whose report.
+        mosaic: the imagery.
+        aoi_definition: the area of interest (see `landcover.aoi.load_aoi`).
+        prediction: the map.
+        coverage: how much of the area of interest has imagery.
+        names: the name of each class code.
+        metrics: of the model (see `landcover.validation.validate`); empty where there are none.
+        warnings: sentences; what is wrong or missing.
+        provenance: what made the map: texts and numbers, or lists and mappings of them.
+
+    Returns:
+        The page's file.
+
+    Raises:
+        SettingsError: if REPORT_LANGUAGE names no language that it is written in.
+        TransientError: if the imagery or the map cannot be read, or the page cannot be written.
+    """
+    language = read_settings(ReportSettings).report_language
+    with storage(month.blocks.storage_block, absolute(month.report)):
+        report = Report(
+            year=month.year,
+            month=month.month,
+            map=gdal_path(prediction.path),
+            confidence=gdal_path(prediction.confidence),
+            mosaic=mosaic,
+            area=load_aoi(aoi_definition).to_crs(mosaic.grid.crs).iloc[0],
+            aoi_hectares=coverage.hectares,
+            gaps=coverage.gaps,
+            polygons=_polygons(month.polygons),
+            names=names,
+            hectares=prediction.hectares,
+            doubtful=prediction.doubtful,
+            metrics=metrics,
+            warnings=warnings,
+            provenance=provenance,
+        )
+        with reading(mosaic, "to draw the report"):
+            pictures = draw_pictures(report, language)
+        with scratch(month.work) as folder:
+            built = folder / month.report.name
+            built.write_text(render(report, language, pictures), "utf-8")
+            publish(built, month.report)
+        # Where the map is finished, no work is left.
+        remove(month.work)
+    show_pictures(str(month), pictures)
+    get_run_logger().info("Report written to %s", month.report)
+    return month.report
+
+
+def _polygons(path: UPath) -> geopandas.GeoDataFrame:
+    """Return the training polygons; none where a map is made with the model of an earlier run."""
+    if not path.exists():
+        return geopandas.GeoDataFrame({"class_label": []}, geometry=[], crs=4326)
+    return geopandas.read_parquet(BytesIO(path.read_bytes()))

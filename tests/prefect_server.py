@@ -1,0 +1,191 @@
+"""Prefect as a team runs it: the README's own commands, in a folder of their own."""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+
+from tests.conftest import SETTINGS
+
+Found = TypeVar("Found")
+
+ROOT = Path(__file__).parents[1]
+USUAL_PORT = "4200"
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A terminal in a folder with a copy of the repository.
+
+    Attributes:
+        folder: the copy, where commands are given.
+        home: what Prefect keeps, its database included.
+        port: of the server, in place of the usual one.
+    """
+
+    folder: Path
+    home: Path
+    port: int
+
+    @property
+    def address(self) -> str:
+        """Where the server is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def run(self, command: str, *more: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, with more arguments behind it."""
+        return subprocess.run(
+            [*self._words(command), *more],
+            cwd=self.folder,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    def must_run(self, command: str, *more: str) -> str:
+        """Run a command that must not fail; return what it printed."""
+        done = self.run(command, *more)
+        said = f"{done.stdout}{done.stderr}"
+        if done.returncode:
+            raise AssertionError(f"{command}\n{said}\nserver:\n{tail(self.log('server'))}")
+        return said
+
+    def log(self, name: str) -> Path:
+        """The file that holds what a background process has said."""
+        return self.home / f"{name}.log"
+
+    @contextmanager
+    def background(self, name: str, command: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a command beside the block, and end it with the block."""
+        # The signal ends it where the tests are killed and no block ends.
+        words = ["setpriv", "--pdeathsig", "TERM", *self._words(command)]
+        with self.log(name).open("w") as log:
+            process = subprocess.Popen(
+                words,
+                cwd=self.folder,
+                env=self._environment(),
+                stdout=log,
+                stderr=log,
+                # Ctrl-C is for pytest.
+                start_new_session=True,
+            )
+        try:
+            yield process
+        finally:
+            _end(process)
+
+    def _words(self, command: str) -> list[str]:
+        return shlex.split(command.replace(USUAL_PORT, str(self.port)))
+
+    def _environment(self) -> dict[str, str]:
+        ours = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith((*SETTINGS, "PREFECT_"))
+        }
+        return ours | {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PREFECT_HOME": str(self.home),
+            "PREFECT_SERVER_API_PORT": str(self.port),
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+            "NO_COLOR": "1",
+            "COLUMNS": "200",
+            # Ten, ten and thirty seconds, if left out.
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PREFECT_WORKER_PREFETCH_SECONDS": "1",
+            "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "2",
+        }
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process, which ends those that it has started."""
+    process.terminate()
+    try:
+        process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def readme_commands(heading: str) -> list[str]:
+    """Return the commands of a section of the README, in their order."""
+    section = re.split(r"^#", (ROOT / "README.md").read_text().split(heading, 1)[1], flags=re.M)[0]
+    blocks = re.findall(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+def copy_repository(folder: Path, settings: Mapping[str, object]) -> None:
+    """Copy what flows are run from, with an .env of settings."""
+    for name in ("flows", "tasks", "landcover"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    shutil.copy(ROOT / "prefect.yaml", folder)
+    lines = [f'{name}="{value}"' for name, value in settings.items()]
+    (folder / ".env").write_text("\n".join(lines))
+
+
+def wait_for(
+    what: str, ask: Callable[[], Found | None], *, seconds: float, log: Path, pause: float = 0.2
+) -> Found:
+    """Ask until there is an answer, and return it.
+
+    Raises:
+        AssertionError: where there is none in time, with the end of a log.
+    """
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = ask()
+        if found is not None:
+            return found
+        time.sleep(pause)
+    raise AssertionError(f"Not after {seconds} s: {what}\n{log.name}:\n{tail(log)}")
+
+
+def tail(log: Path) -> str:
+    """Return the end of a log."""
+    return log.read_text()[-5000:]
+
+
+@contextmanager
+def prefect_server(folder: Path, command: str) -> Iterator[Shell]:
+    """Start the server and yield a terminal; `wait_for_server` waits until it answers.
+
+    Args:
+        folder: for all that belongs to it.
+        command: that starts it.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = int(probe.getsockname()[1])
+    shell = Shell(folder / "repository", folder / "prefect", port)
+    for place in (shell.folder, shell.home):
+        place.mkdir()
+    with ExitStack() as stack:
+        stack.enter_context(shell.background("server", command))
+        yield shell
+
+
+def wait_for_server(shell: Shell) -> None:
+    """Wait until the server answers."""
+
+    def answers() -> bool | None:
+        try:
+            return httpx.get(f"{shell.address}/api/health").is_success or None
+        except httpx.TransportError:
+            return None
+
+    wait_for("the Prefect server answers", answers, seconds=120, log=shell.log("server"))

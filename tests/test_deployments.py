@@ -1,0 +1,503 @@
+"""Deployments as the README sets them up: a month from the shell, and one from the browser."""
+
+import json
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+import geopandas
+import httpx
+import pytest
+from annotated_types import Ge, Le
+from playwright.sync_api import BrowserContext, Locator, Page, expect, sync_playwright
+from pydantic.fields import FieldInfo
+from sqlalchemy import URL, create_engine
+
+from demo.world import build_world
+from landcover.prediction import PredictionSettings
+from landcover.sampling import SamplingSettings
+from landcover.training import ForestSettings
+from tasks.blocks import Blocks
+from tests.postgis import new_database
+from tests.prefect_server import (
+    ROOT,
+    Shell,
+    copy_repository,
+    prefect_server,
+    readme_commands,
+    tail,
+    wait_for,
+    wait_for_server,
+)
+from tests.rows import query
+from tests.swift import Bucket, S3Server, new_bucket
+
+CHROMIUM = "/usr/bin/chromium"
+SCREENSHOTS = ROOT / "test-output"
+
+OUTPUTS = ("PREPARED_DATA_DIR", "MODEL_OUTPUT_DIR", "PREDICTION_OUTPUT_DIR", "WORK_DIR")
+FEW = ("-p", 'forest={"trees": 5, "folds": 2}')
+
+ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+MINUTES = 300  # seconds: what a month may take on a busy machine
+SOON = 30_000  # milliseconds: what a page may take there
+
+# What the server answers while its SQLite file is locked by another writer. Prefect's own clients
+# then ask again by themselves; in the browser a person does.
+BUSY = 503
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Team:
+    """A team's server, worker, bucket and database.
+
+    Attributes:
+        shell: where the README's commands are given.
+        api: the server's.
+        bucket: imagery and results.
+        database: polygons and rows.
+        said: what the commands that set this up have printed.
+        run_june: the README's command that runs a month.
+    """
+
+    shell: Shell
+    api: httpx.Client
+    bucket: Bucket
+    database: URL
+    said: str
+    run_june: str
+
+    def ask(self, what: str, **filters: Any) -> list[Json]:
+        """Return what the API's filter finds, up to its 200."""
+        answer = self.api.post(f"/{what}/filter", json=filters)
+        assert answer.is_success, answer.text
+        found: list[Json] = answer.json()
+        return found
+
+    def of_run(self, what: str, run: str) -> list[Json]:
+        """Return what belongs to a flow run."""
+        return self.ask(what, flow_runs={"id": {"any_": [run]}})
+
+    def state(self, run: str) -> Json:
+        """Return the state in which a flow run is."""
+        state: Json = self.api.get(f"/flow_runs/{run}").json()["state"]
+        return state
+
+
+# --- the team's machine ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def team(
+    tmp_path_factory: pytest.TempPathFactory, s3_server: S3Server, postgis: URL
+) -> Iterator[Team]:
+    """A server and a worker, set up and started by the README's commands in their order."""
+    folder = tmp_path_factory.mktemp("team")
+    with ExitStack() as stack:
+        serve, *set_up, work, run_june = readme_commands("### Deployments and the UI")
+        shell = stack.enter_context(prefect_server(folder, serve))
+        bucket = stack.enter_context(new_bucket(s3_server, f"team-{uuid4().hex}"))
+        database = stack.enter_context(new_database(postgis, f"team_{uuid4().hex}"))
+        copy_repository(shell.folder, put_months(folder, bucket, database))
+        wait_for_server(shell)
+
+        said = "".join(shell.must_run(command) for command in set_up)
+        stack.enter_context(shell.background("worker", work))
+        api = stack.enter_context(httpx.Client(base_url=f"{shell.address}/api", timeout=30))
+        yield Team(shell, api, bucket, database, said, run_june)
+
+
+def put_months(folder: Path, bucket: Bucket, database: URL) -> dict[str, object]:
+    """Put quads of two months into the bucket and polygons into the database; return settings."""
+    world = build_world(folder / "world", size=768, quad_size=256, seed=3)
+    for quad in world.mosaic_dir.rglob("*.tif"):
+        key = quad.relative_to(world.mosaic_dir)
+        bucket.filesystem.put_file(str(quad), f"{bucket.name}/imagery/{key}")
+    engine = create_engine(database)
+    polygons = geopandas.read_file(world.polygons).rename_geometry("geom")
+    polygons.to_postgis("training_polygons", engine)
+    engine.dispose()
+    return {
+        "PLANET_MOSAIC_DIR": f"{bucket.url}/imagery",
+        "MOSAIC_PATTERN": world.mosaic_pattern,
+        "AOI_DEFINITION": world.aoi,
+        "TRAINING_POLYGON_TABLE": "training_polygons",
+        "TRAINING_POLYGON_GEOM_COL": "geom",
+        "TRAINING_POLYGON_CLASS_COL": "class_label",
+        "TRAINING_POLYGON_ID_COL": "id",
+        "TRAINING_POLYGON_MONTH_COL": "month",
+        "DB_HOST": database.host,
+        "DB_PORT": database.port,
+        "DB_NAME": database.database,
+        "DB_USER": database.username,
+        "DB_PASSWORD": database.password,
+        "S3_ENDPOINT_URL": bucket.server.endpoint,
+        "S3_REGION": bucket.server.region,
+        "S3_ACCESS_KEY_ID": bucket.server.key,
+        "S3_SECRET_ACCESS_KEY": bucket.server.secret,
+        **{name: f"{bucket.url}/{name.lower()}" for name in OUTPUTS},
+    }
+
+
+# --- the browser ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser(team: Team) -> Iterator[BrowserContext]:
+    """A browser that reaches nothing but the team's own machine."""
+    SCREENSHOTS.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = chromium.new_context(viewport={"width": 1280, "height": 1000})
+        browser.set_default_timeout(SOON)
+        expect.set_options(timeout=SOON)
+        elsewhere = re.compile(rf"^(?!{re.escape(team.shell.address)}/|data:|blob:)")
+        browser.route(elsewhere, lambda route: route.abort())
+        yield browser
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def form(team: Team, browser: BrowserContext) -> Iterator[Locator]:
+    """The run form, for looking at it."""
+    with opened(browser) as page:
+        yield open_form(team, page)
+
+
+@contextmanager
+def opened(browser: BrowserContext) -> Iterator[Page]:
+    """Open a page; where the block fails, a picture shows what the page showed."""
+    with browser.new_page() as page:
+        try:
+            yield page
+        except BaseException:
+            picture(page, "failure")
+            raise
+
+
+def open_form(team: Team, page: Page) -> Locator:
+    """Go the README's way to the run form: Deployments, monthly, Run, Custom run."""
+    page.goto(team.shell.address)
+    page.get_by_role("link", name="Deployments", exact=True).click()
+    page.get_by_role("link", name="monthly", exact=True).click()
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Custom run").click()
+    expect(page.get_by_role("spinbutton", name="year")).to_be_visible()
+    return page.locator("main")
+
+
+def fill(form: Locator, **values: int) -> None:
+    for name, value in values.items():
+        form.get_by_role("spinbutton", name=name.replace("_", " ")).fill(str(value))
+
+
+def submit(team: Team, form: Locator) -> str:
+    """Submit the form; return the run's id."""
+
+    def submitted() -> str | None:
+        with form.page.expect_response("**/create_flow_run") as answer:
+            form.get_by_role("button", name="Submit").click()
+        if answer.value.status == BUSY:
+            return None
+        assert answer.value.ok, f"{answer.value.status}: {answer.value.text()}"
+        run: str = answer.value.json()["id"]
+        return run
+
+    return wait_for("the run is created", submitted, seconds=60, log=team.shell.log("server"))
+
+
+def picture(page: Page, name: str) -> None:
+    page.screenshot(path=SCREENSHOTS / f"ui-{name}.png", full_page=True)
+
+
+# --- two months -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Months:
+    """June from the shell, and May from the browser while June was on its way.
+
+    Attributes:
+        june: the id of its run.
+        may: the id of its run.
+        progress: the percentages that June's artifact was seen to show.
+    """
+
+    june: str
+    may: str
+    progress: list[float]
+
+
+@pytest.fixture(scope="module")
+def months(team: Team, browser: BrowserContext) -> Months:
+    with opened(browser) as page:
+        form = open_form(team, page)
+        june = re.findall(r"UUID: (\S+)", team.shell.must_run(team.run_june, *FEW))[0]
+        fill(form, year=2025, month=5, Trees=5, Validation_folds=2)
+        picture(page, "1-form")
+        may = submit(team, form)
+        page.goto(f"{team.shell.address}/v2/runs/flow-run/{may}")
+        progress = watch(team, june)
+
+        page.get_by_role("tab", name="Artifacts").click()
+        wait_for(
+            "May has an artifact",
+            lambda: team.of_run("artifacts", may) or None,
+            seconds=MINUTES,
+            log=team.shell.log("worker"),
+        )
+        # The tab shows the artifacts of the moment in which it was opened.
+        page.reload()
+        expect(page.get_by_text("Predicting:")).to_be_visible()
+        picture(page, "2-running")
+        watch(team, may)
+        return Months(june, may, progress)
+
+
+def watch(team: Team, run: str) -> list[float]:
+    """Wait until a run has completed; return what its progress artifact showed meanwhile."""
+    shown: list[float] = []
+
+    def ended() -> Json | None:
+        for artifact in team.of_run("artifacts", run):
+            if artifact["type"] == "progress" and artifact["data"] not in shown[-1:]:
+                shown.append(artifact["data"])
+        state = team.state(run)
+        return state if state["type"] in ENDED else None
+
+    log = team.shell.log("worker")
+    state = wait_for("the run has ended", ended, seconds=MINUTES, log=log)
+    assert state["type"] == "COMPLETED", f"{state['message']}\n{tail(log)}"
+    return shown
+
+
+# --- tests ----------------------------------------------------------------------------------------
+
+
+def test_the_readmes_commands_make_the_deployments_and_their_blocks(team):
+    assert "Saved sqlalchemy-connector/chocoforest" in team.said
+    assert "Saved aws-credentials/chocoforest" in team.said
+    found = {deployment["name"]: deployment for deployment in team.ask("deployments")}
+    assert set(found) == {"monthly", "prepare", "train", "predict"}
+    for name, deployment in found.items():
+        assert "land-cover" in deployment["tags"]
+        assert deployment["schedules"] == [], name
+        assert deployment["enforce_parameter_schema"], name
+        assert deployment["global_concurrency_limit"]["limit"] == 1, name
+        assert deployment["concurrency_options"]["collision_strategy"] == "ENQUEUE", name
+
+
+def test_months_from_shell_and_browser_lie_in_the_bucket_and_in_postgis_and_nowhere_else(
+    team, months
+):
+    made = {
+        path.removeprefix(f"{team.bucket.name}/")
+        for path in team.bucket.filesystem.find(team.bucket.name)
+    }
+    for month in ("202505", "202506"):
+        assert {
+            f"prepared_data_dir/prepared_data_{month}.parquet",
+            f"model_output_dir/rf_model_{month}.joblib",
+            f"prediction_output_dir/prediction_{month}.tif",
+        } <= made
+    engine = create_engine(team.database)
+    rows = query(
+        engine,
+        "SELECT prediction_path, model_filename, parameters ->> 'flow_run_id', "
+        "parameters ->> 'command', parameters -> 'forest' ->> 'trees' "
+        "FROM raster_predictions AS p JOIN ml_models USING (model_id) ORDER BY p.month",
+    )
+    engine.dispose()
+    predictions = f"{team.bucket.url}/prediction_output_dir"
+    made_by = "deployment monthly", "5"
+    assert rows == [
+        (f"{predictions}/prediction_2025{month}.tif", f"rf_model_2025{month}.joblib", run, *made_by)
+        for month, run in (("05", months.may), ("06", months.june))
+    ]
+    here = {path.name for path in team.shell.folder.iterdir()}
+    assert here == {"flows", "tasks", "landcover", "prefect.yaml", ".env"}
+
+
+def test_a_runs_name_is_its_month_and_its_tasks_names_hold_month_or_window(team, months):
+    for run, month in ((months.june, "2025-06"), (months.may, "2025-05")):
+        answer = team.api.get(f"/flow_runs/{run}").json()
+        assert answer["name"] == month
+        assert set(answer["tags"]) == {"land-cover", "month"}
+        names = {task["name"] for task in team.of_run("task_runs", run)}
+        assert {
+            f"{step} {month}" for step in ("find mosaic", "train model", "assemble map")
+        } < names
+        windows = {"predict 0-0", "predict 512-0", "predict 0-512", "predict 512-512"}
+        assert {name for name in names if name.startswith("predict ")} == windows
+
+
+def test_progress_is_seen_to_move_while_a_month_runs(months):
+    assert months.progress == sorted(months.progress)
+    assert months.progress[0] < 100
+    assert months.progress[-1] == 100
+
+
+def test_at_its_end_a_run_has_a_summary_and_tables_of_accuracy_and_hectares(team, months):
+    found = {artifact["key"]: artifact for artifact in team.of_run("artifacts", months.june)}
+    summary = found["summary-2025-06"]
+    assert summary["type"] == "markdown"
+    assert "accuracy 0." in summary["data"]
+    assert f"{team.bucket.url}/prediction_output_dir/prediction_202506.tif" in summary["data"]
+
+    tables = {
+        name: json.loads(found[f"{name}-2025-06"]["data"]) for name in ("accuracy", "hectares")
+    }
+    classes = {"Forest", "Non-Forest", "Cloud", "Shadow", "Water", "Haze"}
+    for rows in tables.values():
+        assert {row["class"] for row in rows} == classes
+    assert {"precision", "recall", "pixels", "polygons"} < set(tables["accuracy"][0])
+    assert {"hectares", "share"} < set(tables["hectares"][0])
+
+
+def test_a_second_run_waits_for_the_first(team, months):
+    states = team.api.get("/flow_run_states/", params={"flow_run_id": months.may}).json()
+    assert "AwaitingConcurrencySlot" in [state["name"] for state in states]
+    june, may = (team.api.get(f"/flow_runs/{run}").json() for run in (months.june, months.may))
+    assert may["start_time"] > june["end_time"]
+
+
+def test_a_run_with_a_wrong_parameter_is_refused_in_a_sentence(team):
+    before = team.api.post("/flow_runs/count", json={}).json()
+    command = team.run_june.removesuffix("month=6")
+    wrong = {
+        ("month=13",): "field 'month'. Failure reason: 13 is greater than the maximum of 12",
+        ("month=6", "-p", "moth=7"): "not found on the deployment: 'moth'",
+    }
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda more: team.shell.run(command, *more), wrong))
+    for answer, told in zip(answers, wrong.values(), strict=True):
+        said = " ".join(f"{answer.stdout} {answer.stderr}".split())
+        assert answer.returncode == 1, said
+        assert told in said
+        assert "Traceback" not in said
+    assert team.api.post("/flow_runs/count", json={}).json() == before
+
+
+OPTIONS = [
+    field
+    for model in (SamplingSettings, ForestSettings, PredictionSettings, Blocks)
+    for field in model.model_fields.values()
+]
+
+
+def test_the_form_shows_each_parameter_with_its_description_default_and_bounds(team, form):
+    (deployment,) = team.ask("deployments", deployments={"name": {"any_": ["monthly"]}})
+    text = form.inner_text()
+    schema = deployment["parameter_openapi_schema"]
+    for name, parameter in schema["properties"].items():
+        (model,) = re.findall(r"#/definitions/(\w+)", json.dumps(parameter)) or [None]
+        told = parameter.get("description") or schema["definitions"][model]["description"]
+        assert name in text
+        assert " ".join(told.split()) in text
+
+    # Each field begins with its title.
+    shown = form.aria_snapshot()
+    for field in OPTIONS:
+        _before, found, shown = shown.partition(f"text: {field.title} (Optional)")
+        assert found, field.title
+        here = shown.partition("- text: ")[0]
+        assert str(field.description) in here.replace('\\"', '"')
+        assert shows_default(here, field), f"{field.title}: {here}"
+
+    numbers = [field for field in OPTIONS if type(field.default) in (int, float)]
+    inputs = form.get_by_role("spinbutton").all()
+    bounds = [(box.get_attribute("min"), box.get_attribute("max")) for box in inputs]
+    assert bounds == [("1972", "2100"), ("1", "12"), *(bounds_of(field) for field in numbers)]
+
+
+def shows_default(shown: str, field: FieldInfo) -> bool:
+    if field.default is None:
+        return 'tab "None" [selected]' in shown
+    if isinstance(field.default, bool):
+        return f'switch "{field.title} (Optional)"' in shown and not field.default
+    return re.search(rf': "?{re.escape(str(field.default))}"?$', shown, re.MULTILINE) is not None
+
+
+def bounds_of(field: FieldInfo) -> tuple[str | None, str | None]:
+    low = next((str(limit.ge) for limit in field.metadata if isinstance(limit, Ge)), None)
+    high = next((str(limit.le) for limit in field.metadata if isinstance(limit, Le)), None)
+    return low, high
+
+
+def test_the_form_refuses_a_thirteenth_month(team, form):
+    runs = team.api.post("/flow_runs/count", json={}).json()
+    fill(form, year=2025, month=13)
+    form.get_by_role("button", name="Submit").click()
+    told = form.get_by_role("spinbutton", name="month").evaluate("box => box.validationMessage")
+    assert told == "Value must be less than or equal to 12."
+    assert form.page.url.partition("?")[0].endswith("/run")
+    assert team.api.post("/flow_runs/count", json={}).json() == runs
+
+
+def test_the_runs_page_shows_its_summary_and_its_tables(team, browser, months):
+    with opened(browser) as page:
+        page.goto(team.shell.address)
+        page.get_by_role("link", name="Runs", exact=True).click()
+        page.get_by_role("link", name="2025-05").click()
+        expect(page.get_by_text("Completed", exact=True).first).to_be_visible()
+        expect(page.get_by_text("submitting flow run").first).to_be_visible()
+        picture(page, "3-run")
+        page.get_by_role("tab", name="Artifacts").click()
+        expect(page.get_by_text("Predicting: 4 of 4")).to_be_visible()
+        picture(page, "4-artifacts")
+
+        artifacts = [link.get_attribute("href") for link in page.locator("main a:has(h3)").all()]
+        for name, texts in {
+            "summary": ["accuracy 0.", "prediction_202505.tif"],
+            "accuracy": ["precision", "Non-Forest"],
+            "hectares": ["share", "Non-Forest"],
+        }.items():
+            (address,) = [link for link in artifacts if link and link.endswith(f"{name}-2025-05")]
+            page.goto(f"{team.shell.address}{address}")
+            page.locator("a[href*='/artifacts/artifact/']").click()
+            for text in texts:
+                expect(page.get_by_role("tabpanel").get_by_text(text).first).to_be_visible()
+            picture(page, f"5-{name}")
+
+
+def test_no_secret_is_in_what_the_server_answers_in_logs_in_rows_or_in_files(team, months):
+    blocks = team.ask("block_documents")
+    assert len(blocks) == 2
+    assert "********" in json.dumps(blocks)
+    asked = ("flows", "deployments", "flow_runs", "task_runs", "artifacts", "logs", "work_pools")
+    answers = {what: team.ask(what) for what in asked}
+    assert all(answers.values())
+    assert "Map written to" in json.dumps(answers["logs"])
+    answers |= {"block_documents": blocks, "events": ask_events(team)}
+
+    home, folder, files = team.shell.home, team.shell.folder, team.bucket.filesystem
+    seen: dict[str, bytes] = {"commands": team.said.encode()}
+    seen |= {
+        what: json.dumps(found, ensure_ascii=False).encode() for what, found in answers.items()
+    }
+    seen |= files.cat(files.find(team.bucket.name))
+    for path in (*home.rglob("*"), *folder.rglob("*")):
+        if path.is_file() and path.name != ".env":
+            seen[str(path)] = path.read_bytes()
+    assert str(home / "prefect.db") in seen
+
+    password = str(team.database.password)
+    forms = {password, quote(password), json.dumps(password)[1:-1], team.bucket.server.secret}
+    for name, content in seen.items():
+        for secret in forms:
+            assert secret.encode() not in content, name
+
+
+def ask_events(team: Team) -> Json:
+    answer = team.api.post("/events/filter", json={"limit": 50})
+    assert answer.is_success, answer.text
+    found: Json = answer.json()
+    return found
