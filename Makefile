@@ -1,6 +1,8 @@
 # make demo    set up and run two months on a small generated world
 # make test    set up (PostGIS and Chromium included) and run every check and test
 # make bench   set up and print the benchmarks
+# make soak    set up and try months under kills, faults and full disks (takes half an hour)
+# make audit   ask for known vulnerabilities of the locked dependencies (needs an advisory service)
 # make lock    renew poetry.lock and the requirements files exported from it (needs poetry)
 
 PYTHON ?= python3
@@ -12,7 +14,7 @@ RUN := $(STAMPS)/run
 DEV := $(STAMPS)/dev
 SYSTEM := $(STAMPS)/system
 
-.PHONY: demo test check bench lock clean
+.PHONY: demo test check bench soak audit lock clean
 .DEFAULT_GOAL := test
 
 demo: $(RUN)
@@ -29,6 +31,14 @@ check: $(DEV)
 
 bench: $(DEV)
 	$(BIN)/python -m benchmarks
+
+soak: $(DEV) $(SYSTEM)
+	$(BIN)/python -m soak
+
+audit:
+	$(PYTHON) -m venv .stamps/audit
+	.stamps/audit/bin/pip install --quiet pip-audit
+	.stamps/audit/bin/pip-audit --require-hashes --disable-pip --requirement requirements.txt
 
 lock:
 	poetry lock

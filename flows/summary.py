@@ -54,15 +54,22 @@ class Summary:
 
     def __str__(self) -> str:
         """Return the lines that a person reads."""
-        lines = [self.title]
+        files = [f"{what}: {path}" for what, path in self.files.items()]
+        return "\n".join([self.title, *self.findings(), *files, self.times()])
+
+    def findings(self) -> list[str]:
+        """Return what came out, line by line."""
+        lines = []
         if self.metrics:
             lines.append(indent(describe_metrics(self.metrics), "  "))
         if self.prediction and self.coverage:
             lines += _map_lines(self.prediction, self.coverage)
-        lines += [f"Warning: {warning}" for warning in self.warnings]
-        lines += [f"{what}: {path}" for what, path in self.files.items()]
+        return [*lines, *(f"Warning: {warning}" for warning in self.warnings)]
+
+    def times(self) -> str:
+        """Return how long the steps took."""
         steps = ", ".join(f"{step} {seconds:g}" for step, seconds in self.seconds.items())
-        return "\n".join([*lines, f"seconds: {steps}"])
+        return f"seconds: {steps}"
 
 
 def _map_lines(prediction: Prediction, coverage: Coverage) -> list[str]:
@@ -101,7 +108,8 @@ def finish(
         warnings: what is wrong with the imagery.
     """
     summary = Summary(title, steps.seconds, files, metrics or {}, prediction, coverage, warnings)
-    show_summary(str(month), f"# {title}\n\n```\n{summary}\n```", files)
+    found = "\n".join([*summary.findings(), summary.times()])
+    show_summary(str(month), f"# {title}\n\n```\n{found}\n```", files)
     if metrics:
         show_accuracy(str(month), metrics)
     if prediction:

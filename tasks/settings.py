@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from upath import UPath
@@ -49,7 +56,8 @@ def _month_pattern(pattern: str) -> str:
     return pattern
 
 
-Folder = Annotated[UPath, BeforeValidator(_folder)]
+# As text in rows and reports.
+Folder = Annotated[UPath, BeforeValidator(_folder), PlainSerializer(str)]
 
 
 class _Settings(BaseSettings):

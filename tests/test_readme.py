@@ -71,9 +71,19 @@ def test_every_command_in_the_readme_is_there_and_none_is_missing():
     assert set(re.findall(r"flows/(\w+\.py)", README)) == commands
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"(?:^|`)make (\w+)", README, re.MULTILINE))
-    assert {"demo", "test", "bench", "check", "lock"} <= named <= targets
+    assert {"demo", "test", "bench", "check", "lock", "soak", "audit"} <= named <= targets
 
 
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:\w+/)+(?:\w+\.\w+)?)`", README))))
 def test_every_path_in_the_readme_is_there(path):
     assert path.startswith("data/") or (ROOT / path).exists()
+
+
+def test_every_promise_in_the_readme_is_kept_by_tests_that_are_there():
+    rows = table_rows(below="| promise | kept by |")
+    tests = "".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"))
+    assert len(rows) > 10
+    for promise, (kept_by,) in rows.items():
+        named = re.findall(r"`(test_\w+)`", kept_by)
+        assert named, promise
+        assert not [name for name in named if f"def {name}(" not in tests]
