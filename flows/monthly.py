@@ -35,6 +35,7 @@ from tasks.settings import (
     FolderSettings,
     MosaicSettings,
     PolygonSettings,
+    ReportSettings,
     read_settings,
 )
 from tasks.sieving import sieve_window
@@ -167,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         lambda: monthly_pipeline(
             options.year, options.month, options.mosaic_path, sampling, forest, prediction, blocks
         ),
-        needs=[FolderSettings, MosaicSettings, PolygonSettings, AoiSettings],
+        needs=[FolderSettings, MosaicSettings, PolygonSettings, AoiSettings, ReportSettings],
     )
 
 

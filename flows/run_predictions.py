@@ -30,6 +30,7 @@ from tasks.settings import (
     AoiSettings,
     FolderSettings,
     MosaicSettings,
+    ReportSettings,
     read_settings,
 )
 from tasks.sieving import sieve_window
@@ -139,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         lambda: run_predictions(
             options.year, options.month, options.mosaic_path, prediction, blocks
         ),
-        needs=[FolderSettings, MosaicSettings, AoiSettings],
+        needs=[FolderSettings, MosaicSettings, AoiSettings, ReportSettings],
     )
 
 

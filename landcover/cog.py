@@ -1,6 +1,10 @@
 """The map: pieces assembled into one Cloud-Optimized GeoTIFF."""
 
-from collections.abc import Mapping
+import errno
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
@@ -46,8 +50,9 @@ def write_cog(
 
     Raises:
         RasterioIOError: if a piece cannot be read.
+        OSError: if there is no room for the map.
     """
-    with TemporaryDirectory(dir=path.parent) as folder:
+    with TemporaryDirectory(dir=path.parent) as folder, _telling_of_room(list(pieces), path):
         indexes = _index_levels(pieces, grid, factors, Path(folder))
         description = Path(folder) / "map.gti"
         ElementTree.ElementTree(_describe(indexes, names, tags)).write(description)
@@ -63,6 +68,22 @@ def write_cog(
             bigtiff="IF_SAFER",
             num_threads="ALL_CPUS",
         )
+
+
+@contextmanager
+def _telling_of_room(pieces: Sequence[Path], path: Path) -> Iterator[None]:
+    """Raise the operating system's error where there was no room for a map.
+
+    GDAL does not say why it could not write, and removes what it has written.
+    """
+    try:
+        yield
+    except Exception as error:
+        # A map takes about as much as its pieces.
+        wanted = 2 * sum(piece.stat().st_size for piece in pieces if piece.exists())
+        if shutil.disk_usage(path.parent).free < wanted:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise
 
 
 def count_map(path: str) -> NDArray[np.int64]:

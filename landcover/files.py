@@ -3,17 +3,21 @@
 import errno
 import hashlib
 import os
+import re
 import shutil
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
-from typing import TypeGuard
+from typing import Any, TypeGuard, TypeVar
 
 import rasterio
+from fsspec import AbstractFileSystem
+from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
 from upath import UPath
 
@@ -22,8 +26,17 @@ from landcover.errors import LandcoverError
 # Bytes. Less than this is none: a file system gives out space in blocks.
 LEAST_ROOM = 64 * 1024
 
+# What an operating system says of a full disk, and of a user's full share of it.
+FULL = {errno.ENOSPC, errno.EDQUOT}
+
 # To remove a file from a bucket is waiting for the bucket.
 REMOVERS = 16
+
+# Seconds between tries to read an image in a bucket. GDAL tries a refused request again, but not
+# one whose answer was cut short, and a task that reads hundreds would hardly ever see all whole.
+READ_PAUSES = (0.5, 2, 5)
+
+Read = TypeVar("Read")
 
 
 def prepared_data_name(year: int, month: int) -> str:
@@ -92,6 +105,46 @@ def open_image(path: UPath) -> DatasetReader:
         return rasterio.open(gdal_path(path))
 
 
+def find_files(filesystem: AbstractFileSystem, pattern: str) -> list[dict[str, Any]]:
+    """Return what is known of the files and folders that a glob stands for.
+
+    Args:
+        filesystem: of this machine or of a bucket.
+        pattern: the glob.
+
+    Raises:
+        OSError: if a bucket cannot be listed, where s3fs by itself would find nothing.
+    """
+    plain = pattern[: re.search(r"[*?[]|$", pattern).start()]  # type: ignore[union-attr]
+    # Of other patterns s3fs does not know the option, and raises what the bucket refuses.
+    loud = "s3" in filesystem.protocol and plain.endswith("/") and "**" not in pattern
+    options = {"on_error": _raise_unless_missing} if loud else {}
+    return list(filesystem.glob(pattern, detail=True, **options).values())
+
+
+def _raise_unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+def read_patiently(path: UPath, read: Callable[[], Read]) -> Read:
+    """Read an image, one in a bucket again where that fails.
+
+    Args:
+        path: of the image.
+        read: opens and reads it.
+
+    Raises:
+        RasterioIOError: if the last try fails too.
+    """
+    for pause in () if is_local(path) else READ_PAUSES:
+        try:
+            return read()
+        except RasterioIOError:
+            time.sleep(pause)
+    return read()
+
+
 @contextmanager
 def scratch(work_dir: UPath) -> Iterator[Path]:
     """Make a folder on this machine to build files in; it is removed at the end.
@@ -105,7 +158,12 @@ def scratch(work_dir: UPath) -> Iterator[Path]:
     inside = work_dir if is_local(work_dir) else Path(gettempdir())
     with _writing(inside):
         inside.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=UNFINISHED, dir=inside) as folder, _writing(Path(folder)):
+    # The inner one asks the disk before the folder is removed.
+    with (
+        _writing(inside),
+        TemporaryDirectory(prefix=UNFINISHED, dir=inside) as folder,
+        _writing(inside),
+    ):
         yield Path(folder)
 
 
@@ -118,7 +176,7 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if _is_full(folder):
+        if error.errno in FULL or _is_full(folder):
             raise _no_room(folder) from error
         # What a bucket refuses names no file here.
         if error.filename and error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
@@ -151,9 +209,6 @@ def remove_unfinished(work_dir: UPath) -> None:
 def publish(built: Path, final: UPath) -> None:
     """Give a finished file its final name, at once and whole, replacing an earlier one.
 
-    An object appears in a bucket when all of it is there. Work and output folders may be on
-    different disks, so a file is first brought to the final name's folder under a hidden name.
-
     Args:
         built: the finished file; it is gone afterwards.
         final: the path under which others look for it.
@@ -161,25 +216,49 @@ def publish(built: Path, final: UPath) -> None:
     Raises:
         LandcoverError: if a disk is full, or the folder can no longer be written.
     """
-    # GDAL may have kept silent about what it could not write.
-    if _is_full(built.parent):
-        raise _no_room(built.parent)
-    if is_local(final):
-        aside = final.with_name(f".{final.name}.unfinished")
-        with _writing(final.parent):
-            try:
-                shutil.move(built, aside)
-                aside.replace(final)
-            except OSError as error:
-                full = error.errno == errno.ENOSPC
-                with suppress(OSError):
-                    aside.unlink(missing_ok=True)
-                if full:
-                    raise _no_room(final.parent) from error
-                raise
-    else:
-        final.fs.put_file(str(built), final.path)
-        built.unlink()
+    publish_all({built: final})
+
+
+def publish_all(files: Mapping[Path, UPath]) -> None:
+    """Give finished files that belong together their final names, in order; see `publish`.
+
+    An object appears in a bucket when all of it is there. Work and output folders may be on
+    different disks, so files are first brought to the final names' folders under hidden names: only
+    when all of them are there does the first one replace an earlier file.
+
+    Args:
+        files: the final path of each finished file; all on this machine, or all in buckets.
+
+    Raises:
+        LandcoverError: if a disk is full, or a folder can no longer be written.
+    """
+    for built in files:
+        # GDAL may have kept silent about what it could not write.
+        if _is_full(built.parent):
+            raise _no_room(built.parent)
+    asides: dict[Path, Path] = {}
+    with ExitStack() as undoing:
+        for built, final in files.items():
+            if is_local(final):
+                asides[final] = final.with_name(f".{final.name}.unfinished")
+                undoing.callback(_remove_aside, asides[final])
+                _bring(built, asides[final])
+            else:
+                final.fs.put_file(str(built), final.path)
+                built.unlink()
+        for here, aside in asides.items():
+            aside.replace(here)
+        undoing.pop_all()
+
+
+def _bring(built: Path, aside: Path) -> None:
+    with _writing(aside.parent):
+        shutil.move(built, aside)
+
+
+def _remove_aside(aside: Path) -> None:
+    with suppress(OSError):
+        aside.unlink(missing_ok=True)
 
 
 def fetch(paths: Sequence[UPath], folder: Path) -> list[Path]:
@@ -232,6 +311,8 @@ def check_writable(folder: UPath, setting: str) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
+        if error.errno in FULL:
+            raise _no_room(folder) from error
         raise LandcoverError(
             f"{setting} cannot be written: {folder} ({error.strerror}). "
             "Give its owner's rights to this user or set another folder."

@@ -16,7 +16,7 @@ from rasterio.windows import Window
 from upath import UPath
 
 from landcover.errors import LandcoverError
-from landcover.files import open_image
+from landcover.files import open_image, read_patiently
 from landcover.pixels import read_pixels
 from landcover.quads import Quad, read_index
 from landcover.tile_index import Grid, grid_of
@@ -150,13 +150,17 @@ class MosaicReader:
         self, number: int, bands: Sequence[int], part: Window
     ) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
         quad = self._quads[number]
-        try:
-            return read_pixels(self._dataset(number), bands, part)
-        except RasterioIOError as error:
-            # GDAL remembers the failure until something is opened, and rasterio would then raise it
-            # for the next quad.
-            self._close_all()
-            raise RasterioIOError(f"{quad.path}: {error.__cause__ or error}") from error
+
+        def read() -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+            try:
+                return read_pixels(self._dataset(number), bands, part)
+            except RasterioIOError as error:
+                # GDAL remembers the failure until something is opened, and rasterio would then
+                # raise it for the next quad.
+                self._close_all()
+                raise RasterioIOError(f"{quad.path}: {error.__cause__ or error}") from error
+
+        return read_patiently(UPath(quad.path), read)
 
     def _dataset(self, number: int) -> DatasetReader:
         if number not in self._open:

@@ -17,7 +17,7 @@ from rasterio.errors import RasterioIOError
 from upath import UPath
 
 from landcover.errors import LandcoverError, TransientError
-from landcover.files import is_local, open_image
+from landcover.files import find_files, is_local, open_image, read_patiently
 from landcover.tile_index import Grid, grid_of
 
 # What GIS programs leave beside an image, and `*.tif*` matches too.
@@ -97,12 +97,15 @@ def _list(filesystem: AbstractFileSystem, path: str) -> list[dict[str, Any]]:
     """Return what is known of the files that a path, or else a glob, stands for."""
     if _is_remote(filesystem):
         _check_listing(filesystem, path)
-    if filesystem.isfile(path):
-        return [filesystem.info(path)]
-    if filesystem.isdir(path):
-        entries = filesystem.ls(path, detail=True)
-        return [entry for entry in entries if _is_named_as_image(entry)]
-    return list(filesystem.glob(path, detail=True).values())
+    try:
+        # Not isfile: s3fs would say no where the bucket does not answer.
+        found = filesystem.info(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return find_files(filesystem, path)
+    if found["type"] == "file":
+        return [found]
+    entries = filesystem.ls(path, detail=True)
+    return [entry for entry in entries if _is_named_as_image(entry)]
 
 
 def _check_listing(filesystem: AbstractFileSystem, path: str) -> None:
@@ -181,9 +184,10 @@ def read_quad(image: ImageFile) -> Quad:
         TransientError: if GDAL cannot open it in a bucket.
     """
     path = UPath(image.path)
-    try:
+
+    def read() -> Quad:
         with open_image(path) as dataset:
-            quad = Quad(
+            return Quad(
                 path=image.path,
                 version=image.version,
                 grid=grid_of(dataset),
@@ -191,6 +195,9 @@ def read_quad(image: ImageFile) -> Quad:
                 nodata=str(dataset.nodata),
                 alpha=ColorInterp.alpha in dataset.colorinterp,
             )
+
+    try:
+        quad = read_patiently(path, read)
     except RasterioIOError as error:
         failure = LandcoverError if is_local(path) else TransientError
         raise failure(

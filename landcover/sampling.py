@@ -138,6 +138,8 @@ def _pixels_under(
     drawn = pd.DataFrame()
     for part in split(window, PART, PART):
         inside = pixels_inside(polygon, part, mosaic.grid.transform, settings.all_touched)
+        if not inside.any():
+            continue
         covered += int(inside.sum())
         values, valid = reader.read(list(mosaic.bands.values()), part)
         rows, columns = np.nonzero(inside & valid)

@@ -176,7 +176,8 @@ def load(path: UPath, digest: str) -> Pipeline:
     Raises:
         LandcoverError: if there is no such file, or if it is another.
     """
-    if not path.is_file():
+    # Not is_file: s3fs would say no where the bucket does not answer.
+    if not path.exists():
         raise LandcoverError(f"The model file {path} is gone: train the month's model again.")
     # Read once, so that what is opened is what was checked.
     content = path.read_bytes()

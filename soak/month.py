@@ -38,6 +38,9 @@ SETTINGS = {name.upper() for group in SETTINGS_GROUPS for name in group.model_fi
 _TASK = re.compile(r"Task run '(\D+) ")
 
 
+_NUMBER = re.compile(r"[\d.]+")
+
+
 class BrokenPromiseError(Exception):
     """A promise of the package does not hold."""
 
@@ -47,12 +50,32 @@ def make_world(folder: Path, size: int = 2048) -> World:
     return build_world(folder, size=size, quad_size=512)
 
 
-def put_polygons(world: World, database: URL) -> None:
-    """Put the training polygons into the database, as the table `polygons`."""
+def put_polygons(world: World, database: URL, most: int | None = None) -> None:
+    """Put the training polygons, or so many of each class, into the table `polygons`."""
     engine = create_engine(database)
     drawn = geopandas.read_file(world.polygons).rename_geometry("geom")
+    drawn = drawn.groupby(["month", "class_label"]).head(most or len(drawn))
     drawn.to_postgis("polygons", engine, if_exists="replace")
     engine.dispose()
+
+
+def put_imagery(world: World, bucket: Bucket) -> str:
+    """Put the month's quads into a bucket; return the folder of all months."""
+    files = bucket.filesystem
+    for quad in (world.mosaic_dir / f"{YEAR}" / f"{MONTH:02d}").glob("*.tif"):
+        files.put_file(str(quad), f"{bucket.name}/nicfi/{YEAR}/{MONTH:02d}/{quad.name}")
+    return f"{bucket.url}/nicfi"
+
+
+def folder_in(bucket: Bucket, name: str) -> UPath:
+    """Return a folder in a bucket, to be read past all proxies."""
+    return UPath(
+        f"{bucket.url}/{name}",
+        key=bucket.server.key,
+        secret=bucket.server.secret,
+        client_kwargs={"endpoint_url": bucket.server.endpoint},
+        use_listings_cache=False,
+    )
 
 
 @contextmanager
@@ -109,6 +132,7 @@ class Place:
         api: the Prefect server's.
         data: where results and work go: a folder, or one in a bucket.
         database: the real one, past all proxies.
+        options: of the command.
     """
 
     folder: Path
@@ -116,6 +140,7 @@ class Place:
     api: str
     data: UPath
     database: URL
+    options: tuple[str, ...] = FEW
 
     @property
     def log(self) -> Path:
@@ -138,7 +163,7 @@ class Place:
         }
         with self.log.open("w") as log:
             return subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *(str(word) for word in (*command, *FEW))],
+                ["setpriv", "--pdeathsig", "KILL", *map(str, (*command, *self.options))],
                 cwd=self.folder,
                 env=environment | self.settings,
                 stdout=log,
@@ -166,6 +191,11 @@ class Place:
         """Return the step that the last run has last told of."""
         told = _TASK.findall(self.said())
         return told[-1] if told else "begin"
+
+    def seconds(self) -> float:
+        """Return what the last run says that its steps took: less than its process did."""
+        told = self.said().rpartition("seconds: ")[2]
+        return sum(float(number) for number in _NUMBER.findall(told))
 
     def retries(self) -> int:
         """Return how often a task of the last run was tried again."""

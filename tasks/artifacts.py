@@ -1,7 +1,6 @@
 """What the Prefect UI shows of a run: how far it is, and at its end what came out."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 from prefect.artifacts import (
@@ -12,7 +11,7 @@ from prefect.artifacts import (
 )
 from upath import UPath
 
-from landcover.files import is_local
+from landcover.files import absolute
 from landcover.report.pictures import Picture
 from landcover.validation import BY_CLASS
 
@@ -31,7 +30,7 @@ def show_progress(items: Iterable[Item], total: int, key: str, doing: str) -> It
         key: of the artifact.
         doing: what is done with them, for people, such as "Predicting".
     """
-    artifact: Any = create_progress_artifact(0.0, key=key, description=f"{doing}: {total} in all")
+    artifact: Any = create_progress_artifact(0.0, key=key, description=f"{doing}: 0 of {total}")
     shown = 0
     for done, item in enumerate(items, start=1):
         yield item
@@ -49,12 +48,13 @@ def show_summary(month: str, text: str, files: Mapping[str, UPath]) -> None:
         text: in Markdown.
         files: what each is, and its path.
     """
-    links = [f"- {what}: [{path.name}]({_address(path)}) `{path}`" for what, path in files.items()]
-    create_markdown_artifact("\n".join([text, "", *links]), key=f"summary-{month}")
-
-
-def _address(path: UPath) -> str:
-    return Path(path).absolute().as_uri() if is_local(path) else str(path)
+    # No links: a browser opens neither s3:// nor, from a server's page, a file of this machine.
+    places = [f"- {what}: `{absolute(path)}`" for what, path in files.items()]
+    create_markdown_artifact(
+        "\n".join([text, "", *places]),
+        key=f"summary-{month}",
+        description="What came out, and where the files are",
+    )
 
 
 def show_accuracy(month: str, metrics: Mapping[str, Any]) -> None:
@@ -65,11 +65,15 @@ def show_accuracy(month: str, metrics: Mapping[str, Any]) -> None:
         metrics: see `landcover.validation.validate`.
     """
     rows = [
-        {"class": name, **{measure: line[measure] for measure in BY_CLASS}}
-        | {"pixels": line["pixels"], "polygons": line["polygons"]}
+        {"class": name, **{measure: _share(line[measure]) for measure in BY_CLASS}}
+        | {what: f"{line[what]:,}" for what in ("pixels", "polygons")}
         for name, line in metrics["classes"].items()
     ]
     create_table_artifact(rows, key=f"accuracy-{month}", description="On held-out polygons")
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def show_hectares(month: str, hectares: Mapping[str, float]) -> None:
@@ -81,7 +85,7 @@ def show_hectares(month: str, hectares: Mapping[str, float]) -> None:
     """
     total = sum(hectares.values())
     rows = [
-        {"class": name, "hectares": area, "share": f"{area / total:.1%}"}
+        {"class": name, "hectares": f"{area:,.1f}", "share": f"{area / total:.1%}"}
         for name, area in hectares.items()
     ]
     create_table_artifact(rows, key=f"hectares-{month}", description="True hectares of each class")
@@ -98,5 +102,5 @@ def show_pictures(month: str, pictures: Mapping[str, Picture]) -> None:
     """
     for name, picture in pictures.items():
         create_markdown_artifact(
-            f"![{name}]({picture.small})", key=f"{name}-{month}", description=picture.alt
+            f"![{name}]({picture.small})", key=f"picture-{name}-{month}", description=picture.alt
         )

@@ -2,7 +2,7 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import geopandas
 import pystac
@@ -10,7 +10,7 @@ from shapely.geometry.base import BaseGeometry
 from upath import UPath
 
 from landcover.aoi import LONLAT
-from landcover.files import publish
+from landcover.files import find_files
 from landcover.mosaic import Mosaic
 from landcover.sidecar import SUFFIX, sidecar_text
 from landcover.stac import COLLECTION_NAME, map_collection, prediction_item, stac_text
@@ -18,20 +18,22 @@ from landcover.training import Model
 from tasks.month import Month
 
 
-def publish_companions(
+def build_companions(
     built: Path, month: Month, area: BaseGeometry, mosaic: Mosaic, model: Model
-) -> None:
-    """Publish the sidecar and the STAC item of a map, and the collection of all months' items.
+) -> dict[Path, UPath]:
+    """Write the sidecar and the STAC item of a map, and the collection of all months' items.
 
     Args:
-        built: the finished map on this machine.
+        built: the finished map on this machine; they are written beside it.
         month: whose map.
         area: the area of interest in the mosaic's CRS.
         mosaic: the imagery.
         model: what predicted.
+
+    Returns:
+        The path that each is to be published under.
     """
     folder = month.folders.prediction_output_dir
-    _publish_text(sidecar_text(model.names), built, folder / f"{built.name}{SUFFIX}")
     (lonlat,) = geopandas.GeoSeries([area], crs=mosaic.grid.crs).to_crs(LONLAT)
     item = prediction_item(
         built,
@@ -43,17 +45,21 @@ def publish_companions(
         f"Predicted by the random forest {model.path.name} from the imagery {mosaic.origin}.",
         datetime.now(UTC),
     )
-    _publish_text(stac_text(item), built, folder / f"{item.id}.json")
-    _publish_text(stac_text(map_collection(_items(folder))), built, folder / COLLECTION_NAME)
+    # As it will be read by the next month, so that the collection is the same.
+    written = pystac.Item.from_dict(json.loads(stac_text(item)))
+    items = {other.id: other for other in _items(folder)} | {item.id: written}
+    texts = {
+        f"{built.name}{SUFFIX}": sidecar_text(model.names),
+        f"{item.id}.json": stac_text(item),
+        COLLECTION_NAME: stac_text(map_collection([items[name] for name in sorted(items)])),
+    }
+    for name, text in texts.items():
+        built.with_name(name).write_text(text, "utf-8")
+    return {built.with_name(name): folder / name for name in texts}
 
 
 def _items(folder: UPath) -> list[pystac.Item]:
-    """Return the items of a folder's maps, in the order of their months."""
-    paths = sorted(folder.glob("prediction_*.json"), key=lambda path: path.name)
-    return [pystac.Item.from_dict(json.loads(path.read_text("utf-8"))) for path in paths]
-
-
-def _publish_text(text: str, beside: Path, final: UPath) -> None:
-    built = beside.with_name(final.name)
-    built.write_text(text, "utf-8")
-    publish(built, final)
+    """Return the items of a folder's maps."""
+    found = find_files(folder.fs, f"{folder.path.rstrip('/')}/prediction_*.json")
+    names = [PurePosixPath(entry["name"]).name for entry in found]
+    return [pystac.Item.from_dict(json.loads((folder / name).read_text("utf-8"))) for name in names]

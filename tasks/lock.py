@@ -1,13 +1,14 @@
 """One run of a month at a time: two would remove each other's work."""
 
 import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from sqlalchemy import URL, NullPool, create_engine, text
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, text
 
-from landcover.errors import LandcoverError
+from landcover.errors import LandcoverError, TransientError
 from tasks.database import access, schema, translated
 
 # The connection is idle for as long as the run takes, and the server should not end it for that.
@@ -18,6 +19,9 @@ _STAY = text(
     " ('tcp_keepalives_interval', '10'), ('tcp_keepalives_count', '6')"
     ") AS wanted (name, value) USING (name)"
 )
+
+# Seconds between tries to connect: a connection cannot be what a task returns, nor be retried so.
+PAUSES = (2, 4, 8)
 
 
 @contextmanager
@@ -55,15 +59,31 @@ def _lock_session(url: URL, arguments: dict[str, object], number: int) -> Iterat
         isolation_level="AUTOCOMMIT",
         poolclass=NullPool,
     )
-    with ExitStack() as closing:
-        with translated(url):
-            connection = closing.enter_context(engine.connect())
-            connection.execute(_STAY)
-            free = connection.scalar(
-                text("SELECT pg_try_advisory_lock(hashtext('chocoforest ' || :schema), :number)"),
-                {"schema": schema() or "", "number": number},
-            )
-        yield bool(free)
+    connection, free = _lock_patiently(engine, number)
+    with connection:
+        yield free
+
+
+def _lock_patiently(engine: Engine, number: int) -> tuple[Connection, bool]:
+    """Connect and try to take the lock, again where the connection fails."""
+    for pause in PAUSES:
+        try:
+            return _try_lock(engine, number)
+        except TransientError:
+            time.sleep(pause)
+    return _try_lock(engine, number)
+
+
+def _try_lock(engine: Engine, number: int) -> tuple[Connection, bool]:
+    with ExitStack() as closing, translated(engine.url):
+        connection = closing.enter_context(engine.connect())
+        connection.execute(_STAY)
+        free = connection.scalar(
+            text("SELECT pg_try_advisory_lock(hashtext('chocoforest ' || :schema), :number)"),
+            {"schema": schema() or "", "number": number},
+        )
+        closing.pop_all()
+    return connection, bool(free)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from tasks.tables import DETAILS, ml_models, raster_predictions, tables
 from tasks.training import Training
 
 
-@io_task("load classes")
+@io_task("load classes", "load classes {month}")
 def load_classes(month: Month) -> dict[str, int]:
     """Return the names and codes of all classes given so far, so that labels keep their codes.
 

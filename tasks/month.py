@@ -21,7 +21,7 @@ from landcover.files import (
 from tasks.blocks import Blocks
 from tasks.lock import only_run
 from tasks.retries import io_task
-from tasks.settings import FolderSettings, read_settings
+from tasks.settings import FolderSettings, ReportSettings, read_settings
 from tasks.storage import storage
 from tasks.tables import tables
 
@@ -135,7 +135,7 @@ def remove_work(month: Month) -> list[str]:
 
 
 # What cannot be reached at the start is more likely misspelt than away.
-@io_task("check places", retries=1)
+@io_task("check places", "check places", retries=1)
 def check_places(blocks: Blocks) -> FolderSettings:
     """Make sure, before hours of work, that all of a month's files and rows can be written.
 
@@ -151,6 +151,7 @@ def check_places(blocks: Blocks) -> FolderSettings:
         TransientError: if database or bucket cannot be reached.
     """
     folders = read_settings(FolderSettings)
+    read_settings(ReportSettings)
     with tables(blocks.database_block):
         pass
     for setting, folder in folders:

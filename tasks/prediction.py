@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 from prefect.runtime import task_run
 from rasterio.windows import Window
@@ -28,7 +26,7 @@ from landcover.files import (
     fetch,
     gdal_path,
     publish,
-    remove,
+    publish_all,
     scratch,
     sha256,
 )
@@ -40,7 +38,7 @@ from landcover.pyramid import overview_factors, part_of, write_piece
 from landcover.training import Model
 from landcover.windows import plan_windows as plan
 from landcover.windows import window_memory
-from tasks.catalogue import publish_companions
+from tasks.catalogue import build_companions
 from tasks.month import Month
 from tasks.mosaic import reading
 from tasks.retries import io_task
@@ -126,7 +124,7 @@ class Prediction:
     doubtful: float
 
 
-@task(name="plan windows", task_run_name="plan windows {month}", cache_policy=NO_CACHE)
+@io_task("plan windows", "plan windows {month}")
 def plan_windows(month: Month, mosaic: Mosaic, aoi_definition: str, model: Model) -> Plan:
     """Decide which windows of the mosaic are predicted.
 
@@ -138,6 +136,7 @@ def plan_windows(month: Month, mosaic: Mosaic, aoi_definition: str, model: Model
 
     Raises:
         LandcoverError: if the mosaic lacks a band that the model reads.
+        TransientError: if the bucket cannot be reached.
     """
     area = load_aoi(aoi_definition).to_crs(mosaic.grid.crs).iloc[0]
     workers = os.cpu_count() or 1
@@ -210,8 +209,7 @@ def predict_window(window: Window, month: Month, plan: Plan, mosaic: Mosaic, mod
             )
             _check_written(piece, codes)
             # The piece last: where it is, the confidence is too.
-            publish(local / sure.name, sure)
-            publish(local / path.name, path)
+            publish_all({local / sure.name: sure, local / path.name: path})
     return piece
 
 
@@ -279,13 +277,11 @@ def assemble_map(
         )
         pixels = _check(built, plan, pieces)
         digest = sha256(built)
-        # The map last: what describes it is there when it appears.
         area = shapely.from_wkb(plan.area.read_bytes())
-        publish_companions(built, month, area, mosaic, model)
-        publish(sure, month.confidence)
-        publish(built, path)
-    with storage(block, absolute(plan.folder)):
-        remove(month.work)
+        companions = build_companions(built, month, area, mosaic, model)
+        # The map last: what describes it is there when it appears. The pieces stay until the map
+        # is recorded and reported of: a run that is cut short before has only these to go on from.
+        publish_all({**companions, sure: month.confidence, built: path})
     hectares: Counter[int] = Counter()
     for piece in pieces:
         hectares.update(piece.hectares)

@@ -3,6 +3,7 @@
 from io import BytesIO
 
 import geopandas
+import pandas as pd
 from prefect.logging import get_run_logger
 from upath import UPath
 
@@ -15,6 +16,9 @@ from tasks.month import Month
 from tasks.mosaic import reading
 from tasks.retries import io_task
 from tasks.storage import storage
+
+# So many polygons are named.
+SHOWN = 20
 
 
 @io_task("sample mosaic", "sample mosaic {month}")
@@ -62,8 +66,11 @@ def sample_mosaic(
 
 def _tell(samples: Samples) -> None:
     logger = get_run_logger()
-    for polygon_id, reason in samples.skipped.items():
-        logger.warning("Polygon %s gave no sample: %s.", polygon_id, reason)
+    skipped = pd.Series(samples.skipped, dtype=object)
+    for reason, ids in skipped.groupby(skipped).groups.items():
+        more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
+        shown = ", ".join(ids[:SHOWN])
+        logger.warning("%d polygons gave no sample (id %s%s): %s.", len(ids), shown, more, reason)
     if samples.contested:
         logger.warning(
             "%d pixels lie under polygons of different classes; each went to the first.",

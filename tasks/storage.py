@@ -15,6 +15,7 @@ from botocore.exceptions import (
 from prefect_aws import AwsCredentials
 from prefect_aws.client_parameters import AwsClientParameters
 from rasterio.session import AWSSession
+from s3fs.core import set_custom_error_handler  # type: ignore[import-untyped]
 
 from landcover.errors import LandcoverError, SettingsError, TransientError
 from tasks.blocks import load_block
@@ -23,6 +24,9 @@ from tasks.settings import StorageSettings, read_settings
 # Seconds, for s3fs and for GDAL.
 CONNECT_TIMEOUT = 5
 READ_TIMEOUT = 60
+
+# Seconds without a byte, for GDAL: what it reads is small, and it waits for one answer at a time.
+STALLED = 15
 
 # Of each request, a second or two apart; the tasks try again for longer (see `tasks.retries`), so
 # that a service which is not there is told of within half a minute.
@@ -42,6 +46,18 @@ _DENIED = {"AccessDenied", "AllAccessDisabled", "AccountProblem", "403"}
 _MISSING = {"NoSuchBucket", "InvalidBucketName"}
 _CLOCK = {"RequestTimeTooSkewed", "RequestExpired"}
 _BUSY = {"SlowDown", "TooManyRequests", "RequestTimeout", "Throttling", "InternalError"}
+
+
+def _is_passing(error: Exception) -> bool:
+    """Tell whether the service was busy or broken when it refused."""
+    if not isinstance(error, ClientError):
+        return False
+    code, status = _refusal(error)
+    return code in _BUSY or status >= 500 or status == 429
+
+
+# By itself s3fs tries few refusals again, and botocore none that says 429.
+set_custom_error_handler(_is_passing)
 
 
 @contextmanager
@@ -124,6 +140,8 @@ def _for_gdal(endpoint: str | None) -> dict[str, object]:
         "AWS_VIRTUAL_HOSTING": "FALSE",
         "GDAL_HTTP_CONNECTTIMEOUT": CONNECT_TIMEOUT,
         "GDAL_HTTP_TIMEOUT": READ_TIMEOUT,
+        "GDAL_HTTP_LOW_SPEED_TIME": STALLED,
+        "GDAL_HTTP_LOW_SPEED_LIMIT": 1,
         "GDAL_HTTP_MAX_RETRY": TRIES,
         "GDAL_HTTP_RETRY_DELAY": 0.5,
         # A quad that is replaced must not be remembered from the run before.
@@ -158,8 +176,7 @@ def _explain(error: Exception, what: str, endpoint: str | None) -> LandcoverErro
 
 
 def _explain_refusal(refusal: ClientError, what: str, place: str) -> LandcoverError:
-    code = str(refusal.response.get("Error", {}).get("Code", ""))
-    status = int(refusal.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    code, status = _refusal(refusal)
     if code in _WRONG_CREDENTIALS:
         return SettingsError(
             f"{place} refuses the credentials for {what} ({code}): check S3_ACCESS_KEY_ID, "
@@ -176,9 +193,15 @@ def _explain_refusal(refusal: ClientError, what: str, place: str) -> LandcoverEr
         return LandcoverError(
             f"{place} refuses {what}, because this machine's clock is wrong ({code}): set it."
         )
-    if code in _BUSY or status >= 500 or status == 429:
+    if _is_passing(refusal):
         return TransientError(f"{place} is busy or broken at {what} ({code}, {status}).")
     return LandcoverError(f"{place} refuses {what}: {refusal}.")
+
+
+def _refusal(error: ClientError) -> tuple[str, int]:
+    """Return the service's code and the status of its answer."""
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    return code, int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -8,18 +8,17 @@ from io import BytesIO
 import joblib
 import pandas as pd
 import pyarrow
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 from upath import UPath
 
 from landcover.classes import assign_codes, class_names
 from landcover.errors import LandcoverError
-from landcover.files import absolute, publish, scratch, sha256
+from landcover.files import absolute, publish_all, scratch, sha256
 from landcover.training import ForestSettings, Model, fit
 from landcover.tuning import tune
 from landcover.validation import describe_metrics, validate
 from tasks.month import Month
+from tasks.retries import io_task
 from tasks.storage import storage
 
 COLUMNS = ("polygon_id", "class_label", "x", "y")
@@ -42,7 +41,7 @@ class Training:
     metrics: Mapping[str, object]
 
 
-@task(name="train model", task_run_name="train model {month}", cache_policy=NO_CACHE)
+@io_task("train model", "train model {month}")
 def train_model(
     month: Month, input_data: UPath, settings: ForestSettings, classes: dict[str, int]
 ) -> Training:
@@ -56,6 +55,7 @@ def train_model(
 
     Raises:
         LandcoverError: if the samples are missing, or not such a file.
+        TransientError: if the bucket cannot be reached.
     """
     block = month.blocks.storage_block
     with storage(block, absolute(input_data)):
@@ -84,8 +84,7 @@ def train_model(
         model = Model(month.model, sha256(built), tuple(bands), names)
         held_out = folder / month.held_out.name
         validation.polygons.to_parquet(held_out, index=False)
-        publish(held_out, month.held_out)
-        publish(built, month.model)
+        publish_all({held_out: month.held_out, built: month.model})
     return Training(
         model=model,
         source=_source(input_data, samples),
@@ -98,7 +97,8 @@ def train_model(
 
 
 def _read_samples(path: UPath) -> pd.DataFrame:
-    if not path.is_file():
+    # Not is_file: s3fs would say no where the bucket does not answer.
+    if not path.exists():
         raise LandcoverError(
             f"There are no samples at {path}: make them with python flows/prepare_data.py."
         )

@@ -15,9 +15,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+import shapely
 from affine import Affine
 from prefect.settings import get_current_settings
-from shapely.geometry import Point
+from shapely import Point
+from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Engine, create_engine, inspect, text
 
 from flows import monthly, prepare_data, run_predictions, train_model
@@ -210,6 +212,138 @@ def spoiled_after_training(world: World) -> None:
     truncated(world)
 
 
+def shaped(*shapes: BaseGeometry | None) -> Callable[[World], None]:
+    """Give the first polygons other shapes."""
+
+    def reshape(world: World) -> None:
+        rows = world.polygons.copy()
+        shapes_of_all = [*shapes, *rows.geometry[len(shapes) :]]
+        world.put_polygons(rows.set_geometry(geopandas.GeoSeries(shapes_of_all, crs=rows.crs)))
+
+    return reshape
+
+
+def in_space(world: World) -> None:
+    world.put_polygons(world.polygons.set_geometry(shapely.force_3d(world.polygons.geometry, 7)))
+
+
+def curved(world: World) -> None:
+    """Make a polygon of PostGIS of arcs, which is a type of its own."""
+    engine = world.use_database()
+    spoil(
+        engine,
+        "ALTER TABLE polygons ALTER geom TYPE geometry(Geometry, 32615);"
+        " UPDATE polygons SET geom = ST_ForceCurve(ST_Buffer(ST_Centroid(geom), 100))"
+        " WHERE id = (SELECT min(id) FROM polygons)",
+    )
+
+
+def without_srid(world: World) -> None:
+    engine = world.use_database()
+    spoil(engine, "ALTER TABLE polygons ALTER geom TYPE geometry USING ST_SetSRID(geom, 0)")
+
+
+def overlapping(world: World) -> None:
+    rows = world.polygons
+    again = rows.assign(**{"class": rows["class"].map(lambda label: f"not {label}")})
+    world.put_polygons(geopandas.GeoDataFrame(pd.concat([rows, again]), crs=rows.crs))
+
+
+def same_ids(world: World) -> None:
+    world.put_polygons(world.polygons.assign(key=7))
+    world.settings(TRAINING_POLYGON_ID_COL="key")
+
+
+def confetti(world: World) -> None:
+    """Cut the polygons into five thousand specks, none of which holds a pixel's centre."""
+    rows = world.polygons
+    corners = np.random.default_rng(0).integers(0, 200, (5_000, 2)) * 30.0
+    west, north = 462405, 1741815
+    x, y = west + corners[:, 0] + 1, north - corners[:, 1] - 1
+    specks = shapely.box(x, y - 3, x + 3, y)
+    labels = np.resize(["a", "b"], len(specks))
+    many = geopandas.GeoDataFrame({"class": labels}, geometry=specks, crs=rows.crs)
+    world.put_polygons(geopandas.GeoDataFrame(pd.concat([rows, many]), crs=rows.crs))
+
+
+def odd_labels(world: World) -> None:
+    odd = {"forest": "Bosque 'húmedo' \"tropical\"", "urban": "城市; DROP TABLE polygons; --"}
+    rows = world.polygons
+    labels = rows["class"].map(lambda label: odd.get(label.lower(), label))
+    world.put_polygons(rows.assign(**{"class": labels}))
+
+
+def as_image(**changes: Any) -> Callable[[World], None]:
+    """Write the month's image again with something else about it."""
+
+    def change(world: World) -> None:
+        path = world.put_mosaic()
+        with rasterio.open(path) as image:
+            values, profile = image.read(), image.profile
+        with rasterio.open(path, "w", **{**profile, **changes}) as image:
+            image.write(values[: image.count].astype(image.dtypes[0]))
+
+    return change
+
+
+def scaled(world: World) -> None:
+    """Say in the file that its values are to be multiplied and shifted."""
+    with rasterio.open(world.put_mosaic(), "r+") as image:
+        image.scales, image.offsets = [0.0001] * image.count, [-0.1] * image.count
+
+
+def rotated(world: World) -> None:
+    with rasterio.open(world.put_mosaic(), "r+") as image:
+        image.transform @= Affine.rotation(3)
+
+
+def of_zero_bytes(world: World) -> None:
+    world.put_mosaic().write_bytes(b"")
+
+
+def folder_like_an_image(world: World) -> None:
+    path = world.put_mosaic()
+    path.unlink()
+    path.mkdir()
+
+
+def second_quad(**changes: Any) -> Callable[[World], None]:
+    """Put another quad beside the month's image, which does not go with it."""
+
+    def put(world: World) -> None:
+        path = world.put_mosaic()
+        with rasterio.open(path) as image:
+            values, profile = image.read(), image.profile
+        beside = profile["transform"] @ Affine.translation(values.shape[2], 0)
+        with rasterio.open(
+            path.with_name("b.tif"), "w", **{**profile, "transform": beside, **changes}
+        ) as image:
+            image.write(values[: image.count].astype(image.dtypes[0]))
+
+    return put
+
+
+def area_of(text_or_bytes: bytes) -> Callable[[World], None]:
+    def write(world: World) -> None:
+        Path("area.geojson").write_bytes(text_or_bytes)
+        world.settings(AOI_DEFINITION="area.geojson")
+
+    return write
+
+
+IN_DATABASE = {"breaks": lambda world: world.use_database()}
+DROP = "'; DROP TABLE polygons; --"
+
+# Around a hundred metres each, on the imagery of Chiapas.
+BOW = shapely.from_wkt(
+    "POLYGON((465000 1738000, 465300 1738300, 465300 1738000, 465000 1738300, 465000 1738000))"
+)
+MIXED = shapely.from_wkt(
+    "GEOMETRYCOLLECTION(POINT(465000 1738000), POLYGON((465000 1738000, 465300 1738000, "
+    "465300 1738300, 465000 1738300, 465000 1738000)))"
+)
+
+
 def tidy_frame(**columns: Any) -> Callable[[World], None]:
     return lambda _: pd.DataFrame(columns).to_parquet("samples.parquet")
 
@@ -372,7 +506,125 @@ ROWS = {
         ["The imagery of 1999-11 leaves 93.90% of the area of interest", "--allow_gaps"],
         breaks=polygons_far_away,
     ),
+    "polygons-crossing-themselves": Row(
+        ["1 of 30 polygons (id 1) of polygons.gpkg cross themselves and were mended."],
+        DONE,
+        breaks=shaped(BOW),
+        leaves=MAPPED,
+    ),
+    "polygons-empty-and-null": Row(
+        ["2 of 30 polygons (id 1, 2) of polygons.gpkg have no area and are left out."],
+        DONE,
+        breaks=shaped(shapely.Polygon(), None),
+        leaves=MAPPED,
+    ),
+    "polygons-of-mixed-types": Row(
+        ["1 of 30 polygons (id 2) of polygons.gpkg have no area and are left out."],
+        DONE,
+        breaks=shaped(MIXED, Point(465000, 1738000)),
+        leaves=MAPPED,
+    ),
+    "polygons-in-three-dimensions": Row(
+        ["30 training polygons from polygons.gpkg"], DONE, breaks=in_space, leaves=MAPPED
+    ),
+    "polygons-of-arcs": Row(
+        ["30 training polygons from polygons"], DONE, breaks=curved, leaves=MAPPED
+    ),
+    "polygons-of-srid-0": Row(["SRID"], WRONG, breaks=without_srid),
+    "polygons-over-each-other": Row(
+        ["pixels lie under polygons of different classes; each went to the first."],
+        DONE,
+        breaks=overlapping,
+        leaves=MAPPED,
+    ),
+    "polygons-of-one-id": Row(
+        ["several polygons of id 7; they are told apart as 7#2 and so on"],
+        DONE,
+        breaks=same_ids,
+        leaves=MAPPED,
+    ),
+    "polygons-too-small-to-hold-a-pixel": Row(
+        ["5000 polygons gave no sample (id ", " and 4980 more): smaller than a pixel."],
+        DONE,
+        breaks=confetti,
+        leaves=MAPPED,
+    ),
+    "labels-with-quotes-and-other-letters": Row(
+        ["城市; DROP TABLE polygons; --"], DONE, breaks=odd_labels, leaves=MAPPED
+    ),
+    # more imagery
+    "image-of-zero-bytes": Row(
+        ["Cannot read the image ", "imagery/a.tif", "again"], breaks=of_zero_bytes
+    ),
+    "image-is-a-folder": Row(
+        ["Cannot find the mosaic of 1999-11", "imagery"], breaks=folder_like_an_image
+    ),
+    "image-rotated": Row(["is rotated or not north-up: warp it"], breaks=rotated),
+    "image-complex": Row(
+        ["holds complex numbers, which are no reflectance"], breaks=as_image(dtype="complex64")
+    ),
+    "image-of-one-band": Row(
+        ["imagery/a.tif has 1 band, but MOSAIC_BANDS asks for green=2"], breaks=as_image(count=1)
+    ),
+    "image-without-crs": Row(
+        ["does not say its coordinate reference system", "rio edit-info"], breaks=as_image(crs=None)
+    ),
+    "image-float": Row(["Map written"], DONE, breaks=as_image(dtype="float32"), leaves=MAPPED),
+    "image-signed": Row(["Map written"], DONE, breaks=as_image(dtype="int16"), leaves=MAPPED),
+    "image-with-scale-and-offset": Row(["Map written"], DONE, breaks=scaled, leaves=MAPPED),
+    "quads-of-two-crs": Row(
+        ["The quads do not make one mosaic", "b.tif differs from", "Bring them to one grid"],
+        breaks=second_quad(crs="EPSG:32616"),
+    ),
+    "quads-of-two-resolutions": Row(
+        ["The quads do not make one mosaic", "b.tif differs from"],
+        breaks=second_quad(transform=Affine(15, 0, 469905, 0, -15, 1741815)),
+    ),
+    "quads-of-two-types": Row(
+        ["The quads do not make one mosaic", "b.tif differs from"],
+        breaks=second_quad(dtype="float32"),
+    ),
+    "quads-of-unlike-bands": Row(
+        ["imagery/b.tif has 2 bands, but MOSAIC_BANDS asks for"], breaks=second_quad(count=2)
+    ),
+    # injections
+    **{
+        f"drop-table-in-{setting.lower()}": Row(words, WRONG, settings={setting: DROP}, **others)
+        for setting, words, others in [
+            ("TRAINING_POLYGON_TABLE", ["no table '; DROP TABLE polygons; --"], IN_DATABASE),
+            ("TRAINING_POLYGON_GEOM_COL", ["has no column"], IN_DATABASE),
+            ("TRAINING_POLYGON_CLASS_COL", ["has no column"], IN_DATABASE),
+            ("TRAINING_POLYGON_ID_COL", ["has no column"], IN_DATABASE),
+            ("TRAINING_POLYGON_MONTH_COL", ["has no column"], IN_DATABASE),
+            ("DB_SCHEMA", ["The database has no schema", "which DB_SCHEMA names"], IN_DATABASE),
+            ("DB_NAME", ["DROP TABLE"], IN_DATABASE),
+            ("DB_USER", ["DROP TABLE"], IN_DATABASE),
+            ("DB_PASSWORD", ["refuses the connection"], IN_DATABASE),
+            ("MOSAIC_BANDS", ["MOSAIC_BANDS is wrong"], {}),
+            ("AOI_DEFINITION", ["AOI_DEFINITION is neither WKT nor a file"], {}),
+            ("S3_ENDPOINT_URL", ["S3_ENDPOINT_URL is wrong"], {}),
+            ("REPORT_LANGUAGE", ["REPORT_LANGUAGE is wrong"], {}),
+        ]
+    },
     # the area of interest
+    "area-crossing-itself": Row(
+        ["Map written"],
+        DONE,
+        settings={
+            "AOI_DEFINITION": "SRID=32615;POLYGON((462405 1734315, 469905 1741815, 469905 1734315, "
+            "462405 1741815, 462405 1734315))"
+        },
+        leaves=MAPPED,
+    ),
+    "area-of-zero-bytes": Row(["AOI_DEFINITION cannot be read"], WRONG, breaks=area_of(b"")),
+    "area-empty": Row(
+        ["holds no polygon"], WRONG, settings={"AOI_DEFINITION": "MULTIPOLYGON EMPTY"}
+    ),
+    "area-in-metres-called-degrees": Row(
+        ["coordinates that are no longitudes and latitudes"],
+        WRONG,
+        settings={"AOI_DEFINITION": BOW.wkt},
+    ),
     "area-invalid-text": Row(
         ["AOI_DEFINITION is not valid WKT: POLYGON((1 2, 3", "It should be like POLYGON(("],
         WRONG,

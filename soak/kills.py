@@ -1,0 +1,177 @@
+"""A month that is killed at random moments, again and again: always the same map at its end."""
+
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from landcover.files import UNFINISHED
+from soak.month import (
+    MAP,
+    Place,
+    Result,
+    check,
+    check_same,
+    ended,
+    read,
+    recorded,
+    result,
+)
+
+# What is killed while it starts Python has not begun its month.
+BEGIN = 60  # seconds
+
+# Seconds between two looks at the work folder.
+LOOK = 0.01
+
+Piece = tuple[int, int]  # number and time of a file
+
+
+@dataclass
+class Kills:
+    """What was done to a month, and what came of it.
+
+    Attributes:
+        killed: how often, by the step that the run had last told of.
+        finished: how many runs came to their end.
+        kept: windows that a killed run had finished, and the next one did not predict again.
+        lost: windows that were in flight when a run was killed.
+        most: of them at once.
+    """
+
+    killed: Counter[str] = field(default_factory=Counter)
+    finished: int = 0
+    kept: int = 0
+    lost: int = 0
+    most: int = 0
+
+    def counts(self) -> dict[str, object]:
+        """Return the rows of a table."""
+        return {
+            "kills": self.killed.total(),
+            "by step": ", ".join(f"{step} {count}" for step, count in self.killed.most_common()),
+            "months finished and equal": self.finished,
+            "windows done before a kill, predicted again": 0,
+            "windows done before a kill, kept": self.kept,
+            "windows in flight, lost": self.lost,
+            "most of them at once": self.most,
+        }
+
+
+def kill_months(place: Place, wanted: Result, seconds: float, kills: int, seed: int = 1) -> Kills:
+    """Kill a month at random moments, up to some times in a row, then let it finish.
+
+    Args:
+        place: where it is run; its work and results are on this machine.
+        wanted: what an undisturbed run made.
+        seconds: that it took.
+        kills: how many.
+        seed: of the moments.
+
+    Raises:
+        BrokenPromiseError: if a month is not as it would have been, or a window was predicted
+            twice.
+    """
+    chance = random.Random(seed)  # noqa: S311
+    done = Kills()
+    while done.killed.total() < kills:
+        # A month that was not recorded before cannot be taken for one that is.
+        for path in Path(place.maps).iterdir():
+            path.unlink()
+        in_a_row = chance.randint(1, 4)
+        with watched(Path(place.data / "work")) as pieces:
+            for _ in range(min(in_a_row, kills - done.killed.total())):
+                if not _kill_one(place, wanted, chance.uniform(0, seconds), done, pieces):
+                    break
+            before = {path: len(seen) for path, seen in pieces.items()}
+            place.must_run()
+        _check_once(pieces)
+        done.kept += len(before)
+        check_same(result(place), wanted)
+        done.finished += 1
+    return done
+
+
+def _kill_one(
+    place: Place, wanted: Result, moment: float, done: Kills, pieces: dict[Path, set[Piece]]
+) -> bool:
+    """Kill a run; return whether it was killed before its end.
+
+    Where its month was recorded, the pieces may be gone, and another run makes them anew.
+    """
+    earlier = recorded(place)
+    with ended(place.start()) as process:
+        _wait_for_begin(place, process)
+        time.sleep(moment)
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+        status = process.wait()
+    check(status in {0, -signal.SIGKILL}, f"the run ended with {status}:\n{place.said()}")
+    if (place.maps / MAP).exists():
+        # Under its final name it is whole, at any moment.
+        different = int((read(Path(place.maps / MAP)) != wanted.codes).sum())
+        check(different == 0, f"{different} pixels of the map differ after a kill")
+    if status == 0:
+        _check_once(pieces)
+        pieces.clear()
+        return False
+    done.killed[place.step()] += 1
+    lost = _in_flight(Path(place.data / "work"))
+    workers = os.cpu_count() or 2
+    check(lost <= workers, f"{lost} windows were in flight on {workers} cores")
+    done.lost, done.most = done.lost + lost, max(done.most, lost)
+    if recorded(place) != earlier:
+        _check_once(pieces)
+        pieces.clear()
+    return True
+
+
+def _wait_for_begin(place: Place, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + BEGIN
+    while time.monotonic() < end and process.poll() is None and "Task run" not in place.said():
+        time.sleep(0.05)
+
+
+def _in_flight(work: Path) -> int:
+    """Count the windows that a killed run had begun: each builds its piece in a folder aside."""
+    folders = (path for path in work.glob(f"prediction_*/*/{UNFINISHED}*") if path.is_dir())
+    return sum(not any(folder.glob("prediction_*")) for folder in folders)
+
+
+def _check_once(pieces: dict[Path, set[Piece]]) -> None:
+    """Make sure that no piece was made a second time after it was whole."""
+    twice = sorted(path.name for path, seen in pieces.items() if len(seen) > 1)
+    check(not twice, f"these windows were done, and were predicted again: {twice}")
+
+
+@contextmanager
+def watched(work: Path) -> Iterator[dict[Path, set[Piece]]]:
+    """Note every finished piece that appears in a work folder while the block runs."""
+    pieces: dict[Path, set[Piece]] = {}
+    over = threading.Event()
+
+    def look() -> None:
+        # The month removes files and folders while they are listed.
+        with suppress(FileNotFoundError):
+            for path in work.glob("prediction_*/*/piece_*.tif"):
+                found = path.stat()
+                pieces.setdefault(path, set()).add((found.st_ino, found.st_mtime_ns))
+
+    def watch() -> None:
+        while not over.wait(LOOK):
+            look()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield pieces
+    finally:
+        over.set()
+        watcher.join()
