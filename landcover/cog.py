@@ -13,6 +13,9 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from numpy.typing import NDArray
+
+# The public names do not cover what copying a raster raises.
+from rasterio._err import CPLE_BaseError
 from rasterio.windows import Window
 
 from landcover.classes import NODATA, colour
@@ -78,7 +81,7 @@ def _telling_of_room(pieces: Sequence[Path], path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:
+    except (OSError, CPLE_BaseError) as error:
         # A map takes about as much as its pieces.
         wanted = 2 * sum(piece.stat().st_size for piece in pieces if piece.exists())
         if shutil.disk_usage(path.parent).free < wanted:
