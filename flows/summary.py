@@ -75,12 +75,14 @@ class Summary:
 def _map_lines(prediction: Prediction, coverage: Coverage) -> list[str]:
     total = sum(prediction.hectares.values())
     empty = coverage.without_data(prediction.hectares)
+    clouds = coverage.under_clouds(prediction.hectares)
     return [
         *(
             f"  {name:<16} {area:>14,.1f} ha {area / total:>6.1%}"
             for name, area in prediction.hectares.items()
         ),
-        f"  {empty:.1%} of the area of interest has no class, {coverage.missing:.1%} no imagery",
+        f"  {empty:.1%} of the area of interest has no class, {coverage.missing:.1%} no imagery, "
+        + f"{clouds:.1%} is under clouds",
         f"  on {prediction.doubtful:.1%} of the map fewer than half of the trees agree",
     ]
 

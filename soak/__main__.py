@@ -65,11 +65,19 @@ class Ground:
 
     def faults(self) -> dict[str, object]:
         """Let a fifth of all answers be faulty."""
-        return faults.faulty_month(self.there, self.bucket, self.wanted, RATE, STALL).counts
+        return faults.faulty_month(
+            self.there, self.bucket, self.wanted, rate_s3=RATE, rate_database=RATE, stall=STALL
+        ).counts
 
-    def nothing_sound(self) -> dict[str, object]:
-        """Let all answers be faulty."""
-        return faults.faulty_month(self.there, self.bucket, None, 1, STALL).counts
+    def no_bucket(self) -> dict[str, object]:
+        """Let all answers of the bucket be faulty."""
+        return faults.faulty_month(self.there, self.bucket, None, rate_s3=1, stall=STALL).counts
+
+    def no_database(self) -> dict[str, object]:
+        """Let all connections to the database be faulty."""
+        return faults.faulty_month(
+            self.there, self.bucket, None, rate_database=1, stall=STALL
+        ).counts
 
     def away(self) -> dict[str, object]:
         """Take the database away for a while."""
@@ -96,7 +104,8 @@ def main() -> int:
         trials: dict[str, Callable[[], dict[str, object]]] = {
             "kills": lambda: ground.kills(options.kills),
             "faults": ground.faults,
-            "nothing_sound": ground.nothing_sound,
+            "no_bucket": ground.no_bucket,
+            "no_database": ground.no_database,
             "away": ground.away,
             "full_work": ground.full_work,
             "full_results": ground.full_results,

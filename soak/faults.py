@@ -37,7 +37,14 @@ class Faults:
 
 
 def faulty_month(
-    place: Place, bucket: Bucket, wanted: Result | None, rate: float, stall: float, seed: int = 1
+    place: Place,
+    bucket: Bucket,
+    wanted: Result | None,
+    *,
+    rate_s3: float = 0,
+    rate_database: float = 0,
+    stall: float,
+    seed: int = 1,
 ) -> Faults:
     """Run a month through proxies before bucket and database.
 
@@ -45,7 +52,8 @@ def faulty_month(
         place: where it is run; imagery, results and work are in the bucket.
         bucket: on the real server.
         wanted: what an undisturbed run made; None where the run has to fail.
-        rate: the share of faulty answers.
+        rate_s3: the share of faulty answers of the bucket.
+        rate_database: the share of faulty connections to the database.
         stall: how many seconds a stalled answer hangs.
         seed: of what is faulty.
 
@@ -57,8 +65,8 @@ def faulty_month(
     assert database
     earlier = recorded(place)
     with (
-        proxy(s3, http=True, rate=rate, stall=stall, seed=seed) as before_s3,
-        proxy(database, http=False, rate=rate, seed=seed) as before_database,
+        proxy(s3, http=True, rate=rate_s3, stall=stall, seed=seed) as before_s3,
+        proxy(database, http=False, rate=rate_database, seed=seed) as before_database,
     ):
         through = {
             **of_bucket(bucket, before_s3.endpoint),

@@ -39,6 +39,14 @@ class Coverage:
         """The share of the area of interest without imagery, 0 to 1."""
         return sum(gap.hectares for gap in self.gaps) / self.hectares
 
+    def under_clouds(self, hectares: Mapping[str, float]) -> float:
+        """Return the share of the area of interest that a map shows as clouds, 0 to 1.
+
+        Args:
+            hectares: the area of each class in the map.
+        """
+        return hectares.get("Cloud", 0.0) / self.hectares
+
     def without_data(self, hectares: Mapping[str, float]) -> float:
         """Return the share of the area of interest that a map leaves without a class, 0 to 1.
 

@@ -172,6 +172,7 @@ def record_prediction(
                     "aoi_hectares": round(coverage.hectares, 2),
                     "without_imagery": round(coverage.missing, 6),
                     "gaps": [gap.name for gap in coverage.gaps],
+                    "under_clouds": round(coverage.under_clouds(prediction.hectares), 6),
                     "without_data": round(coverage.without_data(prediction.hectares), 6),
                     "sha256": prediction.sha256,
                     RADIOMETRY: radiometry.measured,

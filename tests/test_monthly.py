@@ -1,5 +1,8 @@
 """The whole month on real imagery, from the command line to files and rows."""
 
+import html
+import json
+import re
 import shlex
 import sqlite3
 import sys
@@ -134,7 +137,9 @@ def test_the_samples_open_as_geoparquet_points(chiapas):
     assert len(points) == 718
 
 
-def test_costa_rica_2001_from_a_geopackage_leaves_metadata_in_the_embedded_database(settings):
+@pytest.fixture
+def costa_rica(settings: Callable[..., None]) -> None:
+    """Settings for the two Landsat scenes of Costa Rica, with a GeoPackage of polygons."""
     folder = REAL / "costa_rica_landsat"
     with rasterio.open(folder / "L5TSR_2001.tif") as scene:
         bounds = scene.bounds
@@ -147,6 +152,10 @@ def test_costa_rica_2001_from_a_geopackage_leaves_metadata_in_the_embedded_datab
         f"{bounds.right} {bounds.bottom}, {bounds.right} {bounds.top}, "
         f"{bounds.left} {bounds.top}, {bounds.left} {bounds.bottom}))",
     )
+
+
+@pytest.mark.usefixtures("costa_rica")
+def test_costa_rica_2001_from_a_geopackage_leaves_metadata_in_the_embedded_database():
     path = run_month(2001, 1)
 
     codes = read_codes(path)
@@ -158,6 +167,24 @@ def test_costa_rica_2001_from_a_geopackage_leaves_metadata_in_the_embedded_datab
         names = database.execute("SELECT prediction_filename FROM raster_predictions").fetchall()
     assert accuracy > 0.85
     assert names == [("prediction_200101.tif",)]
+
+
+@pytest.mark.usefixtures("costa_rica")
+def test_a_month_beside_one_ten_times_too_bright_is_told_in_log_report_and_row(capfd, caplog):
+    run_month(1986, 1)
+    assert "Warning" not in capfd.readouterr().out
+    run_month(2001, 1)
+    (warning,) = re.findall("^Warning: (.*)", capfd.readouterr().out, re.MULTILINE)
+    assert "differs from that of 1986-01" in warning
+    assert warning in caplog.messages
+    assert html.escape(warning) in (MAPS / "report_200101.html").read_text("utf-8")
+    with sqlite3.connect("data/chocoforest.db") as database:
+        query = (
+            "SELECT json_extract(details, '$.radiometry.warnings') FROM raster_predictions "
+            "ORDER BY year"
+        )
+        recorded = [json.loads(warnings) for (warnings,) in database.execute(query)]
+    assert recorded == [[], [warning]]
 
 
 def test_a_month_run_again_gives_the_same_map_and_replaces_its_rows(

@@ -81,7 +81,7 @@ def test_a_month_of_faulty_answers_ends_with_the_same_map(
         settings={**place.settings, **in_bucket, **imagery},
         data=folder_in(bucket, "data"),
     )
-    done = faulty_month(there, bucket, wanted, rate=0.2, stall=1)
+    done = faulty_month(there, bucket, wanted, rate_s3=0.2, rate_database=0.2, stall=1)
     assert done.faults > 5
 
 

@@ -1,9 +1,10 @@
 """The mosaic as a small picture in true colour, whatever its size."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import rasterio
@@ -17,7 +18,7 @@ from shapely import box
 from shapely.geometry.base import BaseGeometry
 from upath import UPath
 
-from landcover.files import open_image
+from landcover.files import open_image, read_patiently
 from landcover.mosaic import Mosaic
 from landcover.pixels import read_pixels
 from landcover.quads import Quad
@@ -39,6 +40,9 @@ GAMMA = 1.5
 
 PRIMARIES = ("red", "green", "blue")
 
+# Values and which of them are valid.
+Picture = tuple[NDArray[np.generic], NDArray[np.bool_]]
+
 
 @dataclass(frozen=True)
 class Part:
@@ -53,6 +57,9 @@ class Part:
     window: Window
     shape: tuple[int, int]
     bounds: Bounds
+
+
+Reader = Callable[[DatasetReader, Sequence[int], Part], Picture]
 
 
 def part_in(grid: Grid, frame: Frame) -> Part | None:
@@ -117,16 +124,22 @@ def true_colour(mosaic: Mosaic, area: BaseGeometry, frame: Frame) -> NDArray[np.
     values = np.zeros((3, rows, columns), dtype=np.float32)
     valid = np.zeros((rows, columns), dtype=bool)
     bands = _primaries(mosaic.bands)
-    read = _read_blocks if coarse > unit else _read_whole
+    read: Reader = _read_blocks if coarse > unit else _read_whole
     for quad in quads:
         place = _place(quad.grid, frame, (rows, columns))
         if place is not None:
             part, target = place
-            with _open(quad) as dataset:
-                found, good = read(dataset, bands, part)
+            found, good = read_patiently(
+                UPath(quad.path), partial(_read_quad, quad, read, bands, part)
+            )
             np.copyto(values[:, *target], found, where=good)
             valid[target] |= good
     return _stretched(values, valid)
+
+
+def _read_quad(quad: Quad, read: Reader, bands: Sequence[int], part: Part) -> Picture:
+    with _open(quad) as dataset:
+        return read(dataset, bands, part)
 
 
 def _coarse_unit(quads: Sequence[Quad]) -> float:
@@ -183,9 +196,7 @@ def _place(
     return Part(part.window, shape, part.bounds), (rows, columns)
 
 
-def _read_whole(
-    dataset: DatasetReader, bands: Sequence[int], part: Part
-) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+def _read_whole(dataset: DatasetReader, bands: Sequence[int], part: Part) -> Picture:
     """Return a part at its shape, and which of its pixels are valid."""
     values = dataset.read(
         list(bands),
@@ -196,9 +207,7 @@ def _read_whole(
     return values, _valid(dataset, bands, part) & np.isfinite(values).all(axis=0)
 
 
-def _read_blocks(
-    dataset: DatasetReader, bands: Sequence[int], part: Part
-) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+def _read_blocks(dataset: DatasetReader, bands: Sequence[int], part: Part) -> Picture:
     """Return of each pixel of a part's shape the mean of the block at its centre."""
     height, width = dataset.block_shapes[0]
     values = np.zeros((len(bands), *part.shape), dtype=np.float32)
