@@ -74,15 +74,17 @@ class Summary:
 
 def _map_lines(prediction: Prediction, coverage: Coverage) -> list[str]:
     total = sum(prediction.hectares.values())
-    empty = coverage.without_data(prediction.hectares)
-    clouds = coverage.under_clouds(prediction.hectares)
+    shares = [
+        f"{coverage.without_data(prediction.hectares):.1%} of the area of interest has no class",
+        f"{coverage.missing:.1%} no imagery",
+        f"{coverage.under_clouds(prediction.hectares):.1%} is under clouds",
+    ]
     return [
         *(
             f"  {name:<16} {area:>14,.1f} ha {area / total:>6.1%}"
             for name, area in prediction.hectares.items()
         ),
-        f"  {empty:.1%} of the area of interest has no class, {coverage.missing:.1%} no imagery, "
-        + f"{clouds:.1%} is under clouds",
+        f"  {', '.join(shares)}",
         f"  on {prediction.doubtful:.1%} of the map fewer than half of the trees agree",
     ]
 

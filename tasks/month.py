@@ -135,7 +135,7 @@ def remove_work(month: Month) -> list[str]:
 
 
 # What cannot be reached at the start is more likely misspelt than away.
-@io_task("check places", "check places", retries=1)
+@io_task("check places", "check places", retries=3)
 def check_places(blocks: Blocks) -> FolderSettings:
     """Make sure, before hours of work, that all of a month's files and rows can be written.
 
