@@ -225,8 +225,6 @@ def test_only_the_same_work_is_taken_up(world: World, monkeypatch, capfd, change
         assert run() == FAILED
         first = pieces()
         assert first
-        assert run() == FAILED
-        assert pieces() == first
         options = change()
         assert run(*options) == FAILED
     new = {path: number for path, number in pieces().items() if path not in first}
@@ -235,11 +233,23 @@ def test_only_the_same_work_is_taken_up(world: World, monkeypatch, capfd, change
 
     after_prediction(monkeypatch, lambda plan: None)
     assert run(*options) == DONE
-    with_pieces = read_codes(MAP)
+    assert pieces() == {}
+
+
+def test_what_was_predicted_is_not_predicted_again(world: World, monkeypatch, capfd):
+    with monkeypatch.context() as stopped:
+        after_prediction(stopped, stop)
+        assert run() == FAILED
+        first = pieces()
+        assert first
+        assert run() == FAILED
+        assert pieces() == first
+    assert run() == DONE
+    taken_up = read_codes(MAP)
     assert pieces() == {}
     MAP.unlink()
-    assert run(*options) == DONE
-    assert np.array_equal(read_codes(MAP), with_pieces)
+    assert run() == DONE
+    assert np.array_equal(read_codes(MAP), taken_up)
 
 
 def test_a_failed_rerun_leaves_files_and_row_as_they_were(world: World, monkeypatch, capfd):

@@ -524,6 +524,6 @@ def test_the_task_publishes_the_page_and_shows_its_pictures(
         wanted = ArtifactFilter(key={"like_": "%2025-06"})
         artifacts = client.read_artifacts(artifact_filter=wanted)
     found = {artifact.key: artifact.data for artifact in artifacts}
-    shown = {f"{name}-2025-06" for name in ("map", "image", "confidence", "hectares")}
+    shown = {f"picture-{name}-2025-06" for name in ("map", "image", "confidence", "hectares")}
     assert shown <= found.keys()
-    assert str(found["map-2025-06"]).startswith("![map](data:image/jpeg;base64,")
+    assert str(found["picture-map-2025-06"]).startswith("![map](data:image/jpeg;base64,")
