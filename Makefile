@@ -1,7 +1,7 @@
 # make demo    set up and run two months on a small generated world
 # make test    set up (PostGIS and Chromium included) and run every check and test
 # make bench   set up and print the benchmarks
-# make soak    set up and try months under kills, faults and full disks (takes half an hour)
+# make soak    set up and try months under kills, faults and full disks (takes over an hour)
 # make audit   ask for known vulnerabilities of the locked dependencies (needs an advisory service)
 # make lock    renew poetry.lock and the requirements files exported from it (needs poetry)
 
