@@ -113,6 +113,13 @@ MAPPED = (
     "collection.json",
     "report_199911.html",
 )
+
+
+def sampled(words: Sequence[str], breaks: Callable[[World], object]) -> Row:
+    """Return a row of what is mended or left out before the first model is trained."""
+    return Row(words, DONE, breaks, options=(), command=prepare_data, leaves=[PREPARED])
+
+
 NOWHERE = "POLYGON((10 50, 10.1 50, 10.1 50.1, 10 50))"
 
 # On the imagery, away from all polygons.
@@ -506,48 +513,33 @@ ROWS = {
         ["The imagery of 1999-11 leaves 93.90% of the area of interest", "--allow_gaps"],
         breaks=polygons_far_away,
     ),
-    "polygons-crossing-themselves": Row(
+    "polygons-crossing-themselves": sampled(
         ["1 of 30 polygons (id 1) of polygons.gpkg cross themselves and were mended."],
-        DONE,
         breaks=shaped(BOW),
-        leaves=MAPPED,
     ),
-    "polygons-empty-and-null": Row(
+    "polygons-empty-and-null": sampled(
         ["2 of 30 polygons (id 1, 2) of polygons.gpkg have no area and are left out."],
-        DONE,
         breaks=shaped(shapely.Polygon(), None),
-        leaves=MAPPED,
     ),
-    "polygons-of-mixed-types": Row(
+    "polygons-of-mixed-types": sampled(
         ["1 of 30 polygons (id 2) of polygons.gpkg have no area and are left out."],
-        DONE,
         breaks=shaped(MIXED, Point(465000, 1738000)),
-        leaves=MAPPED,
     ),
-    "polygons-in-three-dimensions": Row(
-        ["30 training polygons from polygons.gpkg"], DONE, breaks=in_space, leaves=MAPPED
+    "polygons-in-three-dimensions": sampled(
+        ["30 training polygons from polygons.gpkg"], breaks=in_space
     ),
-    "polygons-of-arcs": Row(
-        ["30 training polygons from polygons"], DONE, breaks=curved, leaves=MAPPED
-    ),
+    "polygons-of-arcs": sampled(["30 training polygons from polygons"], breaks=curved),
     "polygons-of-srid-0": Row(["SRID"], WRONG, breaks=without_srid),
-    "polygons-over-each-other": Row(
+    "polygons-over-each-other": sampled(
         ["pixels lie under polygons of different classes; each went to the first."],
-        DONE,
         breaks=overlapping,
-        leaves=MAPPED,
     ),
-    "polygons-of-one-id": Row(
-        ["several polygons of id 7; they are told apart as 7#2 and so on"],
-        DONE,
-        breaks=same_ids,
-        leaves=MAPPED,
+    "polygons-of-one-id": sampled(
+        ["several polygons of id 7; they are told apart as 7#2 and so on"], breaks=same_ids
     ),
-    "polygons-too-small-to-hold-a-pixel": Row(
+    "polygons-too-small-to-hold-a-pixel": sampled(
         ["300 polygons gave no sample (id ", " and 280 more): smaller than a pixel."],
-        DONE,
         breaks=confetti,
-        leaves=MAPPED,
     ),
     "labels-with-quotes-and-other-letters": Row(
         ["城市; DROP TABLE polygons; --"], DONE, breaks=odd_labels, leaves=MAPPED
