@@ -2,7 +2,7 @@
 
 import fcntl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -25,13 +25,17 @@ PAUSES = (2, 4, 8)
 
 
 @contextmanager
-def only_run(year: int, month: int, database_block: str | None) -> Iterator[None]:
+def only_run(year: int, month: int, database_block: str | None) -> Iterator[Callable[[], None]]:
     """Keep others from running a month on the same database; the lock ends with this process.
 
     Args:
         year: of the month.
         month: 1 to 12.
         database_block: see `tasks.database.database`.
+
+    Yields:
+        What makes sure, before something is published, that the month is still this run's alone:
+        a connection that was cut has lost the lock, and another run may have it now.
 
     Raises:
         LandcoverError: if another run of the month is at work.
@@ -40,17 +44,14 @@ def only_run(year: int, month: int, database_block: str | None) -> Iterator[None
     number = 100 * year + month
     embedded = url.get_backend_name() == "sqlite"
     lock = _lock_file(url, number) if embedded else _lock_session(url, arguments, number)
-    with lock as free:
-        if not free:
-            raise LandcoverError(
-                f"Another run of {year}-{month:02d} is at work on the same database: wait for its "
-                "end, or cancel it."
-            )
-        yield
+    with lock as still_held:
+        yield still_held
 
 
 @contextmanager
-def _lock_session(url: URL, arguments: dict[str, object], number: int) -> Iterator[bool]:
+def _lock_session(
+    url: URL, arguments: dict[str, object], number: int
+) -> Iterator[Callable[[], None]]:
     """Take PostgreSQL's lock of a number, which lasts as long as the connection."""
     engine = create_engine(
         url,
@@ -59,13 +60,22 @@ def _lock_session(url: URL, arguments: dict[str, object], number: int) -> Iterat
         isolation_level="AUTOCOMMIT",
         poolclass=NullPool,
     )
-    connection, free = _lock_patiently(engine, number)
-    with connection:
-        yield free
+    with ExitStack() as closing:
+        held = closing.enter_context(_lock_patiently(engine, number))
+
+        def still_held() -> None:
+            nonlocal held
+            try:
+                with translated(url):
+                    held.execute(text("SELECT 1"))
+            except TransientError:
+                held = closing.enter_context(_lock_patiently(engine, number))
+
+        yield still_held
 
 
-def _lock_patiently(engine: Engine, number: int) -> tuple[Connection, bool]:
-    """Connect and try to take the lock, again where the connection fails."""
+def _lock_patiently(engine: Engine, number: int) -> Connection:
+    """Connect and take the lock, again where the connection fails."""
     for pause in PAUSES:
         try:
             return _try_lock(engine, number)
@@ -74,7 +84,7 @@ def _lock_patiently(engine: Engine, number: int) -> tuple[Connection, bool]:
     return _try_lock(engine, number)
 
 
-def _try_lock(engine: Engine, number: int) -> tuple[Connection, bool]:
+def _try_lock(engine: Engine, number: int) -> Connection:
     with ExitStack() as closing, translated(engine.url):
         connection = closing.enter_context(engine.connect())
         connection.execute(_STAY)
@@ -82,12 +92,22 @@ def _try_lock(engine: Engine, number: int) -> tuple[Connection, bool]:
             text("SELECT pg_try_advisory_lock(hashtext('chocoforest ' || :schema), :number)"),
             {"schema": schema() or "", "number": number},
         )
+        if not free:
+            raise _taken(number)
         closing.pop_all()
-    return connection, bool(free)
+    return connection
+
+
+def _taken(number: int) -> LandcoverError:
+    year, month = divmod(number, 100)
+    return LandcoverError(
+        f"Another run of {year}-{month:02d} is at work on the same database: wait for its end, or "
+        "cancel it."
+    )
 
 
 @contextmanager
-def _lock_file(url: URL, number: int) -> Iterator[bool]:
+def _lock_file(url: URL, number: int) -> Iterator[Callable[[], None]]:
     """Lock a file beside the embedded database."""
     path = Path(f"{url.database}.{number}.lock")
     try:
@@ -101,6 +121,5 @@ def _lock_file(url: URL, number: int) -> Iterator[bool]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield False
-        else:
-            yield True
+            raise _taken(number) from None
+        yield lambda: None

@@ -50,11 +50,13 @@ def record_model(month: Month, training: Training, run: Mapping[str, object]) ->
         The `model_id`.
 
     Raises:
-        LandcoverError: if another month gave one of its class codes to another label meanwhile.
+        LandcoverError: if another month gave one of its class codes to another label meanwhile, or
+            if another run of the month has begun while the database was away.
         TransientError: if the database cannot be reached.
     """
     model = training.model
     classes = {name: code for code, name in model.names.items()}
+    month.check_alone()
     with tables(month.blocks.database_block) as connection:
         _check_codes(classes, _classes(connection, but=model.path.name))
         model_id = _replace(
@@ -149,8 +151,10 @@ def record_prediction(
         The `prediction_id`.
 
     Raises:
+        LandcoverError: if another run of the month has begun while the database was away.
         TransientError: if the database cannot be reached.
     """
+    month.check_alone()
     area = load_aoi(aoi_definition).to_crs(LONLAT).iloc[0]
     with tables(month.blocks.database_block) as connection:
         prediction_id = _replace(

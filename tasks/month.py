@@ -1,8 +1,8 @@
 """The month that is run: when, where its files go, and which blocks hold the credentials."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from upath import UPath
 
@@ -35,12 +35,14 @@ class Month:
         month: 1 to 12.
         folders: where its files go.
         blocks: the credentials of database and bucket.
+        check_alone: raises an error where another run of the month is at work.
     """
 
     year: int
     month: int
     folders: FolderSettings
     blocks: Blocks
+    check_alone: Callable[[], None] = field(repr=False, compare=False)
 
     def __str__(self) -> str:
         """Return the month."""
@@ -107,8 +109,8 @@ def open_month(year: int, month: int, blocks: Blocks) -> Iterator[Month]:
         TransientError: if database or bucket cannot be reached.
     """
     folders = check_places(blocks)
-    with only_run(year, month, blocks.database_block):
-        opened = Month(year, month, folders, blocks)
+    with only_run(year, month, blocks.database_block) as check_alone:
+        opened = Month(year, month, folders, blocks, check_alone)
         remove_unfinished(opened.work)
         yield opened
 

@@ -255,7 +255,8 @@ def assemble_map(
         model: what predicted.
 
     Raises:
-        LandcoverError: if the map is not what its pieces are.
+        LandcoverError: if the map is not what its pieces are, or if another run of the month has
+            begun while the database was away.
     """
     path, block = month.prediction, month.blocks.storage_block
     with storage(block, absolute(path)), scratch(plan.folder) as local:
@@ -279,6 +280,7 @@ def assemble_map(
         digest = sha256(built)
         area = shapely.from_wkb(plan.area.read_bytes())
         companions = build_companions(built, month, area, mosaic, model)
+        month.check_alone()
         # The map last: what describes it is there when it appears. The pieces stay until the map
         # is recorded and reported of: a run that is cut short before has only these to go on from.
         publish_all({**companions, sure: month.confidence, built: path})

@@ -4,7 +4,7 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 import rasterio
 import shapely
 from rio_cogeo.cogeo import cog_validate
-from sqlalchemy import URL
+from sqlalchemy import URL, Engine, text
 
 from demo.compare import read_codes
 from demo.world import World, build_world
@@ -294,6 +294,42 @@ def test_the_second_run_of_a_month_stops_with_a_sentence_and_another_month_runs(
         assert not MAP.exists()
         assert monthly.main(["--year", "2025", "--month", "5", *FEW]) == DONE
     assert run() == DONE
+
+
+def cut_locks(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND"
+                " database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            )
+        )
+
+
+def test_a_lock_whose_connection_was_cut_is_taken_again(world: World, in_database, engine: Engine):
+    with only_run(2025, 6, None) as check_alone:
+        cut_locks(engine)
+        check_alone()
+        with pytest.raises(LandcoverError, match="Another run of 2025-06"), only_run(2025, 6, None):
+            pass
+        check_alone()
+
+
+def test_a_run_that_lost_its_lock_to_another_publishes_nothing(
+    world: World, in_database, engine: Engine, monkeypatch, capfd
+):
+    with ExitStack() as others:
+
+        def lose_the_lock(_: Any) -> None:
+            cut_locks(engine)
+            others.enter_context(only_run(2025, 6, None))
+
+        after_prediction(monkeypatch, lose_the_lock)
+        assert run() == FAILED
+        assert "Another run of 2025-06 is at work" in error(capfd)
+    assert not MAP.exists()
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM raster_predictions")) == 0
 
 
 def test_a_lock_is_of_a_database(world: World, in_database: URL, settings):
