@@ -83,6 +83,10 @@ class Ground:
         """Take the database away for a while."""
         return faults.database_away(self.here, self.wanted, AWAY).counts
 
+    def no_api(self) -> dict[str, object]:
+        """Take the Prefect server away for a while."""
+        return faults.api_away(self.here, self.wanted, AWAY).counts
+
     def full_work(self) -> dict[str, object]:
         """Fill the disk of the work folder."""
         return full_disk.counts(full_disk.fill_work(self.here, self.wanted))
@@ -107,6 +111,7 @@ def main() -> int:
             "no_bucket": ground.no_bucket,
             "no_database": ground.no_database,
             "away": ground.away,
+            "no_api": ground.no_api,
             "full_work": ground.full_work,
             "full_results": ground.full_results,
         }

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 from soak.month import (
     BrokenPromiseError,
@@ -16,7 +17,7 @@ from soak.month import (
     recorded,
     result,
 )
-from soak.proxy import proxy
+from soak.proxy import Proxy, proxy
 from tests.swift import Bucket
 
 # What tells that a month is in its middle.
@@ -110,26 +111,49 @@ def database_away(place: Place, wanted: Result, seconds: float) -> Faults:
         BrokenPromiseError: if the month does not come to its end.
     """
     assert place.database.port
-    earlier = recorded(place)
     with proxy(place.database.port, http=False) as before:
         through = of_database(place.database, before.port)
         disturbed = replace(place, settings={**place.settings, **through})
-        started = time.monotonic()
-        with ended(disturbed.start()) as process:
-            while MIDDLE not in disturbed.said():
-                if process.poll() is not None:
-                    raise BrokenPromiseError(f"it ended too early:\n{disturbed.said()}")
-                time.sleep(0.1)
-            before.go_away()
-            time.sleep(seconds)
-            check(process.poll() is None, f"it did not wait:\n{disturbed.said()}")
-            before.come_back()
-            status = process.wait()
-        taken = time.monotonic() - started
+        return _away(disturbed, before, wanted, seconds)
+
+
+def api_away(place: Place, wanted: Result, seconds: float) -> Faults:
+    """Take the Prefect server away in the middle of a month, and bring it back.
+
+    Args:
+        place: where it is run.
+        wanted: what an undisturbed run made.
+        seconds: how long the server is away.
+
+    Raises:
+        BrokenPromiseError: if the month does not come to its end.
+    """
+    port = urlsplit(place.api).port
+    assert port
+    with proxy(port, http=False) as before:
+        disturbed = replace(place, api=place.api.replace(str(port), str(before.port)))
+        return _away(disturbed, before, wanted, seconds)
+
+
+def _away(disturbed: Place, before: Proxy, wanted: Result, seconds: float) -> Faults:
+    """Take away what is behind a proxy while a month is in its middle."""
+    earlier = recorded(disturbed)
+    started = time.monotonic()
+    with ended(disturbed.start()) as process:
+        while MIDDLE not in disturbed.said():
+            if process.poll() is not None:
+                raise BrokenPromiseError(f"it ended too early:\n{disturbed.said()}")
+            time.sleep(0.1)
+        before.go_away()
+        time.sleep(seconds)
+        check(process.poll() is None, f"it did not wait:\n{disturbed.said()}")
+        before.come_back()
+        status = process.wait()
+    taken = time.monotonic() - started
     check(status == 0, f"the month ended with {status}:\n{disturbed.said()}")
     check("Traceback" not in disturbed.said(), f"a traceback:\n{disturbed.said()}")
-    check(recorded(place) != earlier, "the month was not recorded anew")
-    check_same(result(place), wanted)
+    check(recorded(disturbed) != earlier, "the month was not recorded anew")
+    check_same(result(disturbed), wanted)
     counts = {
         "seconds away": round(seconds),
         "tasks tried again": disturbed.retries(),

@@ -12,7 +12,7 @@ from sqlalchemy import URL
 from upath import UPath
 
 from demo.world import World
-from soak.faults import faulty_month
+from soak.faults import api_away, faulty_month
 from soak.full_disk import run_with_room, small_disk
 from soak.kills import kill_months
 from soak.month import (
@@ -83,6 +83,10 @@ def test_a_month_of_faulty_answers_ends_with_the_same_map(
     )
     done = faulty_month(there, bucket, wanted, rate_s3=0.2, rate_database=0.2, stall=1)
     assert done.faults > 5
+
+
+def test_a_month_goes_on_while_the_prefect_server_is_away(place: Place, wanted: Result):
+    assert api_away(place, wanted, seconds=10).counts["seconds away"] == 10
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk")
