@@ -9,6 +9,7 @@ from typing import Any, TypeVar, get_args
 
 from prefect.settings import (
     PREFECT_API_URL,
+    PREFECT_CLIENT_MAX_RETRIES,
     PREFECT_SERVER_ANALYTICS_ENABLED,
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
     temporary_settings,
@@ -133,15 +134,17 @@ def run_command(job: Callable[[], object], needs: Sequence[type[BaseSettings]]) 
     quiet_the_console()
     # Prefect's makers are not told of the team's runs.
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    # Without an API the run starts a server of its own, on a cold machine in 25 s and more.
-    own_server = {
+    # Without an API the run starts a server of its own, on a cold machine in 25 s and more. One
+    # that is away is asked again for two minutes: each pause is twice as long as the one before.
+    of_server = {
+        PREFECT_CLIENT_MAX_RETRIES: 6,
         PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 120,
         PREFECT_SERVER_ANALYTICS_ENABLED: False,
     }
     try:
         for group in needs:
             read_settings(group)
-        with temporary_settings(own_server):
+        with temporary_settings(of_server):
             print(job())
     except LandcoverError as error:
         print(f"Error: {error}", file=sys.stderr)

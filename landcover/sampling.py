@@ -1,13 +1,14 @@
 """Samples: the valid pixels under the training polygons."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import geopandas
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from rasterio.transform import xy
 from rasterio.windows import Window, from_bounds
@@ -20,6 +21,9 @@ from landcover.windows import pixels_inside, split
 
 # Large polygons are read in parts of this many pixels a side (34 MB a band of uint16).
 PART = 4096
+
+# Of pixels: rows, columns, and values (bands, pixels).
+Pixels = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.generic]]
 
 
 class SamplingSettings(BaseModel):
@@ -81,7 +85,7 @@ def sample_polygons(
         settings: how to draw the pixels.
     """
     shapes = polygons.to_crs(mosaic.grid.crs).geometry.array
-    frames: dict[int, pd.DataFrame] = {}
+    drawn: dict[int, Pixels] = {}
     skipped: dict[str, str] = {}
     with mosaic.open() as reader:
         for number in _reading_order(shapes, mosaic.grid):
@@ -90,12 +94,10 @@ def sample_polygons(
             if isinstance(found, str):
                 skipped[polygon_id] = found
             else:
-                frames[number] = found.assign(
-                    polygon_id=polygon_id, class_label=polygons["class_label"].iloc[number]
-                )
-    if not frames:
+                drawn[number] = found
+    if not drawn:
         return Samples(_as_points(pd.DataFrame(), mosaic), skipped, 0)
-    pixels = pd.concat([frames[number] for number in sorted(frames)], ignore_index=True)
+    pixels = _as_table(drawn, polygons, list(mosaic.bands))
     keys = pixels["class_label"].map(label_key)
     classes = keys.groupby([pixels["row"], pixels["column"]]).transform("nunique")
     contested = pixels[classes > 1].drop_duplicates(["row", "column"])
@@ -127,7 +129,7 @@ def _pixels_under(
     mosaic: Mosaic,
     settings: SamplingSettings,
     polygon_id: str,
-) -> pd.DataFrame | str:
+) -> Pixels | str:
     """Return the pixels drawn from under a polygon, or the reason why there are none."""
     window = _window_around(polygon, mosaic.grid)
     if window is None:
@@ -135,7 +137,7 @@ def _pixels_under(
     # Each polygon has its own random numbers: a new polygon does not change another's pixels.
     random = np.random.default_rng([settings.seed, zlib.crc32(polygon_id.encode())])
     covered = 0
-    drawn = pd.DataFrame()
+    found: list[tuple[NDArray[np.float64], Pixels]] = []
     for part in split(window, PART, PART):
         inside = pixels_inside(polygon, part, mosaic.grid.transform, settings.all_touched)
         if not inside.any():
@@ -143,17 +145,29 @@ def _pixels_under(
         covered += int(inside.sum())
         values, valid = reader.read(list(mosaic.bands.values()), part)
         rows, columns = np.nonzero(inside & valid)
-        found = pd.DataFrame(
-            {"row": rows + part.row_off, "column": columns + part.col_off}
-            | dict(zip(mosaic.bands, values[:, rows, columns], strict=True))
-        )
-        found["draw"] = random.random(len(found))
-        drawn = pd.concat([drawn, found]).nsmallest(settings.max_pixels, "draw")
+        draw = random.random(rows.size)
+        least = _least(draw, settings.max_pixels)
+        at = rows[least], columns[least]
+        here = at[0] + part.row_off, at[1] + part.col_off, values[:, *at]
+        found.append((draw[least], here))
     if not covered:
         return "smaller than a pixel"
-    if drawn.empty:
+    draws = np.concatenate([draw for draw, _ in found])
+    if not draws.size:
         return "no valid pixel under it"
-    return drawn.drop(columns="draw").sort_values(["row", "column"])
+    rows, columns, values = (
+        np.concatenate(parts, axis=-1) for parts in zip(*(there for _, there in found), strict=True)
+    )
+    least = _least(draws, settings.max_pixels)
+    order = least[np.lexsort((columns[least], rows[least]))]
+    return rows[order], columns[order], values[:, order]
+
+
+def _least(draws: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+    """Return where the so many least numbers are, in no order."""
+    if draws.size <= count:
+        return np.arange(draws.size)
+    return np.argpartition(draws, count - 1)[:count]
 
 
 def _window_around(polygon: BaseGeometry, grid: Grid) -> Window | None:
@@ -168,6 +182,23 @@ def _window_around(polygon: BaseGeometry, grid: Grid) -> Window | None:
     if left >= right or top >= bottom:
         return None
     return Window(left, top, right - left, bottom - top)
+
+
+def _as_table(
+    drawn: Mapping[int, Pixels], polygons: geopandas.GeoDataFrame, bands: Sequence[str]
+) -> pd.DataFrame:
+    """Return a row a pixel, in the polygons' order."""
+    numbers = sorted(drawn)
+    rows, columns, values = (
+        np.concatenate(parts, axis=-1)
+        for parts in zip(*(drawn[number] for number in numbers), strict=True)
+    )
+    of_each = np.repeat(numbers, [drawn[number][0].size for number in numbers])
+    whose = polygons[["polygon_id", "class_label"]].iloc[of_each].reset_index(drop=True)
+    pixels = {"row": rows, "column": columns} | dict(zip(bands, values, strict=True))
+    return pd.DataFrame(
+        {"polygon_id": whose["polygon_id"].map(str), "class_label": whose["class_label"]} | pixels
+    )
 
 
 def _one_row_per(pixels: pd.DataFrame, kind: str) -> pd.DataFrame:

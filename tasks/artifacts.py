@@ -1,14 +1,20 @@
-"""What the Prefect UI shows of a run: how far it is, and at its end what came out."""
+"""What the Prefect UI shows of a run: how far it is, and at its end what came out.
+
+The month does not depend on it: where the server is away, a warning says what is not shown.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import httpx
 from prefect.artifacts import (
     create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.logging import get_run_logger
 from upath import UPath
 
 from landcover.files import absolute
@@ -30,14 +36,30 @@ def show_progress(items: Iterable[Item], total: int, key: str, doing: str) -> It
         key: of the artifact.
         doing: what is done with them, for people, such as "Predicting".
     """
-    artifact: Any = create_progress_artifact(0.0, key=key, description=f"{doing}: 0 of {total}")
+    artifact: Any = None
     shown = 0
+    with _unless_away(key):
+        artifact = create_progress_artifact(0.0, key=key, description=f"{doing}: 0 of {total}")
     for done, item in enumerate(items, start=1):
         yield item
         percent = 100 * done / total
-        if percent >= shown + STEP or done == total:
+        if artifact is not None and (percent >= shown + STEP or done == total):
             shown = int(percent)
-            update_progress_artifact(artifact, percent, f"{doing}: {done} of {total}")
+            with _unless_away(key):
+                update_progress_artifact(artifact, percent, f"{doing}: {done} of {total}")
+
+
+@contextmanager
+def _unless_away(key: str) -> Iterator[None]:
+    """Say that an artifact is not shown, where the server cannot be reached, and go on."""
+    try:
+        yield
+    except httpx.HTTPError as error:
+        get_run_logger().warning(
+            "The Prefect server cannot be asked (%s): its UI does not show %s as it is.",
+            str(error) or type(error).__name__,
+            key,
+        )
 
 
 def show_summary(month: str, text: str, files: Mapping[str, UPath]) -> None:
@@ -50,11 +72,12 @@ def show_summary(month: str, text: str, files: Mapping[str, UPath]) -> None:
     """
     # No links: a browser opens neither s3:// nor, from a server's page, a file of this machine.
     places = [f"- {what}: `{absolute(path)}`" for what, path in files.items()]
-    create_markdown_artifact(
-        "\n".join([text, "", *places]),
-        key=f"summary-{month}",
-        description="What came out, and where the files are",
-    )
+    with _unless_away(key := f"summary-{month}"):
+        create_markdown_artifact(
+            "\n".join([text, "", *places]),
+            key=key,
+            description="What came out, and where the files are",
+        )
 
 
 def show_accuracy(month: str, metrics: Mapping[str, Any]) -> None:
@@ -69,7 +92,8 @@ def show_accuracy(month: str, metrics: Mapping[str, Any]) -> None:
         | {what: f"{line[what]:,}" for what in ("pixels", "polygons")}
         for name, line in metrics["classes"].items()
     ]
-    create_table_artifact(rows, key=f"accuracy-{month}", description="On held-out polygons")
+    with _unless_away(key := f"accuracy-{month}"):
+        create_table_artifact(rows, key=key, description="On held-out polygons")
 
 
 def _share(value: float | None) -> str:
@@ -88,7 +112,8 @@ def show_hectares(month: str, hectares: Mapping[str, float]) -> None:
         {"class": name, "hectares": f"{area:,.1f}", "share": f"{area / total:.1%}"}
         for name, area in hectares.items()
     ]
-    create_table_artifact(rows, key=f"hectares-{month}", description="True hectares of each class")
+    with _unless_away(key := f"hectares-{month}"):
+        create_table_artifact(rows, key=key, description="True hectares of each class")
 
 
 def show_pictures(month: str, pictures: Mapping[str, Picture]) -> None:
@@ -101,6 +126,7 @@ def show_pictures(month: str, pictures: Mapping[str, Picture]) -> None:
         pictures: what each is, and the picture.
     """
     for name, picture in pictures.items():
-        create_markdown_artifact(
-            f"![{name}]({picture.small})", key=f"picture-{name}-{month}", description=picture.alt
-        )
+        with _unless_away(key := f"picture-{name}-{month}"):
+            create_markdown_artifact(
+                f"![{name}]({picture.small})", key=key, description=picture.alt
+            )

@@ -45,8 +45,8 @@ def photo_as_picture(figure: Figure, alt: str) -> Picture:
 
 def chart_as_picture(figure: Figure, alt: str) -> Picture:
     """Return a chart, sharp at any size."""
-    sharp = _drawn(figure, "svg", metadata={"Date": None})
-    return Picture(_uri(sharp, "svg"), _small(_drawn(figure, "png")), alt)
+    uri = _uri(_drawn(figure, "svg", metadata={"Date": None}), "svg")
+    return Picture(uri, uri, alt)
 
 
 def _drawn(figure: Figure, kind: str, **options: Any) -> bytes:  # noqa: ANN401
