@@ -10,11 +10,11 @@ from sklearn.pipeline import Pipeline
 
 from benchmarks.month import ROOT
 from benchmarks.report import Figure
-from demo.imagery import mosaic_of
 from landcover.bins import LogBins
 from landcover.classes import assign_codes
 from landcover.folds import polygon_folds
 from landcover.held_out import predict_held_out
+from landcover.mosaic import mosaic_of
 from landcover.sampling import SamplingSettings, sample_polygons
 from landcover.training import ForestSettings, new_pipeline
 

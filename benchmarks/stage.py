@@ -18,13 +18,14 @@ from sklearn.pipeline import Pipeline
 
 from benchmarks.imagery import QUAD, realistic, scattered, write_quad
 from benchmarks.report import Figure
-from demo.imagery import mosaic_of
 from demo.world import World
 from landcover.areas import class_hectares
 from landcover.classes import FIXED_CODES, assign_codes
-from landcover.cog import COMPRESSION, write_cog
+from landcover.cog import COMPRESSION, count_map, write_cog
+from landcover.files import sha256
+from landcover.kernels import halve_mean
 from landcover.lookup import Lookup, Predictor
-from landcover.mosaic import Mosaic
+from landcover.mosaic import Mosaic, mosaic_of
 from landcover.prediction import predict_window
 from landcover.pyramid import overview_factors, part_of, write_piece
 from landcover.sampling import SamplingSettings, sample_polygons
@@ -68,23 +69,35 @@ def train(world: World, folder: Path) -> Pipeline:
     return fit(samples, list(BANDS), codes, ForestSettings()).set_params(forest__n_jobs=1)
 
 
-def predict(mosaic: Mosaic, predictor: Predictor, folder: Path) -> Path:
-    """Run the prediction stage: windows side by side, then the map."""
+def predict(mosaic: Mosaic, predictor: Predictor, folder: Path, *, confidence: bool = True) -> Path:
+    """Run the prediction stage: windows side by side, then the maps, counted and hashed."""
     area = shapely.box(*mosaic.grid.bounds)
     size, windows = plan_windows(mosaic.grid, area, WORKERS)
     factors = overview_factors(mosaic.grid, size)
 
-    def piece(window: Window) -> Path:
-        codes, _ = predict_window(mosaic, predictor, list(BANDS), area, window)
+    def piece(window: Window) -> tuple[Path, Path]:
+        codes, sure = predict_window(mosaic, predictor, list(BANDS), area, window)
         path = folder / f"{window.col_off}_{window.row_off}.tif"
-        write_piece(codes, part_of(mosaic.grid, window), factors, path)
+        beside = path.with_name(f"sure_{path.name}")
+        part = part_of(mosaic.grid, window)
+        write_piece(codes, part, factors, path)
         class_hectares(str(path))
-        return path
+        count_map(str(path))
+        if confidence:
+            write_piece(sure, part, factors, beside, halve_mean)
+            count_map(str(beside))
+        return path, beside
 
     with ThreadPoolExecutor(WORKERS) as pool:
-        pieces = dict(zip(pool.map(piece, windows), windows, strict=True))
-    write_cog(pieces, mosaic.grid, factors, NAMES, {}, folder / "map.tif")
-    return folder / "map.tif"
+        codes, sure = zip(*pool.map(piece, windows), strict=True)
+    built = folder / "map.tif"
+    if confidence:
+        of_each = dict(zip(sure, windows, strict=True))
+        write_cog(of_each, mosaic.grid, factors, None, {}, folder / "confidence.tif")
+    write_cog(dict(zip(codes, windows, strict=True)), mosaic.grid, factors, NAMES, {}, built)
+    count_map(str(built))
+    sha256(built)
+    return built
 
 
 def copy(mosaic: Mosaic, folder: Path) -> Path:
@@ -177,7 +190,7 @@ def measure(world: World, folder: Path) -> list[Figure]:
         "worst case": four_quads(folder / "scattered", None),
     }.items():
         real = kind == "realistic statistics"
-        copying, cold, warm = run_in_turn(mosaic, model, folder, REPEATS if real else 1)
+        copying, cold, warm, bare = run_in_turn(mosaic, model, folder, REPEATS if real else 1)
         figures += [
             Figure(f"4 quads, table warm, against copying ({kind})", f"{warm / copying:.2f}",
                    "at most 1.5" if real else ""),
@@ -188,6 +201,7 @@ def measure(world: World, folder: Path) -> list[Figure]:
             pixels = 4 * QUAD * QUAD
             loop = pixels * plain_loop(mosaic, model)
             figures += [
+                Figure("the same, warm, without writing a confidence map", f"{bare / copying:.2f}"),
                 Figure(
                     "4 quads, plain loop against table warm", f"{loop / warm:.0f}", "at least 100"
                 ),
@@ -201,12 +215,13 @@ def measure(world: World, folder: Path) -> list[Figure]:
 
 def run_in_turn(
     mosaic: Mosaic, model: Pipeline, folder: Path, repeats: int
-) -> tuple[float, float, float]:
-    """Return the median seconds of copying, of the stage with a cold and with a warm table."""
-    copying, cold, warm = [], [], []
+) -> tuple[float, float, float, float]:
+    """Return median seconds: copying, the stage cold, warm, and warm without a confidence map."""
+    copying, cold, warm, bare = [], [], [], []
     for _ in range(repeats):
         table = Lookup(model)
         copying.append(seconds(lambda: copy(mosaic, folder)))
         cold.append(seconds(partial(predict, mosaic, table, folder)))
         warm.append(seconds(partial(predict, mosaic, table, folder)))
-    return median(copying), median(cold), median(warm)
+        bare.append(seconds(partial(predict, mosaic, table, folder, confidence=False)))
+    return median(copying), median(cold), median(warm), median(bare)

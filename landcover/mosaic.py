@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -18,7 +19,7 @@ from upath import UPath
 from landcover.errors import LandcoverError
 from landcover.files import open_image, read_patiently
 from landcover.pixels import read_pixels
-from landcover.quads import Quad, read_index
+from landcover.quads import Quad, find_quads, read_index, read_quad, write_index
 from landcover.tile_index import Grid, grid_of
 
 # Quads lie on one grid if their origins are whole pixels apart within this share of a pixel: file
@@ -255,6 +256,24 @@ def describe_mosaic(
         grid=_union([quad.grid for quad in quads]) if len(quads) > 1 else quads[0].grid,
         fingerprint=_fingerprint(quads, bands),
     )
+
+
+def mosaic_of(files: Sequence[Path], bands: Mapping[str, int], index: Path) -> Mosaic:
+    """Make a mosaic of image files that are known.
+
+    Args:
+        files: on one grid.
+        bands: names and numbers of the bands that the model reads.
+        index: the parquet file to write of their headers.
+
+    Raises:
+        LandcoverError: if a file cannot be read, or they do not make one raster.
+    """
+    images = [image for file in files for image in find_quads(str(file), str(file))]
+    quads = [read_quad(image) for image in images]
+    mosaic = describe_mosaic(quads, str(files[0].parent), bands, UPath(index))
+    write_index(quads, index)
+    return mosaic
 
 
 def _fingerprint(quads: Sequence[Quad], bands: Mapping[str, int]) -> str:

@@ -12,6 +12,7 @@ from shapely.geometry.base import BaseGeometry
 from landcover.classes import NODATA
 from landcover.lookup import Predictor
 from landcover.mosaic import Mosaic
+from landcover.thumbnails import Thumbnail
 from landcover.windows import BLOCK, pixels_inside, split
 
 
@@ -42,6 +43,7 @@ def predict_window(
     bands: Sequence[str],
     area: BaseGeometry,
     window: Window,
+    thumbnail: Thumbnail | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Predict the valid pixels of a window that lie inside an area.
 
@@ -54,6 +56,7 @@ def predict_window(
         bands: the names of the bands that the model reads, in order.
         area: the area of interest, in the mosaic's CRS.
         window: which pixels of the mosaic.
+        thumbnail: of the window, which the imagery is added to; None where none is wanted.
 
     Returns:
         Class codes and the model's confidence in percent, both (rows, columns), nodata where a
@@ -67,6 +70,8 @@ def predict_window(
     with mosaic.open() as reader:
         for strip, inside in strips_inside(mosaic, area, window):
             values, valid = reader.read(numbers, strip)
+            if thumbnail is not None:
+                thumbnail.add(strip, values, valid)
             rows, columns = strip.toslices()
             place = _shift(rows, window.row_off), _shift(columns, window.col_off)
             wanted = valid & inside

@@ -35,6 +35,7 @@ from landcover.lookup import open_predictor
 from landcover.mosaic import Mosaic
 from landcover.prediction import predict_window as predict
 from landcover.pyramid import overview_factors, part_of, write_piece
+from landcover.thumbnails import Thumbnail, needs_thumbnails
 from landcover.training import Model
 from landcover.windows import plan_windows as plan
 from landcover.windows import window_memory
@@ -60,11 +61,13 @@ class Plan:
             a run that was cut short is taken up only by one that would make the same pieces.
         windows: the parts of the mosaic that touch the area of interest.
         factors: by how much each overview of the map is coarser.
+        thumbnails: whether the report needs the imagery in small.
     """
 
     folder: UPath
     windows: tuple[Window, ...]
     factors: tuple[int, ...]
+    thumbnails: bool
 
     @property
     def area(self) -> UPath:
@@ -82,6 +85,10 @@ class Plan:
     def confidence(self, window: Window) -> UPath:
         """The file of the confidence in a window's piece."""
         return self.folder / f"confidence_{window.col_off}_{window.row_off}.tif"
+
+    def thumbnail(self, window: Window) -> UPath:
+        """The file of the imagery of a window in small."""
+        return self.folder / f"thumbnail_{window.col_off}_{window.row_off}.tif"
 
 
 @dataclass(frozen=True)
@@ -115,6 +122,7 @@ class Prediction:
         sha256: of the map's file.
         hectares: the true area of each class, by name.
         doubtful: the share of its pixels with a confidence below `LOW_CONFIDENCE`.
+        thumbnails: the imagery in small; none where it can be drawn from its quads.
     """
 
     path: UPath
@@ -122,6 +130,7 @@ class Prediction:
     sha256: str
     hectares: Mapping[str, float]
     doubtful: float
+    thumbnails: tuple[UPath, ...] = ()
 
 
 @io_task("plan windows", "plan windows {month}")
@@ -136,7 +145,7 @@ def plan_windows(month: Month, mosaic: Mosaic, aoi_definition: str, model: Model
 
     Raises:
         LandcoverError: if the mosaic lacks a band that the model reads.
-        TransientError: if the bucket cannot be reached.
+        TransientError: if the bucket cannot be reached, or the imagery not be opened.
     """
     area = load_aoi(aoi_definition).to_crs(mosaic.grid.crs).iloc[0]
     workers = os.cpu_count() or 1
@@ -147,10 +156,12 @@ def plan_windows(month: Month, mosaic: Mosaic, aoi_definition: str, model: Model
             f"The model {model.path.name} reads the bands {', '.join(model.bands)}, but "
             f"MOSAIC_BANDS has no {', '.join(missing)}: use the bands that it was trained on."
         )
-    parts = [mosaic.fingerprint, area.wkb_hex, model.sha256, code_version(), str(size)]
+    with storage(month.blocks.storage_block, mosaic.origin), reading(mosaic, "to draw it"):
+        small = needs_thumbnails(mosaic, area)
+    parts = [mosaic.fingerprint, area.wkb_hex, model.sha256, code_version(), str(size), str(small)]
     fingerprint = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
     folder = month.work / fingerprint
-    planned = Plan(folder, tuple(windows), tuple(overview_factors(mosaic.grid, size)))
+    planned = Plan(folder, tuple(windows), tuple(overview_factors(mosaic.grid, size)), small)
     with (
         storage(month.blocks.storage_block, absolute(folder)),
         scratch(month.work) as local,
@@ -200,7 +211,8 @@ def predict_window(window: Window, month: Month, plan: Plan, mosaic: Mosaic, mod
         area = shapely.from_wkb(plan.area.read_bytes())
         predictor = open_predictor(model.path, model.sha256)
         with reading(mosaic, where), scratch(plan.folder) as local:
-            codes, confidence = predict(mosaic, predictor, model.bands, area, window)
+            thumbnail = Thumbnail(window, model.bands) if plan.thumbnails else None
+            codes, confidence = predict(mosaic, predictor, model.bands, area, window, thumbnail)
             grid, factors = part_of(mosaic.grid, window), list(plan.factors)
             write_piece(confidence, grid, factors, local / sure.name, halve_mean)
             write_piece(codes, grid, factors, local / path.name)
@@ -208,7 +220,11 @@ def predict_window(window: Window, month: Month, plan: Plan, mosaic: Mosaic, mod
                 window, path, sure, str(local / path.name), str(local / sure.name)
             )
             _check_written(piece, codes)
-            # The piece last: where it is, the confidence is too.
+            # The piece last: where it is, the others are too.
+            if thumbnail is not None:
+                small = plan.thumbnail(window)
+                thumbnail.write(mosaic.grid, local / small.name)
+                publish(local / small.name, small)
             publish_all({local / sure.name: sure, local / path.name: path})
     return piece
 
@@ -290,7 +306,9 @@ def assemble_map(
     get_run_logger().info("Map written to %s", path)
     by_name = {model.names[code]: round(area, 2) for code, area in sorted(hectares.items())}
     doubtful = sum(piece.doubtful for piece in pieces) / max(pixels, 1)
-    return Prediction(path, month.confidence, digest, by_name, doubtful)
+    windows = plan.windows if plan.thumbnails else ()
+    thumbnails = tuple(plan.thumbnail(window) for window in windows)
+    return Prediction(path, month.confidence, digest, by_name, doubtful, thumbnails)
 
 
 def _assemble(

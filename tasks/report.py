@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import geopandas
@@ -9,9 +10,10 @@ from prefect.logging import get_run_logger
 from upath import UPath
 
 from landcover.aoi import load_aoi
-from landcover.files import absolute, gdal_path, publish, remove, scratch
-from landcover.mosaic import Mosaic
+from landcover.files import absolute, fetch, gdal_path, publish, remove, scratch
+from landcover.mosaic import Mosaic, mosaic_of
 from landcover.report.page import Report, draw_pictures, render
+from landcover.thumbnails import PRIMARIES
 from tasks.artifacts import show_pictures
 from tasks.coverage import Coverage
 from tasks.month import Month
@@ -56,26 +58,26 @@ def write_report(
     """
     language = read_settings(ReportSettings).report_language
     with storage(month.blocks.storage_block, absolute(month.report)):
-        report = Report(
-            year=month.year,
-            month=month.month,
-            map=gdal_path(prediction.path),
-            confidence=gdal_path(prediction.confidence),
-            mosaic=mosaic,
-            area=load_aoi(aoi_definition).to_crs(mosaic.grid.crs).iloc[0],
-            aoi_hectares=coverage.hectares,
-            gaps=coverage.gaps,
-            polygons=_polygons(month.polygons),
-            names=names,
-            hectares=prediction.hectares,
-            doubtful=prediction.doubtful,
-            metrics=metrics,
-            warnings=warnings,
-            provenance=provenance,
-        )
-        with reading(mosaic, "to draw the report"):
-            pictures = draw_pictures(report, language)
         with scratch(month.work) as folder:
+            report = Report(
+                year=month.year,
+                month=month.month,
+                map=gdal_path(prediction.path),
+                confidence=gdal_path(prediction.confidence),
+                mosaic=_to_draw(mosaic, prediction, folder),
+                area=load_aoi(aoi_definition).to_crs(mosaic.grid.crs).iloc[0],
+                aoi_hectares=coverage.hectares,
+                gaps=coverage.gaps,
+                polygons=_polygons(month.polygons),
+                names=names,
+                hectares=prediction.hectares,
+                doubtful=prediction.doubtful,
+                metrics=metrics,
+                warnings=warnings,
+                provenance=provenance,
+            )
+            with reading(mosaic, "to draw the report"):
+                pictures = draw_pictures(report, language)
             built = folder / month.report.name
             built.write_text(render(report, language, pictures), "utf-8")
             publish(built, month.report)
@@ -84,6 +86,15 @@ def write_report(
     show_pictures(str(month), pictures)
     get_run_logger().info("Report written to %s", month.report)
     return month.report
+
+
+def _to_draw(mosaic: Mosaic, prediction: Prediction, folder: Path) -> Mosaic:
+    """Return the imagery, or the mosaic of its thumbnails where there are some."""
+    if not prediction.thumbnails:
+        return mosaic
+    small = fetch(list(prediction.thumbnails), folder)
+    bands = {name: number for number, name in enumerate(PRIMARIES, start=1)}
+    return mosaic_of(small, bands, folder / "thumbnails.parquet")
 
 
 def _polygons(path: UPath) -> geopandas.GeoDataFrame:

@@ -20,6 +20,7 @@ from sqlalchemy import URL, Engine, text
 from demo.compare import read_codes
 from demo.world import World, build_world
 from flows import clean_work, monthly
+from landcover import thumbnails
 from landcover.areas import polygon_hectares
 from landcover.classes import NODATA
 from landcover.errors import LandcoverError
@@ -244,6 +245,21 @@ def test_what_was_predicted_is_not_predicted_again(world: World, monkeypatch, ca
     MAP.unlink()
     assert run() == DONE
     assert np.array_equal(read_codes(MAP), taken_up)
+
+
+def test_a_large_month_is_drawn_from_thumbnails_made_while_it_is_predicted(
+    world: World, monkeypatch, capfd
+):
+    monkeypatch.setattr(thumbnails, "MOST_DECODED", 0)
+    with monkeypatch.context() as stopped:
+        after_prediction(stopped, stop)
+        assert run() == FAILED
+    made = {path.name.split("_", 1)[0] for path in Path("data/work").rglob("*_*_*.tif")}
+    assert made == {"piece", "confidence", "thumbnail"}
+    assert run() == DONE
+    assert not list(Path("data/work").rglob("*.tif"))
+    page = (MAP.parent / "report_202506.html").read_text()
+    assert page.count("data:image/jpeg;base64,") == 2
 
 
 def test_a_failed_rerun_leaves_files_and_row_as_they_were(world: World, monkeypatch, capfd):

@@ -15,6 +15,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
+from shapely import box
 from shapely.geometry.base import BaseGeometry
 from sklearn.pipeline import Pipeline
 
@@ -22,6 +23,7 @@ from landcover.lookup import fastest
 from landcover.mosaic import Mosaic
 from landcover.prediction import predict_window
 from landcover.pyramid import coarser, halve, levels, overview_factors, part_of, write_piece
+from landcover.thumbnails import Thumbnail
 from landcover.tile_index import Grid
 from landcover.training import ForestSettings, new_pipeline
 from landcover.windows import split
@@ -281,3 +283,34 @@ def test_a_mosaic_is_predicted_the_same_through_any_windows(
     for window in split(Window(0, 0, WIDTH, HEIGHT), 512, 512):
         part, _ = predict_window(mosaic, predictor, bands, AREA, window)
         np.testing.assert_array_equal(part, at_once[window.toslices()])
+
+
+@pytest.mark.parametrize("names", [("nir", "red", "green", "blue"), ("nir", "green")])
+def test_a_thumbnail_is_the_mean_of_the_valid_pixels(
+    tmp_path: Path, values: NDArray[np.generic], names: tuple[str, ...]
+) -> None:
+    holes = blocky(0.4, seed=2)
+    mosaic = mosaic_of(quads_of(tmp_path, values, alpha=holes), tmp_path)
+    everywhere = box(*mosaic.grid.bounds)
+    shown = [name for name in ("red", "green", "blue") if name in names]
+    shown = shown if len(shown) == 3 else [*names, names[-1]]
+    predictor = fastest(model_of(len(names), 64))
+    for window in WINDOWS:
+        thumbnail = Thumbnail(window, names)
+        predict_window(mosaic, predictor, list(names), everywhere, window, thumbnail)
+        thumbnail.write(mosaic.grid, tmp_path / "small.tif")
+        with rasterio.open(tmp_path / "small.tif") as small:
+            found, transform = small.read(), small.transform
+        assert transform @ (0, 0) == mosaic.grid.transform @ (window.col_off, window.row_off)
+        assert found.shape == (3, -(-window.height // 16), -(-window.width // 16))
+        good = holes[window.toslices()]
+        for band, name in enumerate(shown):
+            whole = values[mosaic.bands[name] - 1][window.toslices()]
+            for row, column in np.ndindex(found.shape[1:]):
+                at = np.s_[row * 16 : row * 16 + 16 : 4, column * 16 : column * 16 + 16 : 4]
+                counted = whole[at][good[at]]
+                if counted.size:
+                    assert found[band, row, column] == pytest.approx(counted.mean(), rel=1e-6)
+                else:
+                    assert np.isnan(found[band, row, column])
+        assert np.isfinite(found).any()

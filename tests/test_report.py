@@ -22,6 +22,7 @@ from rasterio.io import MemoryFile
 from rasterio.windows import Window
 from shapely.geometry import MultiPolygon
 
+from landcover import thumbnails
 from landcover.aoi import load_aoi
 from landcover.areas import class_hectares, polygon_hectares
 from landcover.classes import NODATA
@@ -31,12 +32,14 @@ from landcover.held_out import HeldOut
 from landcover.kernels import halve, halve_mean
 from landcover.mosaic import Mosaic
 from landcover.pyramid import write_piece
-from landcover.report import true_colour
 from landcover.report.cartography import BORDER, EDGE, frame_around, round_down
 from landcover.report.page import Report, draw_pictures, render
 from landcover.report.pictures import Picture
 from landcover.report.texts import CLASS_NAMES, NONE, TERMS, TEXTS, Language, Wording
+from landcover.report.true_colour import true_colour
+from landcover.thumbnails import Thumbnail, needs_thumbnails
 from landcover.validation import score
+from landcover.windows import split
 from tasks.coverage import Coverage
 from tasks.prediction import Prediction
 from tasks.report import write_report
@@ -457,7 +460,7 @@ def test_a_scale_bar_is_round_and_not_longer(length: float) -> None:
 def test_where_there_is_no_imagery_the_true_colour_picture_is_transparent(world: World) -> None:
     mosaic, area = world.report.mosaic, world.report.area
     frame = frame_around(area, mosaic.grid.crs)
-    picture = true_colour.true_colour(mosaic, area, frame)
+    picture = true_colour(mosaic, area, frame)
     assert picture.shape[2] == 4
     west, north = frame.bounds[0], frame.bounds[3]
     unit = max(frame.unit, RESOLUTION)
@@ -467,23 +470,41 @@ def test_where_there_is_no_imagery_the_true_colour_picture_is_transparent(world:
         assert bool(alpha) is opaque
 
 
-def test_a_large_mosaic_without_overviews_is_read_a_block_a_pixel(
+def test_thumbnails_stand_in_for_a_large_mosaic_without_overviews(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mosaic, area = imagery(tmp_path, world.codes), world.report.area
     frame = frame_around(area, mosaic.grid.crs)
-    whole = true_colour.true_colour(mosaic, area, frame)
-    monkeypatch.setattr(true_colour, "MOST_DECODED", SIZE**2 // 4)
-    coarse = true_colour.true_colour(mosaic, area, frame)
-    # A quarter of the pixels: a block of 64 for every 128.
-    side = (frame.bounds[2] - frame.bounds[0]) / RESOLUTION / 128
-    assert coarse.shape[1] == round(side)
-    assert coarse[..., 3].any()
-    for picture in (whole, coarse):
+    assert not needs_thumbnails(mosaic, area)
+    monkeypatch.setattr(thumbnails, "MOST_DECODED", SIZE**2 - 1)
+    assert needs_thumbnails(mosaic, area)
+
+    small = []
+    (tmp_path / "small").mkdir()
+    with mosaic.open() as reader:
+        for window in split(Window(0, 0, SIZE, SIZE), 512, 512):
+            thumbnail = Thumbnail(window, list(mosaic.bands))
+            for strip in split(window, 128):
+                thumbnail.add(strip, *reader.read(list(mosaic.bands.values()), strip))
+            small.append(tmp_path / f"small_{window.col_off}_{window.row_off}.tif")
+            thumbnail.write(mosaic.grid, small[-1])
+    numbers = {"red": 1, "green": 2, "blue": 3}
+    of_thumbnails = true_colour(mosaic_of(small, tmp_path / "small", numbers), area, frame)
+    whole = true_colour(mosaic, area, frame)
+    rows, columns = whole.shape[0] // 16, whole.shape[1] // 16
+    assert of_thumbnails.shape[:2] == (round(whole.shape[0] / 16), round(whole.shape[1] / 16))
+    coarse = whole[: rows * 16, : columns * 16].reshape(rows, 16, columns, 16, 4).mean((1, 3))
+    there = (coarse[..., 3] == 255) & (of_thumbnails[:rows, :columns, 3] == 255)
+    assert there.mean() > 0.3
+    apart = np.abs(coarse - of_thumbnails[:rows, :columns])[there][:, :3]
+    assert np.median(apart) < 12
+    for picture in (whole, of_thumbnails):
         assert 60 < picture[picture[..., 3] > 0][:, :3].mean() < 200
-    with rasterio.open(mosaic.quads()[0].path, "r+") as quad:
-        quad.build_overviews([2, 4], Resampling.average)
-    assert true_colour.true_colour(mosaic, area, frame).shape == whole.shape
+
+    for quad in mosaic.quads():
+        with rasterio.open(quad.path, "r+") as file:
+            file.build_overviews([2, 4], Resampling.average)
+    assert not needs_thumbnails(mosaic, area)
 
 
 # --- the task -------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The mosaic as a small picture in true colour, whatever its size."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,17 +20,10 @@ from upath import UPath
 
 from landcover.files import open_image, read_patiently
 from landcover.mosaic import Mosaic
-from landcover.pixels import read_pixels
 from landcover.quads import Quad
 from landcover.report.cartography import Frame
+from landcover.thumbnails import primaries
 from landcover.tile_index import Bounds, Grid
-
-# Pixels of imagery that are decoded for a picture: those of 32 quads of NICFI's, which take about a
-# tenth of the time of a whole month.
-MOST_DECODED = 32 * 4096**2
-
-# Of a block's rows and columns one in so many counts.
-THINNED = 4
 
 # Pixels that tell the stretch: to sort all takes as long as drawing them.
 TELLING = 100_000
@@ -40,8 +33,6 @@ TELLING = 100_000
 DARKEST, BRIGHTEST = 2, 98
 MOST_MEDIANS = 4
 GAMMA = 1.5
-
-PRIMARIES = ("red", "green", "blue")
 
 # Values and which of them are valid.
 Picture = tuple[NDArray[np.generic], NDArray[np.bool_]]
@@ -60,9 +51,6 @@ class Part:
     window: Window
     shape: tuple[int, int]
     bounds: Bounds
-
-
-Reader = Callable[[DatasetReader, Sequence[int], Part], Picture]
 
 
 def part_in(grid: Grid, frame: Frame) -> Part | None:
@@ -97,8 +85,8 @@ def true_colour(mosaic: Mosaic, area: BaseGeometry, frame: Frame) -> NDArray[np.
     """Return what a frame shows of the quads that an area touches, stretched for the eye.
 
     Quads are read one by one, at the picture's size, from their overviews where they have them.
-    Without overviews a large mosaic would have to be decoded whole: of one with more pixels than
-    `MOST_DECODED` a picture of coarser pixels is made, each the mean of one of the quads' blocks.
+    Without overviews they are decoded whole, for which `landcover.thumbnails` stand in where the
+    mosaic is large.
 
     A pixel of the picture is valid where the quad's masks and alpha band, read at that size, are
     not 0: near the edge of the imagery it can differ from what `landcover.pixels` says of the
@@ -119,43 +107,25 @@ def true_colour(mosaic: Mosaic, area: BaseGeometry, frame: Frame) -> NDArray[np.
     shapely.prepare(area)
     quads = [quad for quad in mosaic.quads() if area.intersects(box(*quad.grid.bounds))]
     unit = max(frame.unit, mosaic.grid.transform.a)
-    coarse = _coarse_unit(quads) if quads else unit
     west, south, east, north = frame.bounds
-    rows, columns = (
-        max(1, round(length / max(unit, coarse))) for length in (north - south, east - west)
-    )
+    rows, columns = (max(1, round(length / unit)) for length in (north - south, east - west))
     values = np.zeros((3, rows, columns), dtype=np.float32)
     valid = np.zeros((rows, columns), dtype=bool)
-    bands = _primaries(mosaic.bands)
-    read: Reader = _read_blocks if coarse > unit else _read_whole
+    numbers = list(mosaic.bands.values())
+    bands = [numbers[place] for place in primaries(list(mosaic.bands))]
     for quad in quads:
         place = _place(quad.grid, frame, (rows, columns))
         if place is not None:
             part, target = place
-            found, good = read_patiently(
-                UPath(quad.path), partial(_read_quad, quad, read, bands, part)
-            )
+            found, good = read_patiently(UPath(quad.path), partial(_read_quad, quad, bands, part))
             np.copyto(values[:, *target], found, where=good)
             valid[target] |= good
     return _stretched(values, valid)
 
 
-def _read_quad(quad: Quad, read: Reader, bands: Sequence[int], part: Part) -> Picture:
+def _read_quad(quad: Quad, bands: Sequence[int], part: Part) -> Picture:
     with _open(quad) as dataset:
-        return read(dataset, bands, part)
-
-
-def _coarse_unit(quads: Sequence[Quad]) -> float:
-    """Return how large pixels must be, in CRS units, that a block for each is not too much to read.
-
-    Where there are overviews, or few pixels, it is 0.
-    """
-    pixels = sum(quad.grid.width * quad.grid.height for quad in quads)
-    with _open(quads[0]) as dataset:
-        if pixels <= MOST_DECODED or dataset.overviews(1):
-            return 0
-        block = math.prod(dataset.block_shapes[0])
-        return float(dataset.transform.a * math.sqrt(block * pixels / MOST_DECODED))
+        return _read_whole(dataset, bands, part)
 
 
 @contextmanager
@@ -166,14 +136,6 @@ def _open(quad: Quad) -> Iterator[DatasetReader]:
             yield dataset
     except RasterioIOError as error:
         raise RasterioIOError(f"{quad.path}: {error.__cause__ or error}") from error
-
-
-def _primaries(bands: Mapping[str, int]) -> list[int]:
-    """Return the numbers of three bands; the last stands in where there are fewer."""
-    if all(name in bands for name in PRIMARIES):
-        return [bands[name] for name in PRIMARIES]
-    numbers = list(bands.values())
-    return [*numbers, *numbers[-1:] * 2][:3]
 
 
 def _place(
@@ -208,24 +170,6 @@ def _read_whole(dataset: DatasetReader, bands: Sequence[int], part: Part) -> Pic
         resampling=Resampling.average,
     )
     return values, _valid(dataset, bands, part) & np.isfinite(values).all(axis=0)
-
-
-def _read_blocks(dataset: DatasetReader, bands: Sequence[int], part: Part) -> Picture:
-    """Return of each pixel of a part's shape the mean of the block at its centre."""
-    height, width = dataset.block_shapes[0]
-    values = np.zeros((len(bands), *part.shape), dtype=np.float32)
-    valid = np.zeros(part.shape, dtype=bool)
-    for row, column in np.ndindex(*part.shape):
-        y = part.window.row_off + (row + 0.5) * part.window.height / part.shape[0]
-        x = part.window.col_off + (column + 0.5) * part.window.width / part.shape[1]
-        block = dataset.block_window(1, int(y // height), int(x // width))
-        found, good = read_pixels(dataset, bands, block)
-        # Some of the pixels tell the mean, and counting all takes as long as decoding them.
-        found, good = found[:, ::THINNED, ::THINNED], good[::THINNED, ::THINNED]
-        if good.any():
-            values[:, row, column] = found[:, good].mean(axis=1)
-            valid[row, column] = True
-    return values, valid
 
 
 def _valid(dataset: DatasetReader, bands: Sequence[int], part: Part) -> NDArray[np.bool_]:
