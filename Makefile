@@ -21,9 +21,9 @@ demo: $(RUN)
 	$(BIN)/python -m demo
 
 test: $(DEV) $(SYSTEM) check
-	# Many tests wait for servers: three at once keep two cores busy. Files of long tests are not
+	# Many tests wait for servers: four at once keep two cores busy. Files of long tests are not
 	# put last, where they would keep one waiting for the others.
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 check: $(DEV)
 	$(BIN)/ruff check .

@@ -4,9 +4,11 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from signal import SIGINT, SIGTERM, Signals
 from types import NoneType
 from typing import Any, TypeVar, get_args
 
+from prefect.exceptions import TerminationSignal
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_CLIENT_MAX_RETRIES,
@@ -160,6 +162,12 @@ def run_command(job: Callable[[], object], needs: Sequence[type[BaseSettings]]) 
         )
         return 1
     except KeyboardInterrupt:
-        print("Stopped.", file=sys.stderr)
-        return 130
+        return _stopped(SIGINT)
+    except TerminationSignal:
+        return _stopped(SIGTERM)
     return 0
+
+
+def _stopped(by: Signals) -> int:
+    print("Stopped: run the same command to go on.", file=sys.stderr)
+    return 128 + by

@@ -63,6 +63,12 @@ class Ground:
         """Kill months."""
         return kills.kill_months(self.here, self.wanted, self.seconds, count).counts()
 
+    def stops(self, count: int) -> dict[str, object]:
+        """Ask months to end, as a service manager or a cancelling worker does."""
+        return kills.kill_months(
+            self.here, self.wanted, self.seconds, count, signal.SIGTERM
+        ).counts()
+
     def faults(self) -> dict[str, object]:
         """Let a fifth of all answers be faulty."""
         return faults.faulty_month(
@@ -107,6 +113,7 @@ def main() -> int:
     with TemporaryDirectory(prefix="soak-") as folder, prepared(Path(folder)) as ground:
         trials: dict[str, Callable[[], dict[str, object]]] = {
             "kills": lambda: ground.kills(options.kills),
+            "stops": lambda: ground.stops(options.kills // 5),
             "faults": ground.faults,
             "no_bucket": ground.no_bucket,
             "no_database": ground.no_database,

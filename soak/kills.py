@@ -65,7 +65,14 @@ class Kills:
         }
 
 
-def kill_months(place: Place, wanted: Result, seconds: float, kills: int, seed: int = 1) -> Kills:
+def kill_months(
+    place: Place,
+    wanted: Result,
+    seconds: float,
+    kills: int,
+    by: signal.Signals = signal.SIGKILL,
+    seed: int = 1,
+) -> Kills:
     """Kill a month at random moments, up to some times in a row, then let it finish.
 
     Args:
@@ -73,6 +80,7 @@ def kill_months(place: Place, wanted: Result, seconds: float, kills: int, seed: 
         wanted: what an undisturbed run made.
         seconds: that it took.
         kills: how many.
+        by: which signal.
         seed: of the moments.
 
     Raises:
@@ -88,7 +96,7 @@ def kill_months(place: Place, wanted: Result, seconds: float, kills: int, seed: 
         in_a_row = chance.randint(1, 4)
         with watched(Path(place.data / "work")) as pieces:
             for _ in range(min(in_a_row, kills - done.killed.total())):
-                if not _kill_one(place, wanted, chance.uniform(0, seconds), done, pieces):
+                if not _kill_one(place, wanted, chance.uniform(0, seconds), by, done, pieces):
                     break
             before = {path: len(seen) for path, seen in pieces.items()}
             place.must_run()
@@ -100,7 +108,12 @@ def kill_months(place: Place, wanted: Result, seconds: float, kills: int, seed: 
 
 
 def _kill_one(
-    place: Place, wanted: Result, moment: float, done: Kills, pieces: dict[Path, set[Piece]]
+    place: Place,
+    wanted: Result,
+    moment: float,
+    by: signal.Signals,
+    done: Kills,
+    pieces: dict[Path, set[Piece]],
 ) -> bool:
     """Kill a run; return whether it was killed before its end.
 
@@ -111,9 +124,11 @@ def _kill_one(
         _wait_for_begin(place, process)
         time.sleep(moment)
         if process.poll() is None:
-            os.kill(process.pid, signal.SIGKILL)
+            os.kill(process.pid, by)
         status = process.wait()
-    check(status in {0, -signal.SIGKILL}, f"the run ended with {status}:\n{place.said()}")
+    # A signal that can be caught ends the run in its own way.
+    check(status in {0, -by, 128 + by}, f"the run ended with {status}:\n{place.said()}")
+    check("Traceback" not in place.said(), f"a traceback:\n{place.said()}")
     if (place.maps / MAP).exists():
         # Under its final name it is whole, at any moment.
         different = int((read(Path(place.maps / MAP)) != wanted.codes).sum())

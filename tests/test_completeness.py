@@ -217,18 +217,18 @@ def another_area() -> list[str]:
     return []
 
 
-@pytest.mark.parametrize(
-    "change", [another_forest, a_replaced_quad, an_edited_polygon, another_area]
-)
-def test_only_the_same_work_is_taken_up(world: World, monkeypatch, capfd, change):
+def test_only_the_same_work_is_taken_up(world: World, monkeypatch, capfd):
     after_prediction(monkeypatch, stop)
     assert run() == FAILED
-    first = pieces()
-    assert first
-    assert run(*change()) == FAILED
-    new = {path: number for path, number in pieces().items() if path not in first}
-    assert new
-    assert len({Path(path).parent for path in new}) == 1
+    for change in (another_forest, a_replaced_quad, an_edited_polygon, another_area):
+        earlier = pieces()
+        assert earlier
+        assert run(*change()) == FAILED
+        found = pieces()
+        new = set(found) - set(earlier)
+        assert new, change.__name__
+        assert len({Path(path).parent for path in new}) == 1
+        assert {path: found[path] for path in earlier} == earlier
 
 
 def test_what_was_predicted_is_not_predicted_again(world: World, monkeypatch, capfd):

@@ -1,6 +1,7 @@
 """The trials of `make soak`, in short: kills, faulty answers, a full disk."""
 
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -66,8 +67,11 @@ def wanted(place: Place) -> Result:
     return result(place)
 
 
-def test_a_month_that_is_killed_ends_with_the_same_map(place: Place, wanted: Result):
-    done = kill_months(place, wanted, seconds=4, kills=1)
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "asked to end"])
+def test_a_month_that_is_killed_ends_with_the_same_map(
+    place: Place, wanted: Result, by: signal.Signals
+):
+    done = kill_months(place, wanted, seconds=4, kills=1, by=by)
     assert done.killed.total() == 1
 
 
