@@ -144,7 +144,7 @@ def monthly_pipeline(
             training.metrics,
             made,
             coverage,
-            radiometry.warnings,
+            radiometry.sentences,
         )
 
 

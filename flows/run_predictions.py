@@ -123,7 +123,7 @@ def run_predictions(
             },
             prediction=made,
             coverage=coverage,
-            warnings=radiometry.warnings,
+            warnings=radiometry.sentences,
         )
 
 

@@ -5,8 +5,9 @@ ones. A wrong scale factor, or an offset that was added or left in, changes all 
 that is what tells the two apart.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import TypedDict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -69,6 +70,40 @@ class Distribution(TypedDict):
     bands: dict[str, list[float]]
 
 
+@dataclass(frozen=True)
+class Difference:
+    """How imagery is scaled or shifted against what it should be like.
+
+    Attributes:
+        shift: by how much all bands are higher; None where they are scaled.
+        factors: how many times as bright each differing band is; 1 where it is shifted.
+        medians: ours and theirs, of the same bands.
+    """
+
+    shift: float | None
+    factors: Mapping[str, float]
+    medians: Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class ImageryWarning:
+    """What is wrong with a month's imagery; `landcover.report.texts.Wording` puts it in words.
+
+    Attributes:
+        kind: against the month before; against the samples; or out of the samples' range.
+        mosaic: where the imagery was found.
+        earlier: the month before, and where its imagery was found.
+        difference: against that month or the samples.
+        beyond: the share of pixels out of the samples' range, by band.
+    """
+
+    kind: Literal["month", "samples", "range"]
+    mosaic: str
+    earlier: tuple[str, str] = ("", "")
+    difference: Difference | None = None
+    beyond: Mapping[str, float] = field(default_factory=dict)
+
+
 def draw_pixels(mosaic: Mosaic, area: BaseGeometry, seed: int = 42) -> pd.DataFrame:
     """Read the valid pixels of at most 64 blocks of 256 x 256 pixels, drawn at random.
 
@@ -112,37 +147,33 @@ def measure(pixels: pd.DataFrame, bands: Iterable[str]) -> Distribution:
     }
 
 
-def compare(ours: Distribution, theirs: Distribution) -> str | None:
+def compare(ours: Distribution, theirs: Distribution) -> Difference | None:
     """Tell in which bands and how much ours is scaled or shifted against theirs, if it is.
 
     Args:
         ours: what was measured, such as a month's mosaic.
         theirs: what it should be like, such as the month before's. Bands that only one of the two
             has are left out.
-
-    Returns:
-        Such as `blue is about 11 times as bright (median 2820 against 253)`.
     """
     bands = [band for band in ours["bands"] if band in theirs["bands"]]
     if not bands:
         return None
     found, expected = _curves(ours, bands), _curves(theirs, bands)
-    medians = [
-        f"median {_number(our)} against {_number(their)}"
-        for our, their in zip(found[:, MEDIAN], expected[:, MEDIAN], strict=True)
-    ]
     shift = _shift(found, expected)
-    if shift is not None:
-        side = "higher" if shift > 0 else "lower"
-        told = [f"{band}, {median}" for band, median in zip(bands, medians, strict=True)]
-        return f"all bands are about {_number(abs(shift))} {side} ({'; '.join(told)})"
-    told = [
-        f"{band} is about {_number(max(factor, 1 / factor))} times as "
-        f"{'bright' if factor > 1 else 'dark'} ({median})"
-        for band, median, factor in zip(bands, medians, _factors(found, expected), strict=True)
-        if factor != 1
+    factors = np.ones(len(bands)) if shift is not None else _factors(found, expected)
+    differing = [
+        number for number in range(len(bands)) if shift is not None or factors[number] != 1
     ]
-    return ", ".join(told) or None
+    if not differing:
+        return None
+    return Difference(
+        shift,
+        {bands[number]: float(factors[number]) for number in differing},
+        {
+            bands[number]: (float(found[number, MEDIAN]), float(expected[number, MEDIAN]))
+            for number in differing
+        },
+    )
 
 
 def beyond(pixels: pd.DataFrame, samples: pd.DataFrame) -> dict[str, float]:
@@ -200,7 +231,3 @@ def _factors(ours: Floats, theirs: Floats) -> Floats:
     ratios = np.maximum(ours, least) / np.maximum(theirs, least)
     scaled = (ratios.min(axis=1) >= FACTOR) | (ratios.max(axis=1) <= 1 / FACTOR)
     return np.where(scaled, ratios[:, MEDIAN], 1.0)
-
-
-def _number(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 10 else f"{value:.2g}"

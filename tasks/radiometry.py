@@ -12,7 +12,15 @@ from upath import UPath
 from landcover.aoi import load_aoi
 from landcover.files import absolute
 from landcover.mosaic import Mosaic
-from landcover.radiometry import Distribution, beyond, compare, draw_pixels, measure
+from landcover.radiometry import (
+    Distribution,
+    ImageryWarning,
+    beyond,
+    compare,
+    draw_pixels,
+    measure,
+)
+from landcover.report.texts import Wording
 from tasks.month import Month
 from tasks.mosaic import reading
 from tasks.retries import io_task
@@ -22,6 +30,9 @@ from tasks.tables import DETAILS, raster_predictions, tables
 # The key under which the details of a map hold what was measured on its mosaic.
 RADIOMETRY = "radiometry"
 
+# Of logs and rows.
+WORDING = Wording("en")
+
 
 @dataclass(frozen=True)
 class Radiometry:
@@ -30,12 +41,17 @@ class Radiometry:
     Attributes:
         measured: for the details of the month's map, under `RADIOMETRY`: what was measured (see
             `landcover.radiometry.Distribution`), the month that it was compared with, if any, and
-            the warnings.
-        warnings: a sentence each; none where nothing is wrong.
+            the warnings in words.
+        warnings: none where nothing is wrong.
     """
 
     measured: Mapping[str, object]
-    warnings: tuple[str, ...]
+    warnings: tuple[ImageryWarning, ...]
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The warnings in words, for logs and summaries."""
+        return tuple(map(WORDING.warning, self.warnings))
 
 
 @dataclass(frozen=True)
@@ -75,13 +91,12 @@ def check_radiometry(
         with storage(block, absolute(samples)):
             rows = pd.read_parquet(BytesIO(samples.read_bytes()))
         found.append(_against_samples(mosaic, pixels, measured, rows))
-    warnings = [warning for warning in found if warning]
-    for warning in warnings:
-        get_run_logger().warning("%s", warning)
+    warnings = tuple(warning for warning in found if warning)
+    told = [WORDING.warning(warning) for warning in warnings]
+    for sentence in told:
+        get_run_logger().warning("%s", sentence)
     compared = before.month if before else None
-    return Radiometry(
-        {**measured, "compared_with": compared, "warnings": warnings}, tuple(warnings)
-    )
+    return Radiometry({**measured, "compared_with": compared, "warnings": told}, warnings)
 
 
 def _month_before(month: Month) -> _Earlier | None:
@@ -99,35 +114,22 @@ def _month_before(month: Month) -> _Earlier | None:
     return _Earlier(f"{row[0]}-{row[1]:02d}", row[2], row[3]) if row else None
 
 
-def _against_month(mosaic: Mosaic, measured: Distribution, before: _Earlier | None) -> str | None:
+def _against_month(
+    mosaic: Mosaic, measured: Distribution, before: _Earlier | None
+) -> ImageryWarning | None:
     found = compare(measured, before.measured) if before else None
     if not before or not found:
         return None
-    return (
-        f"The mosaic {mosaic.origin} differs from that of {before.month} ({before.origin}) as no "
-        f"season or haze makes it: {found}; unless clouds hide almost all of one of the two, check "
-        "the scale, the offset and the order of the bands (MOSAIC_BANDS) in the image files of "
-        "both before trusting the map."
-    )
+    return ImageryWarning("month", mosaic.origin, (before.month, before.origin), found)
 
 
 def _against_samples(
     mosaic: Mosaic, pixels: pd.DataFrame, measured: Distribution, samples: pd.DataFrame
-) -> str | None:
+) -> ImageryWarning | None:
     found = compare(measured, measure(samples, mosaic.bands))
     if found:
-        return (
-            f"The mosaic {mosaic.origin} differs from the samples that the model learns from: "
-            f"{found}; either they were taken from other imagery or some image files are scaled "
-            "otherwise than the rest, so check the files and sample them again before trusting the "
-            "map."
-        )
+        return ImageryWarning("samples", mosaic.origin, difference=found)
     shares = beyond(pixels, samples)
     if shares:
-        told = ", ".join(f"{share:.0%} in {band}" for band, share in shares.items())
-        return (
-            f"Many pixels of the mosaic {mosaic.origin} lie outside the range of the samples that "
-            f"the model learns from, where it has nothing to go by: {told}; draw polygons on such "
-            "ground (clouds too) or, if the samples were taken from other imagery, sample this."
-        )
+        return ImageryWarning("range", mosaic.origin, beyond=shares)
     return None

@@ -12,6 +12,7 @@ from upath import UPath
 from landcover.aoi import load_aoi
 from landcover.files import absolute, fetch, gdal_path, publish, remove, scratch
 from landcover.mosaic import Mosaic, mosaic_of
+from landcover.radiometry import ImageryWarning
 from landcover.report.page import Report, draw_pictures, render
 from landcover.thumbnails import PRIMARIES
 from tasks.artifacts import show_pictures
@@ -33,7 +34,7 @@ def write_report(
     coverage: Coverage,
     names: Mapping[int, str],
     metrics: Mapping[str, Any],
-    warnings: Sequence[str],
+    warnings: Sequence[ImageryWarning],
     provenance: Mapping[str, object],
 ) -> UPath:
     """Write the month's report, and show its pictures in the Prefect UI.
@@ -46,7 +47,7 @@ def write_report(
         coverage: how much of the area of interest has imagery.
         names: the name of each class code.
         metrics: of the model (see `landcover.validation.validate`); empty where there are none.
-        warnings: sentences; what is wrong or missing.
+        warnings: what is wrong with the imagery.
         provenance: what made the map: texts and numbers, or lists and mappings of them.
 
     Returns:

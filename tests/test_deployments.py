@@ -43,6 +43,7 @@ SCREENSHOTS = ROOT / "test-output"
 
 OUTPUTS = ("PREPARED_DATA_DIR", "MODEL_OUTPUT_DIR", "PREDICTION_OUTPUT_DIR", "WORK_DIR")
 FEW = ("-p", 'forest={"trees": 5, "folds": 2}')
+SLOW = ("-p", 'forest={"trees": 400, "folds": 2, "bins": null}')
 
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 MINUTES = 300  # seconds: what a month may take on a busy machine
@@ -263,15 +264,14 @@ def watch(team: Team, run: str) -> list[float]:
     """Wait until a run has completed; return what its progress artifact showed meanwhile."""
     shown: list[float] = []
 
-    def ended() -> Json | None:
+    def shown_at_its_end() -> Json | None:
         for artifact in team.of_run("artifacts", run):
             if artifact["type"] == "progress" and artifact["data"] not in shown[-1:]:
                 shown.append(artifact["data"])
-        state = team.state(run)
-        return state if state["type"] in ENDED else None
+        return ended(team, run)
 
     log = team.shell.log("worker")
-    state = wait_for("the run has ended", ended, seconds=MINUTES, log=log)
+    state = wait_for("the run has ended", shown_at_its_end, seconds=MINUTES, log=log)
     assert state["type"] == "COMPLETED", f"{state['message']}\n{tail(log)}"
     return shown
 
@@ -473,6 +473,48 @@ def test_the_runs_page_shows_its_summary_and_its_tables(team, browser, months):
                 for text in texts:
                     expect(tab.get_by_role("tabpanel").get_by_text(text).first).to_be_visible()
                 picture(tab, f"5-{name}")
+
+
+def test_a_month_cancelled_in_the_browser_goes_on_where_it_was(team, browser, months):
+    started = team.shell.must_run(team.run_june, *SLOW)
+    run = re.findall(r"UUID: (\S+)", started)[0]
+    log = team.shell.log("worker")
+    with opened(browser) as page:
+        wait_for("a window is predicted", lambda: pieces(team), seconds=MINUTES, log=log)
+        page.goto(f"{team.shell.address}/v2/runs/flow-run/{run}")
+        picture(page, "6-to-cancel")
+        page.get_by_role("button", name="Cancel").click()
+        picture(page, "7-cancel")
+        page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+        state = wait_for("it has ended", lambda: ended(team, run), seconds=MINUTES, log=log)
+        assert state["type"] == "CANCELLED"
+        picture(page, "8-cancelled")
+    kept = pieces(team)
+    assert kept
+    again = re.findall(r"UUID: (\S+)", team.shell.must_run(team.run_june, *SLOW))[0]
+    seen = dict(kept)
+
+    def ended_and_seen() -> Json | None:
+        seen.update(pieces(team))
+        return ended(team, again)
+
+    state = wait_for("it has ended", ended_and_seen, seconds=MINUTES, log=log)
+    assert state["type"] == "COMPLETED", tail(log)
+    assert {name: seen[name] for name in kept} == kept
+    assert pieces(team) == {}
+
+
+def pieces(team: Team) -> dict[str, object]:
+    """Return the time of each piece in the work folder."""
+    files = team.bucket.filesystem
+    files.invalidate_cache()
+    found = files.find(f"{team.bucket.name}/work_dir", detail=True)
+    return {name: about["LastModified"] for name, about in found.items() if "/piece_" in name}
+
+
+def ended(team: Team, run: str) -> Json | None:
+    state = team.state(run)
+    return state if state["type"] in ENDED else None
 
 
 def test_no_secret_is_in_what_the_server_answers_in_logs_in_rows_or_in_files(team, months):

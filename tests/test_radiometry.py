@@ -17,7 +17,9 @@ from sqlalchemy import Engine, create_engine, insert
 from upath import UPath
 
 from landcover.mosaic import Mosaic
-from landcover.radiometry import Distribution, beyond, compare, draw_pixels, measure
+from landcover.radiometry import Distribution, beyond, draw_pixels, measure
+from landcover.radiometry import compare as differ
+from landcover.report.texts import Wording
 from landcover.sampling import SamplingSettings, sample_polygons
 from tasks.metadata import load_classes
 from tasks.radiometry import Radiometry, check_radiometry
@@ -57,6 +59,12 @@ def clouded(values: Values, share: float) -> Values:
     thickness = random.beta(2, 1, count)
     clouds = thickness * white + (1 - thickness) * values[:, :count]
     return np.hstack([clouds, values[:, count:]])
+
+
+def compare(ours: Distribution, theirs: Distribution) -> str | None:
+    """Return a difference in words."""
+    found = differ(ours, theirs)
+    return None if found is None else Wording("en").difference(found)
 
 
 # --- what is told ---------------------------------------------------------------------------------
@@ -312,7 +320,7 @@ def test_a_month_is_compared_with_the_nearest_before_it_that_was_measured(tables
     assert not [line for line in caplog.records if line.levelname == "WARNING"]
 
     raw = check(RAW_1986, tmp_path, 2025, 4)
-    (warning,) = raw.warnings
+    (warning,) = raw.sentences
     assert f"{COSTA_RICA} differs from that of 2024-11 (mosaics/november)" in warning
     for band, factor in zip(BANDS, (11, 11, 12), strict=False):
         assert f"{band} is about {factor} times as bright" in warning
@@ -331,12 +339,12 @@ def test_samples_of_other_imagery_are_told(settings, tmp_path):
     assert check(CLEAR_2001, tmp_path, 2025, 6, samples[CLEAR_2001]).warnings == ()
     assert check(CLEAR_2001, tmp_path, 2025, 6, samples[FIXED_1986]).warnings == ()
 
-    (scaled,) = check(RAW_1986, tmp_path, 2025, 6, samples[FIXED_1986]).warnings
+    (scaled,) = check(RAW_1986, tmp_path, 2025, 6, samples[FIXED_1986]).sentences
     assert "differs from the samples" in scaled
     assert "blue is about 10 times as bright" in scaled
     assert "nir" not in scaled
 
-    (hazy,) = check(CLEAR_1999, tmp_path, 2025, 6, samples[HAZY_2002]).warnings
+    (hazy,) = check(CLEAR_1999, tmp_path, 2025, 6, samples[HAZY_2002]).sentences
     assert "outside the range of the samples" in hazy
     assert "92% in blue" in hazy
 

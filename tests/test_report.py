@@ -32,6 +32,7 @@ from landcover.held_out import HeldOut
 from landcover.kernels import halve, halve_mean
 from landcover.mosaic import Mosaic
 from landcover.pyramid import write_piece
+from landcover.radiometry import Difference, ImageryWarning
 from landcover.report.cartography import BORDER, EDGE, frame_around, round_down
 from landcover.report.page import Report, draw_pictures, render
 from landcover.report.pictures import Picture
@@ -76,6 +77,23 @@ def write_map(codes: NDArray[np.uint8], mosaic: Mosaic, path: Path, *, numbers: 
     windows = {piece: Window(0, 0, SIZE, SIZE)}
     write_cog(windows, mosaic.grid, [2], None if numbers else NAMES, {}, path)
     return path
+
+
+SHIFTED = Difference(-1000.0, {"nir": 1.0}, {"nir": (1500.0, 2500.0)})
+
+# Of each warning of the report.
+SAID = {
+    "en": (
+        "that of 2025-05 (s3://may/<em>all</em>) as no season or haze makes it: blue is about 11 ",
+        "all bands are about 1000 lower (nir, median 1500 against 2500); either",
+        "nothing to go by: 31% in nir; draw polygons",
+    ),
+    "es": (
+        "blue es unas 11 veces más brillante (mediana 2820 frente a 253), red es unas 8 veces más",
+        "todas las bandas son unos 1000 más bajas (nir, mediana 1500 frente a 2500); o bien",
+        "no tiene en qué apoyarse: 31\u202f% en nir; dibuje",
+    ),
+}
 
 
 def imagery(folder: Path, codes: NDArray[np.uint8]) -> Mosaic:
@@ -165,7 +183,18 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         hectares={**hectares, NAMES[0]: 5678.94},
         doubtful=0.0234,
         metrics=measured(),
-        warnings=["Class Water has <em>no</em> pixel on the map.", "x" * 400],
+        warnings=[
+            ImageryWarning(
+                "month",
+                "x" * 400,
+                ("2025-05", "s3://may/<em>all</em>"),
+                Difference(
+                    None, {"blue": 11.2, "red": 0.125}, {"blue": (2820, 253), "red": (8, 64.4)}
+                ),
+            ),
+            ImageryWarning("samples", "june", difference=SHIFTED),
+            ImageryWarning("range", "june", beyond={"nir": 0.314}),
+        ],
         provenance={
             "command": "python flows/monthly.py --year 2025 --month 6",
             "files": {"map": {"path": "/data/" + "p" * 150, "sha256": "0123456789abcdef" * 4}},
@@ -357,7 +386,11 @@ def test_gaps_warnings_and_doubts_are_told(opened: Opened) -> None:
     )
     values = opened.page.locator(".figures .value").all_inner_texts()
     # (12.34 + 1234.56) / 12345.67
-    assert values[2:] == {"en": ["10.1%", "2"], "es": ["10,1\u202f%", "2"]}[wording.language]
+    assert values[2:] == {"en": ["10.1%", "3"], "es": ["10,1\u202f%", "3"]}[wording.language]
+    told = opened.page.locator(".warnings li").all_inner_texts()
+    assert len(told) == 3
+    for sentence, said in zip(told, SAID[wording.language], strict=True):
+        assert said in sentence
     text = opened.page.inner_text("main")
     assert {"en": "On 2.3% of the map", "es": "En el 2,3\u202f% del mapa"}[wording.language] in text
 

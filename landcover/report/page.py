@@ -12,6 +12,7 @@ from shapely.geometry.base import BaseGeometry
 from landcover.classes import colour
 from landcover.coverage import Gap
 from landcover.mosaic import Mosaic
+from landcover.radiometry import ImageryWarning
 from landcover.report.cartography import Frame, frame_around
 from landcover.report.charts import accuracy_chart, hectares_chart
 from landcover.report.maps import UNKNOWN, confidence_map, image_map, land_cover_map
@@ -55,7 +56,7 @@ class Report:
         hectares: the true area of each class, by name; what is not on the map may be left out.
         doubtful: the share of the map, 0 to 1, on which fewer than half of the trees agree.
         metrics: of the model (see `landcover.validation.validate`); empty where there are none.
-        warnings: sentences; what is wrong or missing.
+        warnings: what is wrong with the imagery.
         provenance: texts and numbers, or lists and mappings of them, by what they are:
             `landcover.report.texts.TERMS` has the names that are translated.
     """
@@ -73,7 +74,7 @@ class Report:
     hectares: Mapping[str, float]
     doubtful: float
     metrics: Mapping[str, Any]
-    warnings: Sequence[str]
+    warnings: Sequence[ImageryWarning]
     provenance: Mapping[str, object]
 
 
@@ -93,7 +94,7 @@ def render(report: Report, language: Language, pictures: Mapping[str, Picture]) 
         pictures=pictures,
         wide=_frame(report).wide,
         legend=_legend(report, wording),
-        warnings=list(report.warnings),
+        warnings=[wording.warning(warning) for warning in report.warnings],
         provenance=provenance_rows(report.provenance, wording),
         **_headline(report, wording),
         **_areas(report, wording),

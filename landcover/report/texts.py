@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from landcover.radiometry import Difference, ImageryWarning
+
 Language = Literal["en", "es"]
 
 # Neither a line nor a cell may break within a number and its unit.
@@ -118,7 +120,23 @@ TEXTS: Mapping[Language, Mapping[str, str]] = {
         "warnings_none": "nothing to report",
         "no_warnings": "None: nothing was reported while this map was made.",
         "warnings_title": "Warnings and gaps",
-        "warnings_language": "",
+        "warning_month": "The mosaic {mosaic} differs from that of {month} ({origin}) as no season "
+        "or haze makes it: {found}; unless clouds hide almost all of one of the two, check the "
+        "scale, the offset and the order of the bands (MOSAIC_BANDS) in the image files of both "
+        "before trusting the map.",
+        "warning_samples": "The mosaic {mosaic} differs from the samples that the model learns "
+        "from: {found}; either they were taken from other imagery or some image files are scaled "
+        "otherwise than the rest, so check the files and sample them again before trusting the "
+        "map.",
+        "warning_range": "Many pixels of the mosaic {mosaic} lie outside the range of the samples "
+        "that the model learns from, where it has nothing to go by: {found}; draw polygons on such "
+        "ground (clouds too) or, if the samples were taken from other imagery, sample this.",
+        "higher": "all bands are about {shift} higher ({bands})",
+        "lower": "all bands are about {shift} lower ({bands})",
+        "shifted": "{band}, median {ours} against {theirs}",
+        "bright": "{band} is about {factor} times as bright (median {ours} against {theirs})",
+        "dark": "{band} is about {factor} times as dark (median {ours} against {theirs})",
+        "beyond": "{share} in {band}",
         "gaps_reading": "{share} of the area of interest has no class: there is no valid imagery.",
         "gaps_caption": "Parts of the area of interest without imagery, by the image file that is "
         "missing or empty there",
@@ -219,7 +237,24 @@ TEXTS: Mapping[Language, Mapping[str, str]] = {
         "warnings_none": "nada que señalar",
         "no_warnings": "Ninguna: no se informó de nada mientras se hacía este mapa.",
         "warnings_title": "Advertencias y vacíos",
-        "warnings_language": "El programa escribe las advertencias en inglés.",
+        "warning_month": "El mosaico {mosaic} difiere del de {month} ({origin}) como no lo "
+        "explican ni la estación ni la neblina: {found}; salvo que las nubes oculten casi todo uno "
+        "de los dos, compruebe la escala, el desplazamiento y el orden de las bandas "
+        "(MOSAIC_BANDS) en los archivos de imagen de ambos antes de fiarse del mapa.",
+        "warning_samples": "El mosaico {mosaic} difiere de las muestras de las que aprende el "
+        "modelo: {found}; o bien se tomaron de otras imágenes, o bien algunos archivos de imagen "
+        "tienen otra escala que el resto: compruebe los archivos y tome las muestras de nuevo "
+        "antes de fiarse del mapa.",
+        "warning_range": "Muchos píxeles del mosaico {mosaic} quedan fuera del rango de las "
+        "muestras de las que aprende el modelo, donde no tiene en qué apoyarse: {found}; dibuje "
+        "polígonos en ese tipo de terreno (también nubes) o, si las muestras se tomaron de otras "
+        "imágenes, tómelas de estas.",
+        "higher": "todas las bandas son unos {shift} más altas ({bands})",
+        "lower": "todas las bandas son unos {shift} más bajas ({bands})",
+        "shifted": "{band}, mediana {ours} frente a {theirs}",
+        "bright": "{band} es unas {factor} veces más brillante (mediana {ours} frente a {theirs})",
+        "dark": "{band} es unas {factor} veces más oscura (mediana {ours} frente a {theirs})",
+        "beyond": "{share} en {band}",
         "gaps_reading": "El {share} del área de interés no tiene clase, por falta de imagen "
         "válida.",
         "gaps_caption": "Partes del área de interés sin imagen, según el archivo de imagen que "
@@ -352,6 +387,51 @@ class Wording:
     def hectares(self, value: float) -> str:
         """Return hectares without the unit."""
         return self.number(value, 1)
+
+    def figure(self, value: float) -> str:
+        """Return a reflectance or a factor with as many digits as matter, without grouping."""
+        text = f"{value:.0f}" if abs(value) >= 10 else f"{value:.2g}"
+        return text.replace(".", ",") if self.language == "es" else text
+
+    def warning(self, warning: ImageryWarning) -> str:
+        """Return what is wrong with a month's imagery, and what to do, as a sentence."""
+        month, origin = warning.earlier
+        found = (
+            ", ".join(
+                self.say("beyond", share=self.percent(share, 0), band=band)
+                for band, share in warning.beyond.items()
+            )
+            if warning.difference is None
+            else self.difference(warning.difference)
+        )
+        return self.say(
+            f"warning_{warning.kind}",
+            mosaic=warning.mosaic,
+            month=month,
+            origin=origin,
+            found=found,
+        )
+
+    def difference(self, found: Difference) -> str:
+        """Return in which bands and how much imagery differs."""
+        medians = {
+            band: {"band": band, "ours": self.figure(ours), "theirs": self.figure(theirs)}
+            for band, (ours, theirs) in found.medians.items()
+        }
+        if found.shift is not None:
+            return self.say(
+                "higher" if found.shift > 0 else "lower",
+                shift=self.figure(abs(found.shift)),
+                bands="; ".join(self.say("shifted", **values) for values in medians.values()),
+            )
+        return ", ".join(
+            self.say(
+                "bright" if factor > 1 else "dark",
+                factor=self.figure(max(factor, 1 / factor)),
+                **medians[band],
+            )
+            for band, factor in found.factors.items()
+        )
 
     def validation(self, text: str) -> str:
         """Return how a model was validated, as `landcover.validation` says it in English."""
