@@ -1,13 +1,26 @@
 """Fixtures: servers (Prefect, PostGIS, S3), real imagery, and a folder with settings."""
 
+import fcntl
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import hypothesis
 import pytest
-from prefect.testing.utilities import prefect_test_harness
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
+from prefect.server.api.server import SubprocessASGIServer
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_SERVER_ANALYTICS_ENABLED,
+    PREFECT_SERVER_DATABASE_CONNECTION_URL,
+    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
+    temporary_settings,
+)
 from sqlalchemy import URL, Engine, create_engine
 
 from tests.postgis import new_database, postgis_server
@@ -18,6 +31,8 @@ hypothesis.settings.register_profile("side by side", deadline=None)
 hypothesis.settings.load_profile("side by side")
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
+
+_URL = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 
 SETTINGS = (
     "DB_",
@@ -36,10 +51,47 @@ SETTINGS = (
 
 
 @pytest.fixture(scope="session")
-def prefect_api() -> Iterator[None]:
+def prefect_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database of a Prefect server, to be copied: to make one takes ten seconds."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    path, unfinished = folder / "prefect.db", folder / "unfinished.db"
+    with (folder / "prefect.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            subprocess.run(
+                [sys.executable, "-m", "prefect", "server", "database", "upgrade", "--yes"],
+                env=os.environ | {_URL: f"sqlite+aiosqlite:///{unfinished}"},
+                check=True,
+                capture_output=True,
+            )
+            unfinished.rename(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def prefect_api(prefect_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A real Prefect server with a database of its own."""
-    with prefect_test_harness(server_startup_timeout=120):
+    database = shutil.copy(prefect_database, tmp_path_factory.mktemp("prefect"))
+    own = {
+        PREFECT_SERVER_DATABASE_CONNECTION_URL: f"sqlite+aiosqlite:///{database}",
+        PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 120,
+        PREFECT_SERVER_ANALYTICS_ENABLED: False,
+    }
+    with (
+        temporary_settings(own),
+        SubprocessASGIServer() as server,
+        temporary_settings({PREFECT_API_URL: server.api_url}),
+    ):
         yield
+        send_what_is_left()
+
+
+def send_what_is_left() -> None:
+    """Send logs and events while there is a server to take them."""
+    APILogWorker.drain_all()
+    EventsWorker.drain_all()
 
 
 @pytest.fixture(scope="session")

@@ -162,18 +162,20 @@ def tail(log: Path) -> str:
 
 
 @contextmanager
-def prefect_server(folder: Path, command: str) -> Iterator[Shell]:
+def prefect_server(folder: Path, command: str, database: Path) -> Iterator[Shell]:
     """Start the server and yield a terminal; `wait_for_server` waits until it answers.
 
     Args:
         folder: for all that belongs to it.
         command: that starts it.
+        database: an empty one, which it gets a copy of.
     """
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = int(probe.getsockname()[1])
     shell = Shell(folder / "repository", folder / "prefect", port)
     for place in (shell.folder, shell.home):
         place.mkdir()
+    shutil.copy(database, shell.home / "prefect.db")
     with ExitStack() as stack:
         stack.enter_context(shell.background("server", command))
         yield shell

@@ -6,8 +6,6 @@ from urllib.parse import urlsplit
 
 import pytest
 from prefect import flow
-from prefect.events.worker import EventsWorker
-from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from upath import UPath
 
@@ -20,6 +18,7 @@ from tasks.artifacts import (
     show_progress,
     show_summary,
 )
+from tests.conftest import send_what_is_left
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
@@ -37,9 +36,7 @@ def server() -> Iterator[Proxy]:
         temporary_settings({PREFECT_API_URL: there.replace(str(port), str(before.port))}),
     ):
         yield before
-        # What is still to be sent has to go while there is a way.
-        APILogWorker.drain_all()
-        EventsWorker.drain_all()
+        send_what_is_left()
 
 
 def test_what_cannot_be_shown_is_told_and_the_run_goes_on(

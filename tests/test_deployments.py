@@ -98,13 +98,16 @@ class Team:
 
 @pytest.fixture(scope="module")
 def team(
-    tmp_path_factory: pytest.TempPathFactory, s3_server: S3Server, postgis: URL
+    tmp_path_factory: pytest.TempPathFactory,
+    s3_server: S3Server,
+    postgis: URL,
+    prefect_database: Path,
 ) -> Iterator[Team]:
     """A server and a worker, set up and started by the README's commands in their order."""
     folder = tmp_path_factory.mktemp("team")
     with ExitStack() as stack:
         serve, *set_up, work, run_june = readme_commands("### Deployments and the UI")
-        shell = stack.enter_context(prefect_server(folder, serve))
+        shell = stack.enter_context(prefect_server(folder, serve, prefect_database))
         bucket = stack.enter_context(new_bucket(s3_server, f"team-{uuid4().hex}"))
         database = stack.enter_context(new_database(postgis, f"team_{uuid4().hex}"))
         copy_repository(shell.folder, put_months(folder, bucket, database))
