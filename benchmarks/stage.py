@@ -91,10 +91,24 @@ def predict(mosaic: Mosaic, predictor: Predictor, folder: Path, *, confidence: b
     with ThreadPoolExecutor(WORKERS) as pool:
         codes, sure = zip(*pool.map(piece, windows), strict=True)
     built = folder / "map.tif"
+    wanted = [(codes, NAMES, built)]
     if confidence:
-        of_each = dict(zip(sure, windows, strict=True))
-        write_cog(of_each, mosaic.grid, factors, None, {}, folder / "confidence.tif")
-    write_cog(dict(zip(codes, windows, strict=True)), mosaic.grid, factors, NAMES, {}, built)
+        wanted.append((sure, None, folder / "confidence.tif"))
+    with ThreadPoolExecutor(WORKERS) as pool:
+        maps = [
+            pool.submit(
+                write_cog,
+                dict(zip(files, windows, strict=True)),
+                mosaic.grid,
+                factors,
+                names,
+                {},
+                path,
+            )
+            for files, names, path in wanted
+        ]
+        for written in maps:
+            written.result()
     count_map(str(built))
     sha256(built)
     return built

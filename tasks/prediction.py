@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -275,23 +276,18 @@ def assemble_map(
             begun while the database was away.
     """
     path, block = month.prediction, month.blocks.storage_block
+    sure_name = month.confidence.name
     with storage(block, absolute(path)), scratch(plan.folder) as local:
-        sure = _assemble(
-            {piece.confidence: piece.window for piece in pieces},
-            plan,
-            mosaic,
-            model,
-            local / month.confidence.name,
-            named=False,
-        )
-        built = _assemble(
-            {piece.path: piece.window for piece in pieces},
-            plan,
-            mosaic,
-            model,
-            local / path.name,
-            named=True,
-        )
+        # Side by side: much of it is one core's work.
+        with ThreadPoolExecutor() as pool:
+            assembling = [
+                pool.submit(_assemble, parts, plan, mosaic, model, local / name, named)
+                for parts, name, named in (
+                    ({piece.confidence: piece.window for piece in pieces}, sure_name, False),
+                    ({piece.path: piece.window for piece in pieces}, path.name, True),
+                )
+            ]
+            sure, built = (assembled.result() for assembled in assembling)
         pixels = _check(built, plan, pieces)
         digest = sha256(built)
         area = shapely.from_wkb(plan.area.read_bytes())

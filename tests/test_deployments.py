@@ -43,6 +43,7 @@ SCREENSHOTS = ROOT / "test-output"
 
 OUTPUTS = ("PREPARED_DATA_DIR", "MODEL_OUTPUT_DIR", "PREDICTION_OUTPUT_DIR", "WORK_DIR")
 FEW = ("-p", 'forest={"trees": 5, "folds": 2}')
+MANY = ("-p", 'forest={"trees": 500, "folds": 2}')  # to be cancelled long before its end
 
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 MINUTES = 300  # seconds: what a month may take on a busy machine
@@ -482,7 +483,7 @@ def test_a_month_cancelled_in_the_browser_leaves_what_was_there_and_can_be_run_a
 ):
     before = results(team)
     log = team.shell.log("worker")
-    run = re.findall(r"UUID: (\S+)", team.shell.must_run(team.run_june, *FEW))[0]
+    run = re.findall(r"UUID: (\S+)", team.shell.must_run(team.run_june, *MANY))[0]
     with opened(browser) as page:
         page.goto(f"{team.shell.address}/v2/runs/flow-run/{run}")
         expect(page.get_by_text("Running", exact=True).first).to_be_visible()
