@@ -27,7 +27,9 @@ from tests.postgis import new_database, postgis_server
 from tests.swift import Bucket, S3Server, new_bucket, swift_server
 
 # How long an example takes says nothing where tests run side by side.
-hypothesis.settings.register_profile("side by side", deadline=None)
+hypothesis.settings.register_profile(
+    "side by side", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("side by side")
 
 REAL = Path(__file__).parents[2] / "shared" / "real"

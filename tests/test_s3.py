@@ -172,7 +172,6 @@ def run_in_shell(folder: Path, database: URL, settings: Mapping[str, str]) -> Do
         "DB_PASSWORD": database.password,
         "TRAINING_POLYGON_TABLE": "polygons",
         "TRAINING_POLYGON_GEOM_COL": "geometry",
-        "PREFECT_API_URL": get_current_settings().api.url,
     }
     done = subprocess.run(
         [sys.executable, REPOSITORY / "flows" / "monthly.py", *MONTH, *FEW],
@@ -204,7 +203,9 @@ def months(
 ) -> Iterator[tuple[Done, Done, Bucket]]:
     """June on disk and June on S3, both with polygons and rows in PostGIS, and S3's bucket."""
     base = tmp_path_factory.mktemp("months")
-    here = {"PLANET_MOSAIC_DIR": str(world.mosaic_dir), **of_world(world)}
+    # Asked here, because the threads below would not see the server of the tests.
+    api = {"PREFECT_API_URL": str(get_current_settings().api.url)}
+    here = {"PLANET_MOSAIC_DIR": str(world.mosaic_dir), **of_world(world), **api}
     here["MOSAIC_PATTERN"] = world.mosaic_pattern
     polygons = geopandas.read_file(world.polygons)
     with (
@@ -220,6 +221,7 @@ def months(
         there = {
             "PLANET_MOSAIC_DIR": f"{nicfi.url}/NICFI Monthly Mosaics",
             **of_world(world),
+            **api,
             **outputs(f"{bucket.url}/team A"),
             **access(s3_server),
         }
