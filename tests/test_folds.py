@@ -72,7 +72,7 @@ def test_the_same_seed_deals_the_same_folds_and_another_seed_others() -> None:
 
 
 @given(samples=labelled(), data=st.data(), folds=st.integers(2, 8), seed=st.integers(0, 99))
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
 def test_nothing_of_a_held_out_block_trains_and_every_block_is_held_out_once(
     samples: tuple[pd.Series, pd.Series], data: st.DataObject, folds: int, seed: int
 ) -> None:
@@ -130,7 +130,7 @@ def test_one_block_for_all_is_refused_with_how_far_the_polygons_reach() -> None:
 
 
 @given(samples=labelled(), folds=st.integers(2, 8), seed=st.integers(0, 99), data=st.data())
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
 def test_random_folds_hold_out_each_of_the_given_pixels_once_where_its_class_stays_known(
     samples: tuple[pd.Series, pd.Series], folds: int, seed: int, data: st.DataObject
 ) -> None:

@@ -350,7 +350,7 @@ def test_with_a_cap_every_pixel_is_still_held_out() -> None:
 # --- too little to validate -----------------------------------------------------------------------
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
 def test_where_every_class_has_one_polygon_nothing_is_validated_and_that_is_said() -> None:
     found = validated(clusters({"a": 0, "b": 1, "c": 4}))
     metrics = found.metrics
@@ -365,7 +365,7 @@ def test_where_every_class_has_one_polygon_nothing_is_validated_and_that_is_said
     assert "not validated, too few polygons: Forest, Non-Forest, Water" in text
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
 def test_classes_of_one_polygon_are_trained_on_while_the_others_are_validated() -> None:
     held_out = predicted_for(clusters({"a": 0, "b": 0, "c": 1}), folds=5)
     assert held_out.folds == 2
