@@ -161,8 +161,7 @@ def month_without_prefect() -> None:
             )
         )
     prediction = assemble_map.fn(run, plan, pieces, mosaic, training.model)
-    record_prediction.fn(run, prediction, coverage, radiometry, model_id, mosaic, aoi, {})
-    write_report.fn(
+    report = write_report.fn(
         run,
         mosaic,
         aoi,
@@ -172,6 +171,9 @@ def month_without_prefect() -> None:
         training.metrics,
         radiometry.warnings,
         {},
+    )
+    record_prediction.fn(
+        run, prediction, report, coverage, radiometry, model_id, training.model, mosaic, aoi, {}
     )
 
 

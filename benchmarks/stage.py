@@ -9,33 +9,27 @@ from pathlib import Path
 from statistics import median
 
 import geopandas
-import numpy as np
-import rasterio
-import rasterio.shutil
 import shapely
 from rasterio.windows import Window
 from sklearn.pipeline import Pipeline
 
+from benchmarks.copying import BANDS, WORKERS, copy
 from benchmarks.imagery import QUAD, realistic, scattered, write_quad
 from benchmarks.report import Figure
 from demo.world import World
-from landcover.areas import class_hectares
+from landcover.areas import measure_classes
 from landcover.classes import FIXED_CODES, assign_codes
-from landcover.cog import COMPRESSION, count_map, write_cog
+from landcover.cog import count_map, write_cog
 from landcover.files import sha256
 from landcover.kernels import halve_mean
 from landcover.lookup import Lookup, Predictor
 from landcover.mosaic import Mosaic, mosaic_of
 from landcover.prediction import predict_window
-from landcover.pyramid import overview_factors, part_of, write_piece
+from landcover.pyramid import part_of, piece_factors, write_piece
 from landcover.sampling import SamplingSettings, sample_polygons
-from landcover.tile_index import write_tile_index
 from landcover.training import ForestSettings, fit
-from landcover.windows import BLOCK, plan_windows, split
+from landcover.windows import plan_windows
 
-BANDS = {"blue": 1, "green": 2, "red": 3, "nir": 4}
-ALPHA = 5
-WORKERS = 2
 REPEATS = 3
 NAMES = {code: name for name, code in FIXED_CODES.items()}
 PROBES = [Window(0, 0, 1024, 512), Window(2048, 2048, 1024, 512)]
@@ -73,7 +67,7 @@ def predict(mosaic: Mosaic, predictor: Predictor, folder: Path, *, confidence: b
     """Run the prediction stage: windows side by side, then the maps, counted and hashed."""
     area = shapely.box(*mosaic.grid.bounds)
     size, windows = plan_windows(mosaic.grid, area, WORKERS)
-    factors = overview_factors(mosaic.grid, size)
+    factors = piece_factors(mosaic.grid, size)
 
     def piece(window: Window) -> tuple[Path, Path]:
         codes, sure = predict_window(mosaic, predictor, list(BANDS), area, window)
@@ -81,8 +75,7 @@ def predict(mosaic: Mosaic, predictor: Predictor, folder: Path, *, confidence: b
         beside = path.with_name(f"sure_{path.name}")
         part = part_of(mosaic.grid, window)
         write_piece(codes, part, factors, path)
-        class_hectares(str(path))
-        count_map(str(path))
+        measure_classes(str(path))
         if confidence:
             write_piece(sure, part, factors, beside, halve_mean)
             count_map(str(beside))
@@ -112,60 +105,6 @@ def predict(mosaic: Mosaic, predictor: Predictor, folder: Path, *, confidence: b
     count_map(str(built))
     sha256(built)
     return built
-
-
-def copy(mosaic: Mosaic, folder: Path) -> Path:
-    """Read the same bands and mask with the same threads, and write a uint8 COG of the size."""
-    _, windows = plan_windows(mosaic.grid, shapely.box(*mosaic.grid.bounds), WORKERS)
-
-    def piece(window: Window) -> Path:
-        path = folder / f"{window.col_off}_{window.row_off}.tif"
-        place = part_of(mosaic.grid, window)
-        with (
-            mosaic.open() as reader,
-            rasterio.open(
-                path,
-                "w",
-                driver="GTiff",
-                width=place.width,
-                height=place.height,
-                count=1,
-                dtype="uint8",
-                crs=place.crs,
-                transform=place.transform,
-                tiled=True,
-                blockxsize=BLOCK,
-                blockysize=BLOCK,
-                compress="zstd",
-                zstd_level=1,
-            ) as out,
-        ):
-            for strip in split(window, BLOCK):
-                values, _ = reader.read([*BANDS.values(), ALPHA], strip)
-                row = strip.row_off - window.row_off
-                # A third of the values: about as many kinds of pixel as a map has classes.
-                codes = (values[0] >> 9).astype(np.uint8)
-                out.write(codes, 1, window=Window(0, row, strip.width, strip.height))
-        return path
-
-    with ThreadPoolExecutor(WORKERS) as pool:
-        pieces = list(pool.map(piece, windows))
-    index = write_tile_index(
-        [str(path) for path in pieces],
-        [part_of(mosaic.grid, window) for window in windows],
-        mosaic.grid,
-        folder / "copy.gti.gpkg",
-    )
-    rasterio.shutil.copy(
-        index,
-        folder / "copy.tif",
-        driver="COG",
-        compress="DEFLATE",
-        level=COMPRESSION,
-        blocksize=BLOCK,
-        num_threads="ALL_CPUS",
-    )
-    return folder / "copy.tif"
 
 
 def plain_loop(mosaic: Mosaic, model: Pipeline) -> float:

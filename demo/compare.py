@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from landcover.areas import SQUARE_METRES_A_HECTARE, pixel_areas
 from landcover.classes import FIXED_CODES, NODATA
-from landcover.tile_index import grid_of
+from landcover.grid import grid_of
 from landcover.windows import whole
 
 Codes = NDArray[np.uint8]

@@ -22,7 +22,7 @@ def clean_work(year: Year, month: Month, blocks: Blocks = Blocks()) -> str:
         blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
     with open_month(year, month, blocks) as run:
-        removed = remove_work(run)
+        removed = remove_work(run, [run.work, run.headers, run.polygons])
         return "\n".join([f"{run}: {len(removed)} work files or folders removed", *removed])
 
 

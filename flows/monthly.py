@@ -23,7 +23,7 @@ from landcover.training import ForestSettings
 from tasks.blocks import Blocks
 from tasks.coverage import check_coverage
 from tasks.metadata import load_classes, record_model, record_prediction
-from tasks.month import open_month
+from tasks.month import open_month, remove_work
 from tasks.mosaic import find_mosaic
 from tasks.polygons import fetch_polygons
 from tasks.prediction import assemble_map, plan_windows, predict_window
@@ -114,7 +114,6 @@ def monthly_pipeline(
         steps.done("prediction")
 
         made = assemble_map(run, plan, pieces, mosaic, training.model)
-        record_prediction(run, made, coverage, radiometry, model_id, mosaic, aoi, made_by)
         steps.done("map")
 
         report = write_report(
@@ -130,12 +129,18 @@ def monthly_pipeline(
         )
         steps.done("report")
 
+        record_prediction(
+            run, made, report, coverage, radiometry, model_id, training.model, mosaic, aoi, made_by
+        )
+        remove_work(run, [run.work])
+        steps.done("record")
+
         return finish(
             run,
             f"{run} is mapped.",
             steps,
             {
-                "report": report,
+                "report": run.report,
                 "map": made.path,
                 "confidence": made.confidence,
                 "model": training.model.path,

@@ -21,7 +21,7 @@ from landcover.prediction import PredictionSettings
 from tasks.blocks import Blocks
 from tasks.coverage import check_coverage
 from tasks.metadata import find_model, record_prediction
-from tasks.month import open_month
+from tasks.month import open_month, remove_work
 from tasks.mosaic import find_mosaic
 from tasks.prediction import assemble_map, plan_windows, predict_window
 from tasks.radiometry import check_radiometry
@@ -95,7 +95,6 @@ def run_predictions(
         steps.done("prediction")
 
         made = assemble_map(run, plan, pieces, mosaic, training.model)
-        record_prediction(run, made, coverage, radiometry, model_id, mosaic, aoi, made_by)
         steps.done("map")
 
         report = write_report(
@@ -111,12 +110,18 @@ def run_predictions(
         )
         steps.done("report")
 
+        record_prediction(
+            run, made, report, coverage, radiometry, model_id, training.model, mosaic, aoi, made_by
+        )
+        remove_work(run, [run.work])
+        steps.done("record")
+
         return finish(
             run,
             f"{run} is mapped.",
             steps,
             {
-                "report": report,
+                "report": run.report,
                 "map": made.path,
                 "confidence": made.confidence,
                 "model": training.model.path,

@@ -13,7 +13,7 @@ from flows.summary import Steps, Summary, finish
 from landcover.training import ForestSettings
 from tasks.blocks import Blocks
 from tasks.metadata import load_classes, record_model
-from tasks.month import open_month
+from tasks.month import open_month, remove_work
 from tasks.settings import FolderSettings
 from tasks.training import train_model as train
 
@@ -39,6 +39,7 @@ def train_model(
     with open_month(year, month, blocks) as run:
         training = train(run, UPath(input_data), forest, load_classes(run))
         record_model(run, training, describe_run())
+        remove_work(run, [run.training])
         steps.done("model")
 
         return finish(

@@ -14,9 +14,9 @@ from shapely.geometry.base import BaseGeometry
 
 from landcover.aoi import polygonal
 from landcover.areas import polygon_hectares
+from landcover.grid import Grid
 from landcover.mosaic import Mosaic, MosaicReader, window_of
 from landcover.quads import Quad
-from landcover.tile_index import Grid
 from landcover.windows import BLOCK, pixels_inside, split
 
 # Columns and rows of Planet's grid of quads, as their files are named: 570-1026.tif. Rows are

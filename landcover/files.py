@@ -74,7 +74,7 @@ def report_name(year: int, month: int) -> str:
     return f"report_{year}{month:02d}.html"
 
 
-def is_local(path: UPath) -> TypeGuard[Path]:
+def is_local(path: Path | UPath) -> TypeGuard[Path]:
     """Tell whether a path is on this machine, not in a bucket."""
     return isinstance(path, Path)
 
@@ -206,11 +206,12 @@ def remove_unfinished(work_dir: UPath) -> None:
             shutil.rmtree(folder)
 
 
-def publish(built: Path, final: UPath) -> None:
-    """Give a finished file its final name, at once and whole, replacing an earlier one.
+def publish(built: Path | UPath, final: UPath) -> None:
+    """Let a finished file appear under its final name, at once and whole, for an earlier one.
 
     Args:
-        built: the finished file; it is gone afterwards.
+        built: the finished file. It stays where it is, so that what failed can be tried again, and
+            is not to be written any more: on one disk it is the same file under another name.
         final: the path under which others look for it.
 
     Raises:
@@ -219,23 +220,23 @@ def publish(built: Path, final: UPath) -> None:
     publish_all({built: final})
 
 
-def publish_all(files: Mapping[Path, UPath]) -> None:
-    """Give finished files that belong together their final names, in order; see `publish`.
+def publish_all(files: Mapping[Path | UPath, UPath]) -> None:
+    """Publish finished files that belong together, in order; see `publish`.
 
     An object appears in a bucket when all of it is there. Work and output folders may be on
     different disks, so files are first brought to the final names' folders under hidden names: only
     when all of them are there does the first one replace an earlier file.
 
     Args:
-        files: the final path of each finished file; all on this machine, or all in buckets.
+        files: the final path of each finished file.
 
     Raises:
         LandcoverError: if a disk is full, or a folder can no longer be written.
     """
-    for built in files:
+    for folder in {built.parent for built in files if is_local(built)}:
         # GDAL may have kept silent about what it could not write.
-        if _is_full(built.parent):
-            raise _no_room(built.parent)
+        if _is_full(folder):
+            raise _no_room(folder)
     asides: dict[Path, Path] = {}
     with ExitStack() as undoing:
         for built, final in files.items():
@@ -243,17 +244,43 @@ def publish_all(files: Mapping[Path, UPath]) -> None:
                 asides[final] = final.with_name(f".{final.name}.unfinished")
                 undoing.callback(_remove_aside, asides[final])
                 _bring(built, asides[final])
-            else:
+            elif is_local(built):
                 final.fs.put_file(str(built), final.path)
-                built.unlink()
+            else:
+                final.fs.copy(UPath(built).path, final.path)
+        # A machine that is switched off must not leave a name without its file.
+        for aside in asides.values():
+            _flush(aside)
         for here, aside in asides.items():
             aside.replace(here)
-        undoing.pop_all()
+        for folder in {here.parent for here in asides}:
+            _flush(folder)
 
 
-def _bring(built: Path, aside: Path) -> None:
+def _bring(built: Path | UPath, aside: Path) -> None:
+    """Bring a file to a folder on this machine: by a second name for it where that is possible."""
+    aside.unlink(missing_ok=True)
     with _writing(aside.parent):
-        shutil.move(built, aside)
+        if not is_local(built):
+            there = UPath(built)
+            there.fs.get_file(there.path, str(aside))
+            return
+        try:
+            aside.hardlink_to(built)
+        except FileNotFoundError:
+            raise
+        except OSError:  # another disk, or one that knows no second names
+            shutil.copyfile(built, aside)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        with _writing(path.parent):
+            os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def _remove_aside(aside: Path) -> None:

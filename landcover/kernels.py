@@ -72,6 +72,21 @@ def read_entries(
 
 
 @compiled
+def _four(
+    values: NDArray[np.uint8], row: int, column: int
+) -> tuple[np.uint8, np.uint8, np.uint8, np.uint8]:
+    """Return the pixels below one of half the size, nodata beyond the edges."""
+    rows, columns = values.shape
+    y, x = 2 * row, 2 * column
+    return (
+        values[y, x],
+        values[y, x + 1] if x + 1 < columns else EMPTY,
+        values[y + 1, x] if y + 1 < rows else EMPTY,
+        values[y + 1, x + 1] if y + 1 < rows and x + 1 < columns else EMPTY,
+    )
+
+
+@compiled
 def halve(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return a map of half the size, rounded up, in which each pixel is the mode of four.
 
@@ -85,15 +100,12 @@ def halve(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     half = np.empty(((rows + 1) // 2, (columns + 1) // 2), np.uint8)
     for row in range(half.shape[0]):
         for column in range(half.shape[1]):
-            y, x = 2 * row, 2 * column
-            first = codes[y, x]
-            second = codes[y, x + 1] if x + 1 < columns else EMPTY
-            third = codes[y + 1, x] if y + 1 < rows else EMPTY
-            last = codes[y + 1, x + 1] if y + 1 < rows and x + 1 < columns else EMPTY
+            four = _four(codes, row, column)
+            first, second, third, last = four
             if first == second == third == last:
                 half[row, column] = first
             else:
-                half[row, column] = _first_mode((first, second, third, last))
+                half[row, column] = _first_mode(four)
     return half
 
 
@@ -111,11 +123,10 @@ def halve_mean(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
     for row in range(half.shape[0]):
         for column in range(half.shape[1]):
             total, count = 0, 0
-            for y in range(2 * row, min(2 * row + 2, rows)):
-                for x in range(2 * column, min(2 * column + 2, columns)):
-                    if values[y, x] != EMPTY:
-                        total += values[y, x]
-                        count += 1
+            for value in _four(values, row, column):
+                if value != EMPTY:
+                    total += int(value)
+                    count += 1
             half[row, column] = (2 * total + count) // (2 * count) if count else EMPTY
     return half
 

@@ -18,9 +18,9 @@ from upath import UPath
 
 from landcover.errors import LandcoverError
 from landcover.files import open_image, read_patiently
+from landcover.grid import Grid, grid_of
 from landcover.pixels import read_pixels
 from landcover.quads import Quad, find_quads, read_index, read_quad, write_index
-from landcover.tile_index import Grid, grid_of
 
 # Quads lie on one grid if their origins are whole pixels apart within this share of a pixel: file
 # headers round coordinates, and a hundredth of a pixel moves no value.

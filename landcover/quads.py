@@ -18,7 +18,7 @@ from upath import UPath
 
 from landcover.errors import LandcoverError, TransientError
 from landcover.files import find_files, is_local, open_image, read_patiently
-from landcover.tile_index import Grid, grid_of
+from landcover.grid import Grid, grid_of
 
 # What GIS programs leave beside an image, and `*.tif*` matches too.
 SIDECARS = (".aux.xml", ".ovr", ".msk")

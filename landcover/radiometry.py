@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
+from landcover.grid import Grid
 from landcover.mosaic import Mosaic, window_of
-from landcover.tile_index import Grid
 from landcover.windows import pixels_inside, windows_touching
 
 Floats = NDArray[np.float64]

@@ -15,8 +15,8 @@ from rasterio.windows import Window, from_bounds
 from shapely.geometry.base import BaseGeometry
 
 from landcover.classes import label_key
+from landcover.grid import Grid
 from landcover.mosaic import Mosaic, MosaicReader
-from landcover.tile_index import Grid
 from landcover.windows import pixels_inside, split
 
 # Large polygons are read in parts of this many pixels a side (34 MB a band of uint16).

@@ -32,7 +32,7 @@ from landcover.areas import pixel_areas
 from landcover.classes import NODATA, colour
 from landcover.errors import LandcoverError
 from landcover.files import code_version, item_name, sha256
-from landcover.tile_index import Grid, grid_of
+from landcover.grid import Grid, grid_of
 from landcover.windows import whole
 
 COLLECTION = "chocoforest"

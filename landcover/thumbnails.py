@@ -17,8 +17,8 @@ from shapely.geometry.base import BaseGeometry
 from upath import UPath
 
 from landcover.files import open_image
+from landcover.grid import Grid
 from landcover.mosaic import Mosaic
-from landcover.tile_index import Grid
 
 # Pixels of imagery that are decoded again to be drawn: those of 32 quads of NICFI's, which take
 # about a tenth of the time of a whole month.

@@ -12,7 +12,7 @@ from rasterio.features import geometry_mask
 from rasterio.windows import Window, bounds, transform
 from shapely.geometry.base import BaseGeometry
 
-from landcover.tile_index import Grid
+from landcover.grid import Grid
 
 # rasterio hides this warning while it rasterises, but not from other threads that do the same.
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning, module="rasterio.features")

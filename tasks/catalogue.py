@@ -1,6 +1,7 @@
 """What lies beside a map for other tools: names of its classes for QGIS, and its STAC item."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
@@ -13,15 +14,15 @@ from landcover.aoi import LONLAT
 from landcover.files import find_files
 from landcover.mosaic import Mosaic
 from landcover.sidecar import SUFFIX, sidecar_text
-from landcover.stac import COLLECTION_NAME, map_collection, prediction_item, stac_text
+from landcover.stac import map_collection, prediction_item, stac_text
 from landcover.training import Model
 from tasks.month import Month
 
 
 def build_companions(
     built: Path, month: Month, area: BaseGeometry, mosaic: Mosaic, model: Model
-) -> dict[Path, UPath]:
-    """Write the sidecar and the STAC item of a map, and the collection of all months' items.
+) -> list[Path]:
+    """Write the sidecar and the STAC item of a map.
 
     Args:
         built: the finished map on this machine; they are written beside it.
@@ -31,9 +32,8 @@ def build_companions(
         model: what predicted.
 
     Returns:
-        The path that each is to be published under.
+        Their files, beside the map.
     """
-    folder = month.folders.prediction_output_dir
     (lonlat,) = geopandas.GeoSeries([area], crs=mosaic.grid.crs).to_crs(LONLAT)
     item = prediction_item(
         built,
@@ -45,21 +45,30 @@ def build_companions(
         f"Predicted by the random forest {model.path.name} from the imagery {mosaic.origin}.",
         datetime.now(UTC),
     )
-    # As it will be read by the next month, so that the collection is the same.
-    written = pystac.Item.from_dict(json.loads(stac_text(item)))
-    items = {other.id: other for other in _items(folder)} | {item.id: written}
     texts = {
-        f"{built.name}{SUFFIX}": sidecar_text(model.names),
-        f"{item.id}.json": stac_text(item),
-        COLLECTION_NAME: stac_text(map_collection([items[name] for name in sorted(items)])),
+        built.with_name(f"{built.name}{SUFFIX}"): sidecar_text(model.names),
+        built.with_name(f"{item.id}.json"): stac_text(item),
     }
-    for name, text in texts.items():
-        built.with_name(name).write_text(text, "utf-8")
-    return {built.with_name(name): folder / name for name in texts}
+    for path, text in texts.items():
+        path.write_text(text, "utf-8")
+    return list(texts)
 
 
-def _items(folder: UPath) -> list[pystac.Item]:
-    """Return the items of a folder's maps."""
+def build_collection(folder: UPath, waiting: Sequence[UPath], built: Path) -> None:
+    """Write the collection of all months' STAC items.
+
+    Args:
+        folder: of the maps that are published, and their items.
+        waiting: files that will be published with it, among them items of other maps.
+        built: the file to write.
+    """
     found = find_files(folder.fs, f"{folder.path.rstrip('/')}/prediction_*.json")
     names = [PurePosixPath(entry["name"]).name for entry in found]
-    return [pystac.Item.from_dict(json.loads((folder / name).read_text("utf-8"))) for name in names]
+    paths = [*(folder / name for name in names), *waiting]
+    read = [_read_item(path) for path in paths if path.suffix == ".json"]
+    items = {item.id: item for item in read}
+    built.write_text(stac_text(map_collection([items[name] for name in sorted(items)])), "utf-8")
+
+
+def _read_item(path: UPath) -> pystac.Item:
+    return pystac.Item.from_dict(json.loads(path.read_text("utf-8")))

@@ -6,21 +6,28 @@ from geoalchemy2.shape import from_shape
 from prefect.logging import get_run_logger
 from shapely.geometry import MultiPolygon
 from shapely.geometry.base import BaseGeometry
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, Table, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
+from upath import UPath
 
 from landcover.aoi import LONLAT, LONLAT_SRID, load_aoi
 from landcover.errors import LandcoverError
-from landcover.files import absolute
+from landcover.files import absolute, publish_all, scratch
 from landcover.mosaic import Mosaic
+from landcover.stac import COLLECTION_NAME
 from landcover.training import Model
+from tasks.catalogue import build_collection
 from tasks.coverage import Coverage
 from tasks.month import Month
 from tasks.prediction import Prediction
 from tasks.radiometry import RADIOMETRY, Radiometry
 from tasks.retries import io_task
+from tasks.storage import storage
 from tasks.tables import DETAILS, ml_models, raster_predictions, tables
 from tasks.training import Training
+
+# Different months may end at once, and the collection of one must hold the other.
+ONE_COLLECTION = text("SELECT pg_advisory_xact_lock(hashtext('chocoforest collection'))")
 
 
 @io_task("load classes", "load classes {month}")
@@ -39,7 +46,9 @@ def load_classes(month: Month) -> dict[str, int]:
 
 @io_task("record model", "record model {month}")
 def record_model(month: Month, training: Training, run: Mapping[str, object]) -> int:
-    """Record a trained model, in place of an earlier one of the same file name.
+    """Publish and record a trained model, in place of an earlier one of the same file name.
+
+    The row is written first and committed last, so that a failure leaves both as they were.
 
     Args:
         month: that it is for.
@@ -52,7 +61,7 @@ def record_model(month: Month, training: Training, run: Mapping[str, object]) ->
     Raises:
         LandcoverError: if another month gave one of its class codes to another label meanwhile, or
             if another run of the month has begun while the database was away.
-        TransientError: if the database cannot be reached.
+        TransientError: if database or bucket cannot be reached.
     """
     model = training.model
     classes = {name: code for code, name in model.names.items()}
@@ -80,6 +89,8 @@ def record_model(month: Month, training: Training, run: Mapping[str, object]) ->
                 "month": month.month,
             },
         )
+        with storage(month.blocks.storage_block, absolute(model.path)):
+            publish_all(training.waiting)
     get_run_logger().info("Recorded the model as ml_models.model_id %d", model_id)
     return model_id
 
@@ -128,21 +139,27 @@ def find_model(month: Month) -> tuple[int, Training]:
 def record_prediction(
     month: Month,
     prediction: Prediction,
+    report: UPath,
     coverage: Coverage,
     radiometry: Radiometry,
     model_id: int,
+    model: Model,
     mosaic: Mosaic,
     aoi_definition: str,
     run: Mapping[str, object],
 ) -> int:
-    """Record a map, in place of an earlier one of the same file name.
+    """Publish and record a map, in place of an earlier one of the same file name.
+
+    The row is written first and committed last, so that a failure leaves both as they were.
 
     Args:
         month: that it shows.
         prediction: the map.
+        report: the page about it, where it waits.
         coverage: how much of the area of interest has imagery.
         radiometry: how bright the imagery is.
         model_id: of the model that made it.
+        model: the model.
         mosaic: the imagery that it was made from.
         aoi_definition: the area of interest (see `landcover.aoi.load_aoi`).
         run: what made it: command, code version, flow run.
@@ -152,7 +169,7 @@ def record_prediction(
 
     Raises:
         LandcoverError: if another run of the month has begun while the database was away.
-        TransientError: if the database cannot be reached.
+        TransientError: if database or bucket cannot be reached.
     """
     month.check_alone()
     area = load_aoi(aoi_definition).to_crs(LONLAT).iloc[0]
@@ -179,13 +196,40 @@ def record_prediction(
                     "under_clouds": round(coverage.under_clouds(prediction.hectares), 6),
                     "without_data": round(coverage.without_data(prediction.hectares), 6),
                     "sha256": prediction.sha256,
+                    "model_sha256": model.sha256,
                     RADIOMETRY: radiometry.measured,
                     **run,
                 },
             },
         )
+        if connection.dialect.name == "postgresql":
+            # SQLite lets one write at a time anyway.
+            connection.execute(ONE_COLLECTION)
+        _publish_map(month, prediction, report)
+    get_run_logger().info("Map written to %s", prediction.path)
     get_run_logger().info("Recorded the map as raster_predictions.prediction_id %d", prediction_id)
     return prediction_id
+
+
+def _publish_map(month: Month, prediction: Prediction, report: UPath) -> None:
+    """Publish a map and what belongs to it; the map last, so that what describes it is there."""
+    folder = month.folders.prediction_output_dir
+    waiting = [prediction.waiting(final) for final in prediction.companions]
+    with (
+        storage(month.blocks.storage_block, absolute(prediction.path)),
+        scratch(month.work) as local,
+    ):
+        collection = local / COLLECTION_NAME
+        build_collection(folder, waiting, collection)
+        publish_all(
+            {
+                collection: folder / collection.name,
+                report: month.report,
+                **{prediction.waiting(final): final for final in prediction.companions},
+                prediction.waiting(prediction.confidence): prediction.confidence,
+                prediction.waiting(prediction.path): prediction.path,
+            }
+        )
 
 
 def _classes(connection: Connection, but: str | None = None) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """The month that is run: when, where its files go, and which blocks hold the credentials."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -93,6 +93,11 @@ class Month:
         """The folder of its work in progress."""
         return self.folders.work_dir / self.prediction.stem
 
+    @property
+    def training(self) -> UPath:
+        """The folder of its model until that is recorded."""
+        return self.work / "training"
+
 
 @contextmanager
 def open_month(year: int, month: int, blocks: Blocks) -> Iterator[Month]:
@@ -116,19 +121,19 @@ def open_month(year: int, month: int, blocks: Blocks) -> Iterator[Month]:
 
 
 @io_task("remove work", "remove work {month}")
-def remove_work(month: Month) -> list[str]:
-    """Remove what runs of a month have left in the work folder.
+def remove_work(month: Month, places: Sequence[UPath]) -> list[str]:
+    """Remove work of a month that is no longer needed.
 
     Args:
         month: that was run.
+        places: files and folders of its work.
 
     Returns:
-        What was removed.
+        What was removed: those of them that were there.
 
     Raises:
         TransientError: if the bucket cannot be reached.
     """
-    places = [month.work, month.headers, month.polygons]
     with storage(month.blocks.storage_block, absolute(month.work)):
         removed = [place for place in places if place.exists()]
         for place in removed:

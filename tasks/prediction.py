@@ -13,11 +13,12 @@ import shapely
 from numpy.typing import NDArray
 from prefect.logging import get_run_logger
 from prefect.runtime import task_run
+from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
 from upath import UPath
 
 from landcover.aoi import load_aoi
-from landcover.areas import class_hectares
+from landcover.areas import measure_classes
 from landcover.classes import NODATA
 from landcover.cog import count_map, write_cog
 from landcover.errors import LandcoverError, TransientError
@@ -35,7 +36,7 @@ from landcover.kernels import count_codes, halve_mean
 from landcover.lookup import open_predictor
 from landcover.mosaic import Mosaic
 from landcover.prediction import predict_window as predict
-from landcover.pyramid import overview_factors, part_of, write_piece
+from landcover.pyramid import part_of, piece_factors, write_piece
 from landcover.thumbnails import Thumbnail, needs_thumbnails
 from landcover.training import Model
 from landcover.windows import plan_windows as plan
@@ -61,7 +62,7 @@ class Plan:
         folder: holds the area and the pieces; named after all that the pieces depend on, so that
             a run that was cut short is taken up only by one that would make the same pieces.
         windows: the parts of the mosaic that touch the area of interest.
-        factors: by how much each overview of the map is coarser.
+        factors: by how much each overview of a piece is coarser.
         thumbnails: whether the report needs the imagery in small.
     """
 
@@ -120,18 +121,26 @@ class Prediction:
     Attributes:
         path: the Cloud-Optimized GeoTIFF.
         confidence: the one of the model's confidence, 0 to 100.
+        folder: where both wait, under their names, until the map is recorded.
         sha256: of the map's file.
         hectares: the true area of each class, by name.
         doubtful: the share of its pixels with a confidence below `LOW_CONFIDENCE`.
+        companions: what lies beside the map for other tools, and waits in the folder too.
         thumbnails: the imagery in small; none where it can be drawn from its quads.
     """
 
     path: UPath
     confidence: UPath
+    folder: UPath
     sha256: str
     hectares: Mapping[str, float]
     doubtful: float
+    companions: tuple[UPath, ...] = ()
     thumbnails: tuple[UPath, ...] = ()
+
+    def waiting(self, final: UPath) -> UPath:
+        """Return where a finished file is until it is published."""
+        return self.folder / final.name
 
 
 @io_task("plan windows", "plan windows {month}")
@@ -162,7 +171,7 @@ def plan_windows(month: Month, mosaic: Mosaic, aoi_definition: str, model: Model
     parts = [mosaic.fingerprint, area.wkb_hex, model.sha256, code_version(), str(size), str(small)]
     fingerprint = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
     folder = month.work / fingerprint
-    planned = Plan(folder, tuple(windows), tuple(overview_factors(mosaic.grid, size)), small)
+    planned = Plan(folder, tuple(windows), tuple(piece_factors(mosaic.grid, size)), small)
     with (
         storage(month.blocks.storage_block, absolute(folder)),
         scratch(month.work) as local,
@@ -208,7 +217,10 @@ def predict_window(window: Window, month: Month, plan: Plan, mosaic: Mosaic, mod
     where = f"at column {window.col_off}, row {window.row_off}"
     with storage(month.blocks.storage_block, absolute(path)):
         if path.exists():
-            return describe_piece(window, path, sure, gdal_path(path), gdal_path(sure))
+            try:
+                return describe_piece(window, path, sure, gdal_path(path), gdal_path(sure))
+            except RasterioIOError as error:
+                get_run_logger().warning("%s cannot be read (%s), so it is made anew", path, error)
         area = shapely.from_wkb(plan.area.read_bytes())
         predictor = open_predictor(model.path, model.sha256)
         with reading(mosaic, where), scratch(plan.folder) as local:
@@ -248,12 +260,13 @@ def describe_piece(window: Window, path: UPath, sure: UPath, codes: str, confide
         codes: what GDAL opens to read the class codes.
         confidence: what GDAL opens to read the confidence.
     """
+    counts, hectares = measure_classes(codes)
     return Piece(
         path=path,
         confidence=sure,
         window=window,
-        hectares=class_hectares(codes),
-        pixels=tuple(int(count) for count in count_map(codes)),
+        hectares=hectares,
+        pixels=tuple(int(count) for count in counts),
         doubtful=int(count_map(confidence)[:LOW_CONFIDENCE].sum()),
     )
 
@@ -262,7 +275,9 @@ def describe_piece(window: Window, path: UPath, sure: UPath, codes: str, confide
 def assemble_map(
     month: Month, plan: Plan, pieces: list[Piece], mosaic: Mosaic, model: Model
 ) -> Prediction:
-    """Assemble the pieces into the month's map, check it, publish it, and add up its classes.
+    """Assemble the pieces into the month's map, check it, and add up its classes.
+
+    The map waits in the work folder until it is recorded.
 
     Args:
         month: whose map.
@@ -272,8 +287,8 @@ def assemble_map(
         model: what predicted.
 
     Raises:
-        LandcoverError: if the map is not what its pieces are, or if another run of the month has
-            begun while the database was away.
+        LandcoverError: if the map is not what its pieces are, or one cannot be read.
+        TransientError: if the bucket cannot be reached.
     """
     path, block = month.prediction, month.blocks.storage_block
     sure_name = month.confidence.name
@@ -292,19 +307,25 @@ def assemble_map(
         digest = sha256(built)
         area = shapely.from_wkb(plan.area.read_bytes())
         companions = build_companions(built, month, area, mosaic, model)
-        month.check_alone()
-        # The map last: what describes it is there when it appears. The pieces stay until the map
-        # is recorded and reported of: a run that is cut short before has only these to go on from.
-        publish_all({**companions, sure: month.confidence, built: path})
+        publish_all({file: plan.folder / file.name for file in (sure, built, *companions)})
     hectares: Counter[int] = Counter()
     for piece in pieces:
         hectares.update(piece.hectares)
-    get_run_logger().info("Map written to %s", path)
+    get_run_logger().info("Map assembled and found to be what its windows are")
     by_name = {model.names[code]: round(area, 2) for code, area in sorted(hectares.items())}
     doubtful = sum(piece.doubtful for piece in pieces) / max(pixels, 1)
     windows = plan.windows if plan.thumbnails else ()
     thumbnails = tuple(plan.thumbnail(window) for window in windows)
-    return Prediction(path, month.confidence, digest, by_name, doubtful, thumbnails)
+    return Prediction(
+        path=path,
+        confidence=month.confidence,
+        folder=plan.folder,
+        sha256=digest,
+        hectares=by_name,
+        doubtful=doubtful,
+        companions=tuple(path.with_name(companion.name) for companion in companions),
+        thumbnails=thumbnails,
+    )
 
 
 def _assemble(
@@ -315,12 +336,22 @@ def _assemble(
     built: Path,
     named: bool,
 ) -> Path:
-    """Assemble pieces into one file, of classes with their names or of numbers."""
+    """Assemble pieces into one file, of classes with their names or of numbers.
+
+    Raises:
+        LandcoverError: if a piece cannot be read.
+    """
     tags = {"source_mosaic": mosaic.origin, "model": model.path.name, "code": code_version()}
     paths = fetch(list(pieces), built.parent)
     windows = dict(zip(paths, pieces.values(), strict=True))
     names = model.names if named else None
-    write_cog(windows, mosaic.grid, list(plan.factors), names, tags, built)
+    try:
+        write_cog(windows, mosaic.grid, plan.factors, names, tags, built)
+    except RasterioIOError as error:
+        raise LandcoverError(
+            f"The map of a window cannot be read any more ({error}): check the disk of WORK_DIR"
+            " and run the month again, which makes it anew."
+        ) from error
     return built
 
 

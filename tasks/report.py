@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import geopandas
-from prefect.logging import get_run_logger
 from upath import UPath
 
 from landcover.aoi import load_aoi
-from landcover.files import absolute, fetch, gdal_path, publish, remove, scratch
+from landcover.files import absolute, fetch, gdal_path, publish, scratch
 from landcover.mosaic import Mosaic, mosaic_of
 from landcover.radiometry import ImageryWarning
 from landcover.report.page import Report, draw_pictures, render
@@ -39,6 +38,8 @@ def write_report(
 ) -> UPath:
     """Write the month's report, and show its pictures in the Prefect UI.
 
+    The page waits in the work folder until its map is recorded.
+
     Args:
         month: whose report.
         mosaic: the imagery.
@@ -51,42 +52,42 @@ def write_report(
         provenance: what made the map: texts and numbers, or lists and mappings of them.
 
     Returns:
-        The page's file.
+        Where it waits.
 
     Raises:
         SettingsError: if REPORT_LANGUAGE names no language that it is written in.
         TransientError: if the imagery or the map cannot be read, or the page cannot be written.
     """
     language = read_settings(ReportSettings).report_language
-    with storage(month.blocks.storage_block, absolute(month.report)):
-        with scratch(month.work) as folder:
-            report = Report(
-                year=month.year,
-                month=month.month,
-                map=gdal_path(prediction.path),
-                confidence=gdal_path(prediction.confidence),
-                mosaic=_to_draw(mosaic, prediction, folder),
-                area=load_aoi(aoi_definition).to_crs(mosaic.grid.crs).iloc[0],
-                aoi_hectares=coverage.hectares,
-                gaps=coverage.gaps,
-                polygons=_polygons(month.polygons),
-                names=names,
-                hectares=prediction.hectares,
-                doubtful=prediction.doubtful,
-                metrics=metrics,
-                warnings=warnings,
-                provenance=provenance,
-            )
-            with reading(mosaic, "to draw the report"):
-                pictures = draw_pictures(report, language)
-            built = folder / month.report.name
-            built.write_text(render(report, language, pictures), "utf-8")
-            publish(built, month.report)
-        # Where the map is finished, no work is left.
-        remove(month.work)
+    with (
+        storage(month.blocks.storage_block, absolute(month.report)),
+        scratch(month.work) as folder,
+    ):
+        report = Report(
+            year=month.year,
+            month=month.month,
+            map=gdal_path(prediction.waiting(prediction.path)),
+            confidence=gdal_path(prediction.waiting(prediction.confidence)),
+            mosaic=_to_draw(mosaic, prediction, folder),
+            area=load_aoi(aoi_definition).to_crs(mosaic.grid.crs).iloc[0],
+            aoi_hectares=coverage.hectares,
+            gaps=coverage.gaps,
+            polygons=_polygons(month.polygons),
+            names=names,
+            hectares=prediction.hectares,
+            doubtful=prediction.doubtful,
+            metrics=metrics,
+            warnings=warnings,
+            provenance=provenance,
+        )
+        with reading(mosaic, "to draw the report"):
+            pictures = draw_pictures(report, language)
+        built = folder / month.report.name
+        built.write_text(render(report, language, pictures), "utf-8")
+        waiting = prediction.waiting(month.report)
+        publish(built, waiting)
     show_pictures(str(month), pictures)
-    get_run_logger().info("Report written to %s", month.report)
-    return month.report
+    return waiting
 
 
 def _to_draw(mosaic: Mosaic, prediction: Prediction, folder: Path) -> Mosaic:

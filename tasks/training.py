@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
+from pathlib import Path
 
 import joblib
 import pandas as pd
@@ -33,19 +34,21 @@ class Training:
         source: the samples, and the polygons and imagery that they came from.
         settings: of the forest and of the sampling.
         metrics: see `landcover.validation.validate`; and `tuning`, the forests tried.
+        waiting: the final path of each finished file that is published when the model is recorded.
     """
 
     model: Model
     source: str
     settings: Mapping[str, object]
     metrics: Mapping[str, object]
+    waiting: Mapping[Path | UPath, UPath] = field(default_factory=dict)
 
 
 @io_task("train model", "train model {month}")
 def train_model(
     month: Month, input_data: UPath, settings: ForestSettings, classes: dict[str, int]
 ) -> Training:
-    """Validate and train the month's random forest.
+    """Validate and train the month's random forest; the work folder keeps it until it is recorded.
 
     Args:
         month: whose model.
@@ -84,7 +87,9 @@ def train_model(
         model = Model(month.model, sha256(built), tuple(bands), names)
         held_out = folder / month.held_out.name
         validation.polygons.to_parquet(held_out, index=False)
-        publish_all({held_out: month.held_out, built: month.model})
+        month.training.mkdir(parents=True, exist_ok=True)
+        finals = month.held_out, month.model
+        publish_all({folder / final.name: month.training / final.name for final in finals})
     return Training(
         model=model,
         source=_source(input_data, samples),
@@ -93,6 +98,7 @@ def train_model(
             "sampling": samples.attrs.get("sampling"),
         },
         metrics=metrics,
+        waiting={month.training / final.name: final for final in finals},
     )
 
 

@@ -1,13 +1,14 @@
 """Rows of the tables of models and predictions, as a run records them."""
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Engine, text
 from upath import UPath
 
 from landcover.classes import assign_codes, class_names
+from landcover.grid import Grid
 from landcover.mosaic import Mosaic
-from landcover.tile_index import Grid
 from landcover.training import Model
 from tasks.coverage import Coverage
 from tasks.metadata import find_model, load_classes, record_model, record_prediction
@@ -53,16 +54,34 @@ def record(year: int = 2025, month: int = 6, labels: str = "Forest", accuracy: f
     return record_model(month_of(year, month), made, {"command": "test"})
 
 
-def record_map(model_id: int, year: int = 2025, month: int = 6, hectares: float = 1.5) -> int:
+def record_map(
+    model_id: int,
+    year: int = 2025,
+    month: int = 6,
+    hectares: float = 1.5,
+    item: str | None = None,
+) -> int:
     mosaic = Mosaic(UPath("a.parquet"), "a.tif", 1, {"blue": 1}, Grid("", ORIGIN, 1, 1), "")
-    path = UPath(f"data/predictions/prediction_{year}{month:02d}.tif")
-    made = Prediction(path, path, "cd" * 32, {"Forest": hectares}, 0.1)
+    run = month_of(year, month)
+    made = Prediction(
+        run.prediction, run.confidence, UPath("waiting"), "cd" * 32, {"Forest": hectares}, 0.1
+    )
+    if item:
+        made = replace(made, companions=(run.prediction.with_suffix(".json"),))
+    for folder in (run.folders.prediction_output_dir, made.folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    for final in (run.prediction, run.confidence, run.report):
+        made.waiting(final).write_text(f"{year}-{month} {hectares}")
+    for companion in made.companions:
+        made.waiting(companion).write_text(str(item))
     return record_prediction(
-        month_of(year, month),
+        run,
         made,
+        made.waiting(run.report),
         Coverage(hectares=10.0, gaps=()),
         Radiometry({"pixels": 0}, ()),
         model_id,
+        training(year, month).model,
         mosaic,
         AOI,
         {"command": "test"},

@@ -12,8 +12,8 @@ from pyproj import Geod, Transformer
 from rasterio.features import rasterize
 from rasterio.windows import Window
 
-from landcover.areas import class_hectares, pixel_areas
-from landcover.tile_index import Grid
+from landcover.areas import measure_classes, pixel_areas
+from landcover.grid import Grid
 from tests.conftest import REAL
 from tests.rasters import RESOLUTION, write_raster
 
@@ -70,7 +70,7 @@ def test_hectares_in_web_mercator_are_those_of_the_closed_formula(
     transform = mercator(latitude)
     path = write_map(tmp_path / "a.tif", np.zeros((1100, 700)), transform)
     expected = mercator_rows(transform, 1100).sum() * 700 / 10_000
-    assert class_hectares(path) == {0: pytest.approx(expected, rel=1e-7)}
+    assert measure_classes(path)[1] == {0: pytest.approx(expected, rel=1e-7)}
 
 
 @pytest.mark.parametrize(("latitude", "less"), [(0.0, 0.0067), (3.5, 0.0103), (-3.5, 0.0103)])
@@ -79,7 +79,7 @@ def test_true_hectares_are_less_than_nominal_ones_on_both_sides_of_the_equator(
 ) -> None:
     path = write_map(tmp_path / "a.tif", np.zeros((50, 50)), mercator(latitude))
     nominal = 50 * 50 * RESOLUTION**2 / 10_000
-    assert 1 - class_hectares(path)[0] / nominal == pytest.approx(less, abs=5e-5)
+    assert 1 - measure_classes(path)[1][0] / nominal == pytest.approx(less, abs=5e-5)
 
 
 @pytest.mark.parametrize("latitude", [0.3, -3.5])
@@ -88,7 +88,7 @@ def test_each_class_has_the_hectares_of_its_own_pixels(tmp_path: Path, latitude:
     codes = np.random.default_rng(1).choice([0, 4, 7, 254, NODATA], (1300, 600))
     # Water lies in the north of each block, the worst case for a mean of the block.
     codes[np.arange(1300) % 512 < 100] = 4
-    found = class_hectares(write_map(tmp_path / "a.tif", codes, transform))
+    found = measure_classes(write_map(tmp_path / "a.tif", codes, transform))[1]
     rows = mercator_rows(transform, 1300) / 10_000
     for code in (0, 4, 7, 254):
         expected = ((codes == code).sum(axis=1) * rows).sum()
@@ -100,11 +100,11 @@ def test_each_class_has_the_hectares_of_its_own_pixels(tmp_path: Path, latitude:
 def test_nodata_and_classes_that_are_not_there_have_no_entry(tmp_path: Path) -> None:
     codes = np.full((600, 600), NODATA)
     codes[:10, :10] = 3
-    found = class_hectares(write_map(tmp_path / "a.tif", codes, mercator(0)))
+    found = measure_classes(write_map(tmp_path / "a.tif", codes, mercator(0)))[1]
     assert list(found) == [3]
     assert found[3] == pytest.approx(100 * RESOLUTION**2 * 0.9933 / 10_000, rel=1e-4)
     empty = write_map(tmp_path / "b.tif", np.full((60, 60), NODATA), mercator(0))
-    assert class_hectares(empty) == {}
+    assert measure_classes(empty)[1] == {}
 
 
 # --- other projections ----------------------------------------------------------------------------
@@ -124,7 +124,7 @@ def test_hectares_in_utm_are_those_of_every_pixel_s_outline_on_the_ellipsoid(
             x, y = zip(*(transform @ (column + c, row + r) for c, r in corners), strict=True)
             square_metres, _ = GEOD.polygon_area_perimeter(*to_lonlat.transform(x, y))
             expected[code] += abs(square_metres) / 10_000
-    found = class_hectares(write_map(tmp_path / "a.tif", codes, transform, f"EPSG:{epsg}"))
+    found = measure_classes(write_map(tmp_path / "a.tif", codes, transform, f"EPSG:{epsg}"))[1]
     assert found == pytest.approx(expected, rel=1e-6)
 
 
@@ -132,7 +132,7 @@ def test_hectares_in_utm_follow_the_scale_of_the_projection(tmp_path: Path) -> N
     """On the central meridian a pixel stands for 1 / 0.9996 of its side, in both directions."""
     transform = Affine(10, 0, 500_000 - 250, 0, -10, 20_000)
     path = write_map(tmp_path / "a.tif", np.zeros((50, 50)), transform, "EPSG:32617")
-    assert class_hectares(path)[0] == pytest.approx(25 / 0.9996**2, rel=1e-6)
+    assert measure_classes(path)[1][0] == pytest.approx(25 / 0.9996**2, rel=1e-6)
 
 
 @pytest.mark.parametrize("north", [1.0, 0.05, -3.0, 50.0])
@@ -143,7 +143,7 @@ def test_hectares_in_degrees_are_those_of_the_ellipsoid_s_zones(
     transform = Affine(step, 0, -79.5, 0, -step, north)
     codes = np.full((900, 700), 1)
     codes[400:] = 0
-    found = class_hectares(write_map(tmp_path / "a.tif", codes, transform, "EPSG:4326"))
+    found = measure_classes(write_map(tmp_path / "a.tif", codes, transform, "EPSG:4326"))[1]
     middle, south = north - 400 * step, north - 900 * step
     width = 700 * step
     # A block of 512 rows of a second of arc is 16 km high.
@@ -155,7 +155,7 @@ def test_hectares_in_degrees_are_those_of_the_ellipsoid_s_zones(
 def test_hectares_in_an_equal_area_projection_are_nominal(tmp_path: Path) -> None:
     transform = Affine(30, 0, -7_600_000, 0, -30, 40_000)
     path = write_map(tmp_path / "a.tif", np.zeros((600, 600)), transform, "EPSG:6933")
-    assert class_hectares(path)[0] == pytest.approx(600 * 600 * 900 / 10_000, rel=1e-6)
+    assert measure_classes(path)[1][0] == pytest.approx(600 * 600 * 900 / 10_000, rel=1e-6)
 
 
 def test_the_mean_pixel_area_of_a_window_is_that_of_its_place() -> None:
@@ -186,7 +186,7 @@ def test_the_real_area_of_interest_has_its_published_area_and_not_that_of_web_me
         transform=transform,
         dtype="uint8",
     )
-    found = class_hectares(write_map(tmp_path / "a.tif", codes, transform))
+    found = measure_classes(write_map(tmp_path / "a.tif", codes, transform))[1]
     square_kilometres = found[0] / 100
     assert square_kilometres == pytest.approx(74_989, rel=5e-4)
     assert (codes == 0).sum() * 0.25 == pytest.approx(75_565, rel=5e-4)

@@ -1,5 +1,6 @@
 """The map: a valid Cloud-Optimized GeoTIFF that holds the pieces, their overviews and the names."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,8 @@ from rio_cogeo.cogeo import cog_info, cog_validate
 
 from landcover.classes import colour
 from landcover.cog import write_cog
-from landcover.pyramid import overview_factors, part_of, write_piece
-from landcover.tile_index import Grid
+from landcover.grid import Grid
+from landcover.pyramid import overview_factors, part_of, piece_factors, write_piece
 from landcover.windows import split
 from tests.rasters import ORIGIN, moved
 
@@ -41,7 +42,7 @@ class World:
     """A map of pieces, two of which are not there, and what it should hold."""
 
     def __init__(self, folder: Path, grid: Grid = GRID, tags: dict[str, str] | None = None) -> None:
-        self.factors = overview_factors(grid, SIZE)
+        self.factors = piece_factors(grid, SIZE)
         self.codes = np.full((grid.height, grid.width), NODATA, dtype=np.uint8)
         self.pieces: dict[Path, Window] = {}
         whole = Window(0, 0, grid.width, grid.height)
@@ -151,6 +152,39 @@ def overviews_of(path: Path) -> list[tuple[int, NDArray[np.uint8]]]:
     return found
 
 
+def test_the_tiles_of_pieces_are_copied_as_they_are_and_nodata_takes_no_room(world: World) -> None:
+    """What is decoded and compressed again takes most of the time of an assembly."""
+    content = world.path.read_bytes()
+    copied = 0
+    with rasterio.open(world.path) as built:
+        for piece, window in world.pieces.items():
+            with rasterio.open(piece) as part:
+                for (row, column), block in part.block_windows(1):
+                    start, size = place_of(part, row, column)
+                    tile = piece.read_bytes()[start : start + size]
+                    codes = part.read(1, window=block)
+                    at = row + window.row_off // 512, column + window.col_off // 512
+                    if (codes == NODATA).all():
+                        assert place_of(built, *at) is None
+                        continue
+                    start, size = place_of(built, *at)
+                    assert content[start : start + size] == tile
+                    assert content[start - 4 : start] == size.to_bytes(4, "little")
+                    assert content[start + size : start + size + 4] == tile[-4:]
+                    copied += 1
+        assert copied > 8
+        assert place_of(built, 0, SIZE // 512) is None
+
+
+def place_of(dataset: rasterio.DatasetReader, row: int, column: int) -> tuple[int, int] | None:
+    """Return the first byte of a block, and how many it has; None where there is none."""
+    found = [
+        dataset.get_tag_item(f"BLOCK_{what}_{column}_{row}", "TIFF", bidx=1)
+        for what in ("OFFSET", "SIZE")
+    ]
+    return None if None in found else tuple(map(int, found))
+
+
 def test_there_are_overviews_down_to_one_block(world: World) -> None:
     overviews = overviews_of(world.path)
     assert [factor for factor, _ in overviews] == [2, 4, 8]
@@ -216,14 +250,34 @@ def test_what_an_earlier_run_left_half_written_is_replaced(tmp_path: Path) -> No
         np.testing.assert_array_equal(dataset.read(1), world.codes)
 
 
-@pytest.mark.parametrize("how", ["gone", "garbled"])
+def swap_for_a_sparse_one(piece: Path) -> None:
+    """Put a file in a piece's place that lacks one of its blocks."""
+    with rasterio.open(piece) as dataset:
+        profile, codes = dataset.profile, dataset.read(1)
+    codes[:512, :512] = NODATA
+    with rasterio.open(piece, "w", **profile, sparse_ok=True) as dataset:
+        dataset.write(codes, 1)
+
+
+def move(piece: Path) -> None:
+    with rasterio.open(piece, "r+") as dataset:
+        dataset.transform = dataset.transform @ Affine.translation(0.4, 0)
+
+
+SPOILED = {
+    "gone": Path.unlink,
+    "garbled": lambda piece: piece.write_bytes(b"no image" * 9),
+    "cut short": lambda piece: os.truncate(piece, piece.stat().st_size - 9000),
+    "without a block": swap_for_a_sparse_one,
+    "moved": move,
+}
+
+
+@pytest.mark.parametrize("how", SPOILED)
 def test_a_piece_that_cannot_be_read_is_an_error_and_no_hole(tmp_path: Path, how: str) -> None:
     world = World(tmp_path)
     piece = list(world.pieces)[2]
-    if how == "gone":
-        piece.unlink()
-    else:
-        piece.write_bytes(b"no image" * 9)
+    SPOILED[how](piece)
     with pytest.raises(RasterioIOError, match=piece.name):
         write_cog(world.pieces, GRID, world.factors, NAMES, TAGS, tmp_path / "again.tif")
     assert {path.suffix for path in tmp_path.iterdir()} == {".tif"}
@@ -261,7 +315,7 @@ def test_the_map_lies_on_any_grid_to_the_pixel(
 def test_a_map_smaller_than_a_block_is_valid(tmp_path: Path) -> None:
     grid = Grid(MERCATOR, ORIGIN, 100, 60)
     codes = patchy(60, 100, seed=3)
-    assert overview_factors(grid, 512) == []
+    assert overview_factors(grid) == []
     piece = tmp_path / "piece.tif"
     write_piece(codes, grid, [], piece)
     write_cog({piece: Window(0, 0, 100, 60)}, grid, [], NAMES, TAGS, tmp_path / "map.tif")

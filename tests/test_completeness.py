@@ -16,6 +16,7 @@ import rasterio
 import shapely
 from rio_cogeo.cogeo import cog_validate
 from sqlalchemy import URL, Engine, text
+from sqlalchemy.exc import IntegrityError
 
 from demo.compare import read_codes
 from demo.world import World, build_world
@@ -288,6 +289,46 @@ def test_a_failed_rerun_leaves_files_and_row_as_they_were(month, monkeypatch, ca
     assert run() == FAILED
     assert {path: sha256(path) for path in MAP.parent.iterdir()} == before
     assert details() == row
+
+
+@pytest.mark.parametrize("table", ["ml_models", "raster_predictions"])
+def test_what_the_database_does_not_take_is_not_published(month, table: str, capfd):
+    folder = {"ml_models": Path("data/models"), "raster_predictions": MAP.parent}[table]
+    before = {path: sha256(path) for path in folder.iterdir()}
+    row = details()
+    with closing(sqlite3.connect("data/chocoforest.db")) as database:
+        refusing = "BEGIN SELECT RAISE(ABORT, 'not today'); END"
+        database.execute(f"CREATE TRIGGER refuse BEFORE INSERT ON {table} {refusing}")
+    blank(quads()[4], slice(100, 120))
+    with pytest.raises(IntegrityError, match="not today"):
+        run()
+    assert {path: sha256(path) for path in folder.iterdir()} == before
+    assert details() == row
+
+    with closing(sqlite3.connect("data/chocoforest.db")) as database:
+        database.execute("DROP TRIGGER refuse")
+    assert run() == DONE
+    assert details()["sha256"] == sha256(MAP) != before.get(MAP)
+    assert details()["model_sha256"] == sha256(Path("data/models/rf_model_202506.joblib"))
+    assert not list(Path("data/work").rglob("*.tif"))
+
+
+@pytest.mark.parametrize("kind", ["piece", "confidence"])
+def test_a_window_whose_map_the_disk_lost_is_predicted_again(
+    month, kind: str, monkeypatch, caplog, capfd
+):
+    undisturbed = read_codes(MAP), read_codes(CONFIDENCE)
+    shutil.rmtree("data")
+    with monkeypatch.context() as stopped:
+        after_prediction(stopped, stop)
+        assert run() == FAILED
+    lost, *_ = sorted(Path("data/work").rglob(f"{kind}_*.tif"))
+    lost.write_bytes(b"")
+    assert run() == DONE
+    assert "cannot be read" in caplog.text
+    assert "so it is made anew" in caplog.text
+    for path, codes in zip((MAP, CONFIDENCE), undisturbed, strict=True):
+        assert np.array_equal(read_codes(path), codes)
 
 
 def test_the_work_of_a_run_that_was_cut_short_can_be_removed(world: World, monkeypatch, capfd):

@@ -9,15 +9,13 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from rasterio.windows import Window
 from upath import UPath
 
 from landcover.errors import LandcoverError
+from landcover.grid import Grid
 from landcover.mosaic import Mosaic, parse_bands
 from landcover.quads import find_quads
-from landcover.tile_index import Grid, write_tile_index
 from tests.rasters import ORIGIN, RESOLUTION, mosaic_of, moved, random_values, write_raster
 
 SIDE = 32
@@ -366,43 +364,6 @@ def test_quads_given_by_a_relative_path_are_found_from_another_folder(
     np.testing.assert_array_equal(valid, covered)
 
 
-@pytest.fixture(scope="module")
-def pixel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("grids")
-
-
-@settings(max_examples=80, deadline=None)
-@given(
-    west=st.floats(-2e7, 2e7),
-    north=st.floats(-2e7, 2e7),
-    resolution=st.sampled_from([RESOLUTION, 4.77, 30.0, 10.0, 0.1, 0.0003, 1 / 3, 0.00026949458]),
-    width=st.integers(2, 200_000),
-    height=st.integers(2, 200_000),
-)
-def test_a_tile_index_has_the_size_and_place_that_it_was_given(
-    pixel: Path, west: float, north: float, resolution: float, width: int, height: int
-) -> None:
-    # As degrees where pixels are that small, where the coordinates would not tell pixels apart.
-    if resolution < 0.01:
-        west, north = west / 2e7 * 180, north / 2e7 * 90
-    of = Affine(resolution, 0, west, 0, -resolution, north)
-    last = of @ Affine.translation(width - 1, height - 1)
-    files = [
-        write_raster(
-            pixel / f"{number}.tif", np.full((1, 1, 1), number + 5, np.uint8), transform=place
-        )
-        for number, place in enumerate((of, last))
-    ]
-    crs = rasterio.CRS.from_epsg(3857).to_wkt()
-    grids = [Grid(crs, place, 1, 1) for place in (of, last)]
-    whole = Grid(crs, of, width, height)
-    source = write_tile_index([str(file) for file in files], grids, whole, pixel / "i.gti.gpkg")
-    with rasterio.open(source) as dataset:
-        assert (dataset.width, dataset.height, dataset.transform) == (width, height, of)
-        assert dataset.read(1, window=Window(0, 0, 1, 1)) == 5
-        assert dataset.read(1, window=Window(width - 1, height - 1, 1, 1)) == 6
-
-
 @pytest.mark.parametrize(("columns", "rows"), [(1, 1), (2, 1), (4, 3), (57, 5), (18, 34)])
 @pytest.mark.parametrize("corner", [(0, 0), (570, 1026), (575, 1019), (2047, 2047)])
 def test_quads_of_the_nicfi_grid_make_a_raster_of_exactly_their_size(
@@ -414,23 +375,18 @@ def test_quads_of_the_nicfi_grid_make_a_raster_of_exactly_their_size(
         Affine(RESOLUTION, 0, column * quad - half, 0, -RESOLUTION, (row + 1) * quad - half)
         for column, row in (corner, (corner[0] + columns - 1, corner[1] - rows + 1))
     )
-    # Of each quad the corner alone: its size is in the grid handed over.
+    # Of each quad one pixel: the first one's upper left, the last one's lower right.
+    last_pixel = last @ Affine.translation(4095, 4095)
     files = [
-        write_raster(tmp_path / f"{number}.tif", random_values((1, 1, 1)), transform=place)
-        for number, place in enumerate((first, last))
+        write_raster(tmp_path / f"{number}.tif", random_values((1, 1, 1), number), transform=place)
+        for number, place in enumerate((first, last_pixel))
     ]
-    headers = [
-        quad.grid for file in files for quad in mosaic_of([file], tmp_path, {"b": 1}).quads()
-    ]
-    whole = Grid(headers[0].crs, first, columns * 4096, rows * 4096)
-    source = write_tile_index(
-        [str(file) for file in files], headers, whole, tmp_path / "i.gti.gpkg"
-    )
-    with rasterio.open(source) as dataset:
-        assert (dataset.width, dataset.height) == (columns * 4096, rows * 4096)
-        assert dataset.transform == first
-        at = Window((columns - 1) * 4096, (rows - 1) * 4096, 1, 1)
-        assert dataset.read(1, window=at) == random_values((1, 1, 1))
+    mosaic = mosaic_of(files, tmp_path, {"b": 1})
+    assert (mosaic.grid.width, mosaic.grid.height) == (columns * 4096, rows * 4096)
+    assert mosaic.grid.transform == first
+    with mosaic.open() as reader:
+        at = Window(columns * 4096 - 1, rows * 4096 - 1, 1, 1)
+        assert reader.read([1], at)[0] == random_values((1, 1, 1), 1)
 
 
 # --- the fingerprint ------------------------------------------------------------------------------

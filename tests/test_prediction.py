@@ -19,12 +19,20 @@ from shapely import box
 from shapely.geometry.base import BaseGeometry
 from sklearn.pipeline import Pipeline
 
+from landcover.grid import Grid
 from landcover.lookup import fastest
 from landcover.mosaic import Mosaic
 from landcover.prediction import predict_window
-from landcover.pyramid import coarser, halve, levels, overview_factors, part_of, write_piece
+from landcover.pyramid import (
+    coarser,
+    halve,
+    levels,
+    overview_factors,
+    part_of,
+    piece_factors,
+    write_piece,
+)
 from landcover.thumbnails import Thumbnail
-from landcover.tile_index import Grid
 from landcover.training import ForestSettings, new_pipeline
 from landcover.windows import split
 from tests.rasters import ORIGIN, centres, mosaic_of, moved, pixel_box, random_values, write_raster
@@ -263,15 +271,19 @@ def test_a_piece_holds_the_codes_and_each_overview_in_its_place(
 
 
 @given(width=st.integers(1, 300_000), height=st.integers(1, 300_000), power=st.integers(9, 13))
-def test_overviews_halve_until_the_map_fits_one_block_or_a_piece_one_pixel(
+def test_overviews_halve_until_the_map_fits_one_block_and_pieces_have_those_of_whole_blocks(
     width: int, height: int, power: int
 ) -> None:
-    factors = overview_factors(Grid(MERCATOR, ORIGIN, width, height), 2**power)
+    grid = Grid(MERCATOR, ORIGIN, width, height)
+    factors = overview_factors(grid)
     assert factors == [2 ** (number + 1) for number in range(len(factors))]
-    coarsest = max(width, height) / (factors[-1] if factors else 1)
-    assert coarsest <= 512 or factors[-1] == 2**power
+    assert max(width, height) / (factors[-1] if factors else 1) <= 512
     if factors:
         assert max(width, height) / factors[-1] > 256
+    of_pieces = piece_factors(grid, 2**power)
+    assert of_pieces == factors[: len(of_pieces)]
+    assert of_pieces == factors or 512 * factors[len(of_pieces)] > 2**power
+    assert all(2**power % (512 * factor) == 0 for factor in of_pieces)
 
 
 def test_a_mosaic_is_predicted_the_same_through_any_windows(

@@ -24,7 +24,7 @@ from shapely.geometry import MultiPolygon
 
 from landcover import thumbnails
 from landcover.aoi import load_aoi
-from landcover.areas import class_hectares, polygon_hectares
+from landcover.areas import measure_classes, polygon_hectares
 from landcover.classes import NODATA
 from landcover.cog import write_cog
 from landcover.coverage import Gap
@@ -168,7 +168,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     path = write_map(codes, mosaic, folder / "prediction_202506.tif", numbers=False)
     sure = write_map(confidence, mosaic, folder / "confidence_202506.tif", numbers=True)
     area = pixel_box(10, 10, 590, 560).difference(pixel_box(10, 10, 120, 60))
-    hectares = {NAMES[code]: area for code, area in class_hectares(str(path)).items()}
+    hectares = {NAMES[code]: area for code, area in measure_classes(str(path))[1].items()}
     report = Report(
         year=2025,
         month=6,
@@ -544,17 +544,22 @@ def test_thumbnails_stand_in_for_a_large_mosaic_without_overviews(
 
 
 @pytest.mark.usefixtures("prefect_api")
-def test_the_task_publishes_the_page_and_shows_its_pictures(
+def test_the_task_writes_the_page_and_shows_its_pictures(
     world: World, settings: Callable[..., None]
 ) -> None:
     settings(REPORT_LANGUAGE="es")
     month, report = month_of(), world.report
-    month.folders.prediction_output_dir.mkdir(parents=True)
     prediction = Prediction(
-        month.prediction, month.confidence, "0" * 64, report.hectares, report.doubtful
+        month.prediction,
+        month.confidence,
+        month.work,
+        "0" * 64,
+        report.hectares,
+        report.doubtful,
     )
+    prediction.folder.mkdir(parents=True)
     for made, path in ((report.map, prediction.path), (report.confidence, prediction.confidence)):
-        path.write_bytes(Path(made).read_bytes())
+        prediction.waiting(path).write_bytes(Path(made).read_bytes())
     lonlat = geopandas.GeoSeries([report.area], crs=report.mosaic.grid.crs).to_crs(4326).iloc[0]
     area = load_aoi(lonlat.wkt).to_crs(report.mosaic.grid.crs).iloc[0]
     coverage = Coverage(polygon_hectares(area, report.mosaic.grid.crs), ())
@@ -566,14 +571,15 @@ def test_the_task_publishes_the_page_and_shows_its_pictures(
         )
         return str(path)
 
-    assert reporting() == str(month.report)
-    assert "Cobertura del suelo en junio de 2025" in month.report.read_text("utf-8")
-    assert sorted(path.name for path in month.folders.prediction_output_dir.iterdir()) == [
+    waiting = prediction.waiting(month.report)
+    assert reporting() == str(waiting)
+    assert "Cobertura del suelo en junio de 2025" in waiting.read_text("utf-8")
+    assert not month.report.exists()
+    assert sorted(path.name for path in prediction.folder.iterdir()) == [
         "confidence_202506.tif",
         "prediction_202506.tif",
         "report_202506.html",
     ]
-    assert not month.work.exists()
     with get_client(sync_client=True) as client:
         wanted = ArtifactFilter(key={"like_": "%2025-06"})
         artifacts = client.read_artifacts(artifact_filter=wanted)

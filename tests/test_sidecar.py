@@ -16,9 +16,9 @@ from rio_tiler.io import Reader
 
 from landcover.classes import NODATA, colour
 from landcover.cog import write_cog
+from landcover.grid import Grid
 from landcover.pyramid import overview_factors, write_piece
 from landcover.sidecar import SUFFIX, sidecar_text
-from landcover.tile_index import Grid
 
 NAMES = {0: "Forest", 4: "Water", 7: 'Bosque <húmedo> & "ñ"', 9: "森林 лес", 12: "it's"}
 TILE, ZOOM, COLUMN, ROW = 256, 15, 9164, 16340
@@ -43,7 +43,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Map:
     random = np.random.default_rng(5)
     codes = random.choice([*NAMES, NODATA], (SIZE, SIZE)).astype(np.uint8)
     piece, path = folder / "piece.tif", folder / "prediction_202506.tif"
-    factors = overview_factors(grid, SIZE)
+    factors = overview_factors(grid)
     write_piece(codes, grid, factors, piece)
     write_cog({piece: Window(0, 0, SIZE, SIZE)}, grid, factors, NAMES, {}, path)
     path.with_name(path.name + SUFFIX).write_text(sidecar_text(NAMES), encoding="utf-8")

@@ -17,6 +17,7 @@ from rasterio.windows import Window
 from scipy.ndimage import gaussian_filter, label
 
 from landcover.classes import NODATA
+from landcover.grid import Grid
 from landcover.pyramid import part_of, write_piece
 from landcover.sieve import (
     SIDE,
@@ -28,7 +29,6 @@ from landcover.sieve import (
     sieve_window,
     thresholds,
 )
-from landcover.tile_index import Grid
 from landcover.windows import split, whole
 from tests.rasters import ORIGIN
 

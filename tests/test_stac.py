@@ -3,9 +3,12 @@
 import hashlib
 import json
 import re
+import time
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import geopandas
@@ -32,10 +35,12 @@ from landcover.classes import NODATA, colour
 from landcover.cog import write_cog
 from landcover.errors import LandcoverError
 from landcover.files import code_version, item_name, prediction_name
+from landcover.grid import Grid
 from landcover.pyramid import write_piece
 from landcover.stac import COLLECTION, COLLECTION_NAME, map_collection, prediction_item, stac_text
-from landcover.tile_index import Grid
+from tasks.metadata import ONE_COLLECTION
 from tests.rasters import ORIGIN
+from tests.rows import record, record_map
 
 NAMES = {
     0: "Forest",
@@ -314,6 +319,36 @@ def test_the_collection_is_valid_and_as_wide_and_long_as_its_items(world: Map) -
     assert box_of_all == pytest.approx([west, south, east, north], abs=1e-6)
     assert document["extent"]["temporal"]["interval"] == [
         ["2025-04-01T00:00:00Z", "2025-06-30T23:59:59Z"]
+    ]
+
+
+@pytest.mark.usefixtures("prefect_api", "in_database")
+def test_months_that_end_at_once_are_both_in_the_collection(world: Map, engine: Engine) -> None:
+    def end(month: int) -> None:
+        item = prediction_item(
+            world.path, "./map.tif", 2025, month, EVERYWHERE, NAMES, "A forest.", MADE
+        )
+        record_map(record(2025, month), 2025, month, item=stac_text(item))
+
+    collection = Path("data/predictions", COLLECTION_NAME)
+    with engine.begin() as other:
+        # As long as another month is being published, neither is.
+        other.execute(ONE_COLLECTION)
+        ending = [Thread(target=copy_context().run, args=(end, month)) for month in (4, 5)]
+        for thread in ending:
+            thread.start()
+        waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        with engine.connect() as watching:
+            while watching.scalar(waiting) < 2:
+                assert all(thread.is_alive() for thread in ending)
+                time.sleep(0.05)
+        assert not collection.exists()
+    for thread in ending:
+        thread.join()
+    linked = [link["href"] for link in json.loads(collection.read_text())["links"]]
+    assert [href for href in linked if "prediction" in href] == [
+        "./prediction_202504.json",
+        "./prediction_202505.json",
     ]
 
 

@@ -12,7 +12,7 @@ from rasterio.windows import Window, bounds
 from shapely.geometry.base import BaseGeometry
 
 from landcover.aoi import load_aoi
-from landcover.tile_index import Grid
+from landcover.grid import Grid
 from landcover.windows import (
     BLOCK,
     MOST_WINDOWS,

@@ -16,6 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from shapely.plotting import patch_from_polygon
 
 from landcover.classes import NODATA, Colour, colour, label_key
+from landcover.grid import Bounds, grid_of
 from landcover.mosaic import Mosaic
 from landcover.report.cartography import (
     BORDER,
@@ -31,7 +32,6 @@ from landcover.report.cartography import (
 )
 from landcover.report.texts import Wording
 from landcover.report.true_colour import part_in, true_colour
-from landcover.tile_index import Bounds, grid_of
 
 # Smaller polygons are shown as dots; in pixels of the picture.
 SMALLEST = 10

@@ -19,11 +19,11 @@ from shapely.geometry.base import BaseGeometry
 from upath import UPath
 
 from landcover.files import open_image, read_patiently
+from landcover.grid import Bounds, Grid
 from landcover.mosaic import Mosaic
 from landcover.quads import Quad
 from landcover.report.cartography import Frame
 from landcover.thumbnails import primaries
-from landcover.tile_index import Bounds, Grid
 
 # Pixels that tell the stretch: to sort all takes as long as drawing them.
 TELLING = 100_000

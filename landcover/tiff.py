@@ -1,0 +1,192 @@
+"""Just enough of TIFF to put a Cloud-Optimized GeoTIFF together of tiles that are compressed.
+
+GDAL writes every other raster here, but it would decode and compress each tile once more. The file
+is a BigTIFF, laid out as GDAL's COG driver documents it: all directories first, then the tiles of
+the coarsest overview, those of the map last. Each tile stands between its size and its last four
+bytes again, so that who reads from a bucket needs few requests.
+"""
+
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.errors import RasterioIOError
+
+# Row and column of a tile, counted from the upper left one.
+Cell = tuple[int, int]
+
+
+class Tag(NamedTuple):
+    """An entry of a directory.
+
+    Attributes:
+        kind: its TIFF type.
+        number: how many values it has.
+        value: the values' bytes.
+    """
+
+    kind: int
+    number: int
+    value: bytes
+
+
+@dataclass(frozen=True)
+class Span:
+    """A compressed tile in a file.
+
+    Attributes:
+        path: the file.
+        offset: its first byte.
+        size: how many bytes it has.
+    """
+
+    path: Path
+    offset: int
+    size: int
+
+    def read(self) -> bytes:
+        """Return the tile.
+
+        Raises:
+            RasterioIOError: if the file ends before it does.
+        """
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            content = file.read(self.size)
+        if len(content) < self.size:
+            raise RasterioIOError(f"{self.path} ends too early: it was cut short")
+        return content
+
+
+@dataclass(frozen=True)
+class Level:
+    """A map, or one of its overviews.
+
+    Attributes:
+        width: columns.
+        height: rows.
+        tiles: compressed; those that are not there are nodata.
+    """
+
+    width: int
+    height: int
+    tiles: Mapping[Cell, Span | bytes]
+
+
+LONG, LONG8 = 4, 16
+BYTES = {1: 1, 2: 1, 3: 2, LONG: 4, 5: 8, 12: 8, LONG8: 8}
+
+SUBFILE_TYPE, WIDTH, HEIGHT, TILE_WIDTH, TILE_HEIGHT = 254, 256, 257, 322, 323
+TILE_OFFSETS, TILE_SIZES = 324, 325
+
+REDUCED = Tag(LONG, 1, struct.pack("<I", 1))
+
+# Where the map lies, and what else GDAL says of it: of overviews it is not said again.
+OF_THE_MAP = {33550, 33922, 34264, 34735, 34736, 34737, 42112}
+
+# What GDAL calls the ghost area.
+PROMISES = (
+    b"LAYOUT=IFDS_BEFORE_DATA\nBLOCK_ORDER=ROW_MAJOR\nBLOCK_LEADER=SIZE_AS_UINT4\n"
+    b"BLOCK_TRAILER=LAST_4_BYTES_REPEATED\nKNOWN_INCOMPATIBLE_EDITION=NO\n "
+)
+
+
+def read_tags(path: Path) -> dict[int, Tag]:
+    """Return the tags of the first directory of a BigTIFF of this machine's byte order.
+
+    Args:
+        path: the file, which is read whole.
+    """
+    content = path.read_bytes()
+    (at,) = struct.unpack_from("<Q", content, 8)
+    (number,) = struct.unpack_from("<Q", content, at)
+    tags = {}
+    for entry in range(at + 8, at + 8 + 20 * number, 20):
+        code, kind, count = struct.unpack_from("<HHQ", content, entry)
+        size, place = count * BYTES[kind], entry + 12
+        if size > 8:
+            (place,) = struct.unpack_from("<Q", content, place)
+        tags[code] = Tag(kind, count, content[place : place + size])
+    return tags
+
+
+def write_tiff(path: Path, tags: Mapping[int, Tag], levels: Sequence[Level]) -> None:
+    """Write a Cloud-Optimized GeoTIFF.
+
+    Args:
+        path: the file to write.
+        tags: of the map, whatever their sizes and tiles; the overviews' are made of them.
+        levels: the map, and its overviews from fine to coarse.
+
+    Raises:
+        OSError: if there is no room for it.
+    """
+    directories = [_directory(tags, level, is_map=level is levels[0]) for level in levels]
+    tables = [np.zeros(_shape(directory), _PLACES) for directory in directories]
+    with path.open("wb") as file:
+        file.write(_head(directories, tables))
+        for level, table in reversed(list(zip(levels, tables, strict=True))):
+            for cell, content in _contents(level):
+                table[cell] = file.tell() + 4, len(content)
+                file.write(struct.pack("<I", len(content)) + content + content[-4:])
+        file.seek(0)
+        file.write(_head(directories, tables))
+
+
+_PLACES = np.dtype([("offset", "<u8"), ("size", "<u4")])
+
+
+def _directory(tags: Mapping[int, Tag], level: Level, *, is_map: bool) -> dict[int, Tag]:
+    """Return the tags of a level, but for its tiles'."""
+    own = {code: tag for code, tag in tags.items() if is_map or code not in OF_THE_MAP}
+    own |= {} if is_map else {SUBFILE_TYPE: REDUCED}
+    return own | {
+        code: Tag(LONG, 1, struct.pack("<I", size))
+        for code, size in ((WIDTH, level.width), (HEIGHT, level.height))
+    }
+
+
+def _shape(directory: Mapping[int, Tag]) -> tuple[int, int]:
+    """Return how many rows and columns of tiles there are."""
+    height, width, high, wide = (
+        int.from_bytes(directory[code].value, "little")
+        for code in (HEIGHT, WIDTH, TILE_HEIGHT, TILE_WIDTH)
+    )
+    return -(-height // high), -(-width // wide)
+
+
+def _contents(level: Level) -> Iterator[tuple[Cell, bytes]]:
+    for cell, tile in sorted(level.tiles.items()):
+        yield cell, tile if isinstance(tile, bytes) else tile.read()
+
+
+def _head(directories: Sequence[Mapping[int, Tag]], tables: Sequence[NDArray[np.void]]) -> bytes:
+    """Return all that comes before the tiles; its length does not depend on where these are."""
+    ghost = b"GDAL_STRUCTURAL_METADATA_SIZE=%06d bytes\n" % len(PROMISES) + PROMISES
+    ghost += bytes(len(ghost) % 2)
+    head = struct.pack("<2sHHHQ", b"II", 43, 8, 0, 16 + len(ghost)) + ghost
+    for number, (directory, table) in enumerate(zip(directories, tables, strict=True), start=1):
+        of_tiles = {
+            TILE_OFFSETS: Tag(LONG8, table.size, table["offset"].tobytes()),
+            TILE_SIZES: Tag(LONG, table.size, table["size"].tobytes()),
+        }
+        head += _encode({**directory, **of_tiles}, len(head), last=number == len(tables))
+    return head
+
+
+def _encode(tags: Mapping[int, Tag], at: int, *, last: bool) -> bytes:
+    """Return a directory that begins at a byte of the file, with its values after it."""
+    values_at = at + 8 + 20 * len(tags) + 8
+    entries, values = b"", b""
+    for code, tag in sorted(tags.items()):
+        place = tag.value
+        if len(place) > 8:
+            place = struct.pack("<Q", values_at + len(values))
+            values += tag.value.ljust(-(-len(tag.value) // 8) * 8, b"\0")
+        entries += struct.pack("<HHQ", code, tag.kind, tag.number) + place.ljust(8, b"\0")
+    following = 0 if last else values_at + len(values)
+    return struct.pack("<Q", len(tags)) + entries + struct.pack("<Q", following) + values
