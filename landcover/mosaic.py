@@ -26,6 +26,9 @@ from landcover.quads import Quad, find_quads, read_index, read_quad, write_index
 # headers round coordinates, and a hundredth of a pixel moves no value.
 GRID_TOLERANCE = 0.01
 
+# So many changed files are named.
+SHOWN = 5
+
 # A window of 8192 pixels touches nine quads of NICFI's at most.
 MOST_OPEN = 16
 
@@ -274,6 +277,25 @@ def mosaic_of(files: Sequence[Path], bands: Mapping[str, int], index: Path) -> M
     mosaic = describe_mosaic(quads, str(files[0].parent), bands, UPath(index))
     write_index(quads, index)
     return mosaic
+
+
+def check_unchanged(mosaic: Mosaic) -> None:
+    """Make sure that the imagery is what it was when its headers were read.
+
+    Raises:
+        LandcoverError: if image files were replaced, added or removed since.
+        OSError: if the folder or the bucket cannot be listed.
+    """
+    before = {(quad.path, quad.version) for quad in mosaic.quads()}
+    now = {(image.path, image.version) for image in find_quads(mosaic.origin, "the mosaic")}
+    changed = sorted({path for path, _ in before ^ now})
+    if changed:
+        more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
+        raise LandcoverError(
+            f"The imagery of {mosaic.origin} was changed while the month was run "
+            f"({', '.join(changed[:SHOWN])}{more}), so that a map would show both: run the month "
+            "again."
+        )
 
 
 def _fingerprint(quads: Sequence[Quad], bands: Mapping[str, int]) -> str:

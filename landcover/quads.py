@@ -25,6 +25,9 @@ SIDECARS = (".aux.xml", ".ovr", ".msk")
 
 MASK_SIDECAR = ".msk"
 
+# Those that may say which pixels are valid.
+TELLING_SIDECARS = (MASK_SIDECAR, ".aux.xml")
+
 
 @dataclass(frozen=True)
 class ImageFile:
@@ -32,7 +35,8 @@ class ImageFile:
 
     Attributes:
         path: where it is: an absolute path, or an `s3://` URI.
-        version: changes when the file is replaced: a bucket's ETag, or size and time.
+        version: changes when the file is replaced: a bucket's ETag, or size and time of the file
+            and of what lies beside it.
     """
 
     path: str
@@ -135,7 +139,10 @@ def _is_remote(filesystem: AbstractFileSystem) -> bool:
 def _version(entry: dict[str, Any]) -> str:
     if "ETag" in entry:
         return str(entry["ETag"]).strip('"')
-    return f"{entry['size']}-{Path(entry['name']).stat().st_mtime_ns}"
+    image = Path(entry["name"])
+    beside = (image.with_name(image.name + suffix) for suffix in TELLING_SIDECARS)
+    found = [path.stat() for path in (image, *beside) if path.exists()]
+    return " ".join(f"{stat.st_size}-{stat.st_mtime_ns}" for stat in found)
 
 
 def _check_masks(filesystem: AbstractFileSystem, images: Sequence[str]) -> None:

@@ -34,7 +34,7 @@ from landcover.files import (
 )
 from landcover.kernels import count_codes, halve_mean
 from landcover.lookup import open_predictor
-from landcover.mosaic import Mosaic
+from landcover.mosaic import Mosaic, check_unchanged
 from landcover.prediction import predict_window as predict
 from landcover.pyramid import part_of, piece_factors, write_piece
 from landcover.thumbnails import Thumbnail, needs_thumbnails
@@ -287,11 +287,14 @@ def assemble_map(
         model: what predicted.
 
     Raises:
-        LandcoverError: if the map is not what its pieces are, or one cannot be read.
+        LandcoverError: if the map is not what its pieces are, if one cannot be read, or if the
+            imagery was changed meanwhile.
         TransientError: if the bucket cannot be reached.
     """
     path, block = month.prediction, month.blocks.storage_block
     sure_name = month.confidence.name
+    with storage(block, mosaic.origin):
+        check_unchanged(mosaic)
     with storage(block, absolute(path)), scratch(plan.folder) as local:
         # Side by side: much of it is one core's work.
         with ThreadPoolExecutor() as pool:

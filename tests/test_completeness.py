@@ -199,6 +199,29 @@ def test_a_map_that_lost_a_pixel_of_a_piece_is_not_published(world: World, monke
     assert rows() == []
 
 
+@pytest.mark.parametrize("how", ["replaced", "added", "removed"])
+def test_imagery_that_changes_while_the_month_is_run_makes_no_map(
+    world: World, how: str, monkeypatch, capfd
+):
+    *_, last = quads()
+
+    def change(_: Any) -> None:
+        if how == "replaced":
+            blank(last, slice(100, 120))
+        elif how == "added":
+            shutil.copy(last, "quads/late.tif")
+        else:
+            last.unlink()
+
+    after_prediction(monkeypatch, change)
+    assert run() == FAILED
+    told = error(capfd)
+    assert f"changed while the month was run ({Path.cwd()}/quads/" in told
+    assert ("late.tif" if how == "added" else last.name) in told
+    assert not MAP.exists()
+    assert rows() == []
+
+
 # --- work is taken up -----------------------------------------------------------------------------
 
 

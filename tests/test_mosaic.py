@@ -400,7 +400,20 @@ def touch(path: Path) -> None:
     os.utime(path, ns=(1, 2))
 
 
-@pytest.mark.parametrize("change", [rewrite, touch])
+def mask(path: Path) -> None:
+    """Lay a mask beside an image, which itself stays as it was."""
+    before = path.stat()
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False),
+        rasterio.open(path, "r+") as dataset,
+    ):
+        dataset.write_mask(np.zeros((SIDE, SIDE), dtype=bool))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+    assert path.with_name(f"{path.name}.msk").exists()
+
+
+@pytest.mark.parametrize("change", [rewrite, touch, mask])
 @pytest.mark.parametrize("quads", [1, 2])
 def test_the_fingerprint_changes_when_a_file_is_replaced(
     tmp_path: Path, change: Callable[[Path], None], quads: int
