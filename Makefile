@@ -14,13 +14,15 @@ RUN := $(STAMPS)/run
 DEV := $(STAMPS)/dev
 SYSTEM := $(STAMPS)/system
 
-.PHONY: demo test check bench soak audit lock clean
+.PHONY: demo test check suite bench soak audit lock clean
 .DEFAULT_GOAL := test
 
 demo: $(RUN)
 	$(BIN)/python -m demo
 
-test: $(DEV) $(SYSTEM) check
+test: check suite
+
+suite: $(DEV) $(SYSTEM)
 	# Many tests wait for servers: four at once keep two cores busy. Files of long tests are not
 	# put last, where they would keep one waiting for the others.
 	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder

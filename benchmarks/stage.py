@@ -1,7 +1,7 @@
 """The prediction stage against copying, and against the plain forest."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from functools import partial
@@ -78,31 +78,22 @@ def predict(mosaic: Mosaic, predictor: Predictor, folder: Path, *, confidence: b
         measure_classes(str(path))
         if confidence:
             write_piece(sure, part, factors, beside, halve_mean)
-            count_map(str(beside))
         return path, beside
 
     with ThreadPoolExecutor(WORKERS) as pool:
         codes, sure = zip(*pool.map(piece, windows), strict=True)
+
+    def assemble(files: Sequence[Path], names: Mapping[int, str] | None, path: Path) -> None:
+        pieces = dict(zip(files, windows, strict=True))
+        write_cog(pieces, mosaic.grid, factors, names, {}, path)
+        count_map(str(path))
+
     built = folder / "map.tif"
-    wanted = [(codes, NAMES, built)]
+    wanted: list[tuple[Sequence[Path], Mapping[int, str] | None, Path]] = [(codes, NAMES, built)]
     if confidence:
         wanted.append((sure, None, folder / "confidence.tif"))
     with ThreadPoolExecutor(WORKERS) as pool:
-        maps = [
-            pool.submit(
-                write_cog,
-                dict(zip(files, windows, strict=True)),
-                mosaic.grid,
-                factors,
-                names,
-                {},
-                path,
-            )
-            for files, names, path in wanted
-        ]
-        for written in maps:
-            written.result()
-    count_map(str(built))
+        list(pool.map(assemble, *zip(*wanted, strict=True)))
     sha256(built)
     return built
 

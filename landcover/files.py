@@ -279,6 +279,9 @@ def _flush(path: Path) -> None:
     try:
         with _writing(path.parent):
             os.fsync(number)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # what a network drive says of a folder
+            raise
     finally:
         os.close(number)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import rasterio
 import shapely
 from numpy.typing import NDArray
 from prefect.logging import get_run_logger
@@ -103,7 +104,6 @@ class Piece:
         window: which pixels of the mosaic they cover.
         hectares: the true area of each class code.
         pixels: of each of the 256 codes.
-        doubtful: how many of them have a confidence below `LOW_CONFIDENCE`.
     """
 
     path: UPath
@@ -111,7 +111,6 @@ class Piece:
     window: Window
     hectares: Mapping[int, float]
     pixels: tuple[int, ...]
-    doubtful: int
 
 
 @dataclass(frozen=True)
@@ -218,7 +217,7 @@ def predict_window(window: Window, month: Month, plan: Plan, mosaic: Mosaic, mod
     with storage(month.blocks.storage_block, absolute(path)):
         if path.exists():
             try:
-                return describe_piece(window, path, sure, gdal_path(path), gdal_path(sure))
+                return _take_up(window, plan)
             except RasterioIOError as error:
                 get_run_logger().warning("%s cannot be read (%s), so it is made anew", path, error)
         area = shapely.from_wkb(plan.area.read_bytes())
@@ -229,9 +228,7 @@ def predict_window(window: Window, month: Month, plan: Plan, mosaic: Mosaic, mod
             grid, factors = part_of(mosaic.grid, window), list(plan.factors)
             write_piece(confidence, grid, factors, local / sure.name, halve_mean)
             write_piece(codes, grid, factors, local / path.name)
-            piece = describe_piece(
-                window, path, sure, str(local / path.name), str(local / sure.name)
-            )
+            piece = describe_piece(window, path, sure, str(local / path.name))
             _check_written(piece, codes)
             # The piece last: where it is, the others are too.
             if thumbnail is not None:
@@ -242,6 +239,20 @@ def predict_window(window: Window, month: Month, plan: Plan, mosaic: Mosaic, mod
     return piece
 
 
+def _take_up(window: Window, plan: Plan) -> Piece:
+    """Return the piece of an earlier run.
+
+    Raises:
+        RasterioIOError: if one of its files is not whole.
+    """
+    count_map(gdal_path(plan.confidence(window)))
+    if plan.thumbnails:
+        with rasterio.open(gdal_path(plan.thumbnail(window))) as small:
+            small.read()
+    path = plan.piece(window)
+    return describe_piece(window, path, plan.confidence(window), gdal_path(path))
+
+
 def _check_written(piece: Piece, codes: NDArray[np.uint8]) -> None:
     """Make sure that a piece holds what was predicted: a write that failed may leave a hole."""
     if not np.array_equal(piece.pixels, count_codes(codes)):
@@ -250,7 +261,7 @@ def _check_written(piece: Piece, codes: NDArray[np.uint8]) -> None:
         )
 
 
-def describe_piece(window: Window, path: UPath, sure: UPath, codes: str, confidence: str) -> Piece:
+def describe_piece(window: Window, path: UPath, sure: UPath, codes: str) -> Piece:
     """Return a piece, by reading what was written of it.
 
     Args:
@@ -258,7 +269,6 @@ def describe_piece(window: Window, path: UPath, sure: UPath, codes: str, confide
         path: of its class codes.
         sure: of its confidence.
         codes: what GDAL opens to read the class codes.
-        confidence: what GDAL opens to read the confidence.
     """
     counts, hectares = measure_classes(codes)
     return Piece(
@@ -267,7 +277,6 @@ def describe_piece(window: Window, path: UPath, sure: UPath, codes: str, confide
         window=window,
         hectares=hectares,
         pixels=tuple(int(count) for count in counts),
-        doubtful=int(count_map(confidence)[:LOW_CONFIDENCE].sum()),
     )
 
 
@@ -305,8 +314,8 @@ def assemble_map(
                     ({piece.path: piece.window for piece in pieces}, path.name, True),
                 )
             ]
-            sure, built = (assembled.result() for assembled in assembling)
-        pixels = _check(built, plan, pieces)
+            (sure, of_sure), (built, of_codes) = (assembled.result() for assembled in assembling)
+        _check(of_codes, of_sure, plan, pieces)
         digest = sha256(built)
         area = shapely.from_wkb(plan.area.read_bytes())
         companions = build_companions(built, month, area, mosaic, model)
@@ -316,7 +325,7 @@ def assemble_map(
         hectares.update(piece.hectares)
     get_run_logger().info("Map assembled and found to be what its windows are")
     by_name = {model.names[code]: round(area, 2) for code, area in sorted(hectares.items())}
-    doubtful = sum(piece.doubtful for piece in pieces) / max(pixels, 1)
+    doubtful = of_sure[:LOW_CONFIDENCE].sum() / max(of_sure[:NODATA].sum(), 1)
     windows = plan.windows if plan.thumbnails else ()
     thumbnails = tuple(plan.thumbnail(window) for window in windows)
     return Prediction(
@@ -325,7 +334,7 @@ def assemble_map(
         folder=plan.folder,
         sha256=digest,
         hectares=by_name,
-        doubtful=doubtful,
+        doubtful=float(doubtful),
         companions=tuple(path.with_name(companion.name) for companion in companions),
         thumbnails=thumbnails,
     )
@@ -338,8 +347,11 @@ def _assemble(
     model: Model,
     built: Path,
     named: bool,
-) -> Path:
+) -> tuple[Path, NDArray[np.int64]]:
     """Assemble pieces into one file, of classes with their names or of numbers.
+
+    Returns:
+        The file, and how many of its pixels have each of the 256 codes or numbers.
 
     Raises:
         LandcoverError: if a piece cannot be read.
@@ -350,25 +362,26 @@ def _assemble(
     names = model.names if named else None
     try:
         write_cog(windows, mosaic.grid, plan.factors, names, tags, built)
+        return built, count_map(str(built))
     except RasterioIOError as error:
         raise LandcoverError(
             f"The map of a window cannot be read any more ({error}): check the disk of WORK_DIR"
             " and run the month again, which makes it anew."
         ) from error
-    return built
 
 
-def _check(built: Path, plan: Plan, pieces: list[Piece]) -> int:
-    """Make sure that a map holds each window's pixels, and no others; return how many."""
+def _check(
+    of_codes: NDArray[np.int64], of_sure: NDArray[np.int64], plan: Plan, pieces: list[Piece]
+) -> None:
+    """Make sure that a map and its confidence hold each window's pixels, and no others."""
     expected = np.sum([piece.pixels[:NODATA] for piece in pieces], axis=0, dtype=np.int64)
-    found = count_map(str(built))[:NODATA]
+    found, sure = of_codes[:NODATA], of_sure[:NODATA]
     complete = sorted(piece.window.toslices() for piece in pieces) == sorted(
         window.toslices() for window in plan.windows
     )
-    if not complete or not np.array_equal(found, expected):
+    if not complete or not np.array_equal(found, expected) or sure.sum() != expected.sum():
         raise LandcoverError(
             f"The assembled map holds {found.sum():,} pixels where its pieces hold "
-            f"{expected.sum():,}, so it is not published: remove {plan.folder} and run the month "
-            "again."
+            f"{expected.sum():,}, and its confidence {sure.sum():,}, so it is not published: "
+            f"remove {plan.folder} and run the month again."
         )
-    return int(found.sum())

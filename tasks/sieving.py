@@ -32,12 +32,12 @@ def sieve_window(window: Window, month: Month, plan: Plan, mosaic: Mosaic, small
     path, sure = plan.sieved(window, smallest), plan.confidence(window)
     with storage(month.blocks.storage_block, absolute(path)):
         if path.exists():
-            return describe_piece(window, path, sure, gdal_path(path), gdal_path(sure))
+            return describe_piece(window, path, sure, gdal_path(path))
         with scratch(plan.folder) as local:
             pieces = {there: gdal_path(plan.piece(there)) for there in plan.windows}
             codes = sieve(pieces, window, smallest)
             built = local / path.name
             write_piece(codes, part_of(mosaic.grid, window), list(plan.factors), built)
-            piece = describe_piece(window, path, sure, str(built), gdal_path(sure))
+            piece = describe_piece(window, path, sure, str(built))
             publish(built, path)
     return piece

@@ -182,9 +182,12 @@ def after_prediction(monkeypatch: pytest.MonkeyPatch, act: Callable[[Any], None]
     monkeypatch.setattr(monthly, "assemble_map", act_then_assemble)
 
 
-def test_a_map_that_lost_a_pixel_of_a_piece_is_not_published(world: World, monkeypatch, capfd):
+@pytest.mark.parametrize("of", ["piece", "confidence"])
+def test_a_map_that_lost_a_pixel_of_a_piece_is_not_published(
+    world: World, of: str, monkeypatch, capfd
+):
     def lose_a_pixel(plan: Any) -> None:
-        path = plan.piece(plan.windows[0])
+        path = getattr(plan, of)(plan.windows[0])
         with rasterio.open(path, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as piece:
             codes = piece.read(1)
             codes[tuple(np.argwhere(codes != NODATA)[0])] = NODATA
