@@ -42,6 +42,7 @@ from demo.world import World, build_world
 from flows import monthly, prepare_data, run_predictions, train_model
 from landcover.classes import NODATA
 from landcover.errors import LandcoverError
+from landcover.files import publish
 from landcover.lookup import fastest
 from landcover.mosaic import Mosaic, describe_mosaic
 from landcover.prediction import predict_window
@@ -482,6 +483,31 @@ KEYS = (
     "m/n/o'p.tif",
     "q ñandú 森 ё.tif",
 )
+
+
+def test_files_are_published_between_disk_and_bucket_and_within_a_bucket(
+    bucket: Bucket, settings, tmp_path: Path
+):
+    settings(**access(bucket.server))
+    with storage(None):
+        there, here = UPath(f"{bucket.url}/work"), UPath(tmp_path)
+        (here / "built.tif").write_bytes(b"map")
+        publish(here / "built.tif", there / "built.tif")
+        for built, final in (
+            (there / "built.tif", there / "prediction.tif"),
+            (there / "prediction.tif", here / "prediction.tif"),
+            (here / "prediction.tif", there / "again.tif"),
+        ):
+            final.write_bytes(b"an earlier one")
+            publish(built, final)
+            assert final.read_bytes() == built.read_bytes() == b"map"
+        with pytest.raises(FileNotFoundError):
+            publish(there / "nothing.tif", here / "prediction.tif")
+        with pytest.raises(FileNotFoundError):
+            publish(there / "nothing.tif", there / "prediction.tif")
+        assert (there / "prediction.tif").read_bytes() == b"map"
+    left = {path.name for path in tmp_path.iterdir() if path.is_file()}
+    assert left == {"built.tif", "prediction.tif"}
 
 
 def test_keys_of_any_letters_are_found_and_read(bucket: Bucket, settings, tmp_path: Path):
