@@ -18,22 +18,29 @@ from prefect.runtime import flow_run
 from prefect_aws import AwsCredentials
 from prefect_aws.client_parameters import AwsClientParameters
 from rasterio.session import AWSSession
-from s3fs.core import set_custom_error_handler  # type: ignore[import-untyped]
+from s3fs.core import (  # type: ignore[import-untyped]
+    S3FileSystem,
+    set_custom_error_handler,
+)
 
 from landcover.errors import LandcoverError, SettingsError, TransientError
 from tasks.blocks import load_block
 from tasks.settings import StorageSettings, read_settings
 
-# Seconds, for s3fs and for GDAL.
+# Seconds.
 CONNECT_TIMEOUT = 5
-READ_TIMEOUT = 60
-
-# Seconds without a byte, for GDAL: what it reads is small, and it waits for one answer at a time.
+# For one request of GDAL's.
+REQUEST_TIMEOUT = 60
+# Without a byte, for s3fs, and for GDAL, which reads less at a time.
+READ_TIMEOUT = 20
 STALLED = 15
 
 # Of each request, a second or two apart; the tasks try again for longer (see `tasks.retries`), so
 # that a service which is not there is told of within half a minute.
 TRIES = 3
+# Beside botocore's tries of a request, s3fs has five of its own of a call: a service that takes
+# requests and never answers would keep one call for a quarter of an hour.
+S3FileSystem.retries = 2
 
 # A server of a bucket of one's own has no host name for each bucket.
 _PATH_STYLE = {"addressing_style": "path"}
@@ -149,7 +156,7 @@ def _for_gdal(endpoint: str | None) -> dict[str, object]:
         "AWS_HTTPS": "NO" if (endpoint or "").startswith("http:") else "YES",
         "AWS_VIRTUAL_HOSTING": "FALSE",
         "GDAL_HTTP_CONNECTTIMEOUT": CONNECT_TIMEOUT,
-        "GDAL_HTTP_TIMEOUT": READ_TIMEOUT,
+        "GDAL_HTTP_TIMEOUT": REQUEST_TIMEOUT,
         "GDAL_HTTP_LOW_SPEED_TIME": STALLED,
         "GDAL_HTTP_LOW_SPEED_LIMIT": 1,
         "GDAL_HTTP_MAX_RETRY": TRIES,
