@@ -51,15 +51,19 @@ lock:
 clean:
 	rm -rf .venv $(STAMPS)
 
-$(RUN): requirements.txt pyproject.toml
+# Modules are compiled when they are first imported: most never are.
+define install
 	test -d .venv || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --require-hashes -r $<
+	$(BIN)/pip install --quiet --no-compile --require-hashes -r $<
 	$(BIN)/pip install --quiet --no-deps --editable .
 	@mkdir -p $(STAMPS) && touch $@
+endef
 
-$(DEV): requirements-dev.txt $(RUN)
-	$(BIN)/pip install --quiet --require-hashes -r $<
-	@mkdir -p $(STAMPS) && touch $@
+$(RUN): requirements.txt pyproject.toml
+	$(install)
+
+$(DEV): requirements-dev.txt pyproject.toml
+	$(install)
 
 # Tests bring their own PostGIS server; TEST_DATABASE_URL names another to use instead.
 $(SYSTEM):

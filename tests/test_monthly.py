@@ -114,7 +114,8 @@ def test_a_month_of_chiapas_from_postgis_ends_in_a_map_of_every_valid_pixel_and_
     )
 
 
-def test_the_model_file_is_a_pipeline_that_takes_raw_band_values_and_gives_class_codes(chiapas):
+def test_other_programs_read_the_model_and_the_samples(chiapas):
+    """A pipeline that takes raw band values and gives class codes; and GeoParquet points."""
     path = run_month(1999, 11)
 
     model = joblib.load(MODELS / "rf_model_199911.joblib")
@@ -123,10 +124,6 @@ def test_the_model_file_is_a_pipeline_that_takes_raw_band_values_and_gives_class
     with rasterio.open(path) as prediction:
         mapped = [value[0] for value in prediction.sample(samples[["x", "y"]].to_numpy())]
     assert np.array_equal(codes, mapped)
-
-
-def test_the_samples_open_as_geoparquet_points(chiapas):
-    run_month(1999, 11)
 
     points = geopandas.read_parquet(SAMPLES / "prepared_data_199911.parquet")
     assert list(points.columns) == [

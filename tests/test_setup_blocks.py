@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -217,9 +218,11 @@ def test_a_prefect_server_that_does_not_answer_is_told_once(capfd):
 
 @pytest.mark.usefixtures("in_database")
 def test_without_a_prefect_server_the_block_lies_encrypted_in_the_users_own_database(
-    in_database, tmp_path
+    in_database, prefect_database, tmp_path
 ):
     home = tmp_path / "prefect"
+    home.mkdir()
+    shutil.copy(prefect_database, home / "prefect.db")
     others = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     done = subprocess.run(
         [sys.executable, COMMAND, "--name", "alone"],
