@@ -16,6 +16,14 @@ from tasks.settings import DatabaseSettings, read_settings
 CONNECT_TIMEOUT = 10  # seconds
 DEFAULT_PORT = 5432
 
+# By themselves connections wait two hours for a machine that was switched off; so, two minutes.
+NOTICE_SILENCE = {
+    "keepalives_idle": 60,
+    "keepalives_interval": 10,
+    "keepalives_count": 6,
+    "tcp_user_timeout": 120_000,  # milliseconds
+}
+
 # What PostgreSQL says while it starts, stops or is full; all other refusals last.
 _PASSING = (
     "starting up",
@@ -123,7 +131,8 @@ def access(block: str | None) -> tuple[URL, dict[str, object]]:
         check_writable(UPath(path.parent), "METADATA_DB")
         return URL.create("sqlite", database=str(path)), {"timeout": CONNECT_TIMEOUT}
     url = _url(connector, block)
-    return url, {"connect_timeout": CONNECT_TIMEOUT, **(connector.connect_args or {})}
+    usual = {"connect_timeout": CONNECT_TIMEOUT, **NOTICE_SILENCE}
+    return url, {**usual, **(connector.connect_args or {})}
 
 
 def connector_of_settings() -> SqlAlchemyConnector | None:

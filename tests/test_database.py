@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -378,3 +379,19 @@ def test_a_mode_that_is_none_is_told(settings):
     settings(DB_SSLMODE="sometimes")
     with pytest.raises(SettingsError, match=r"DB_SSLMODE is wrong .* verify-ca or verify-full"):
         load_classes(month_of())
+
+
+@pytest.mark.usefixtures("in_database")
+def test_a_machine_that_was_switched_off_is_noticed_within_two_minutes():
+    with (
+        database(None) as connection,
+        socket.socket(fileno=os.dup(connection.connection.fileno())) as opened,
+    ):
+        kept = {
+            name: opened.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+            for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
+        }
+        assert opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    silence = kept["TCP_KEEPIDLE"] + kept["TCP_KEEPINTVL"] * kept["TCP_KEEPCNT"]
+    assert silence == 120
+    assert kept["TCP_USER_TIMEOUT"] == 120_000
