@@ -3,5 +3,5 @@
 import os
 
 # GDAL keeps blocks that it has read in up to a twentieth of the machine's memory. Here each is read
-# once, in strips of a few hundred megabytes at most.
-os.environ.setdefault("GDAL_CACHEMAX", "256")  # MB
+# once, strip by strip, so that more of it than this saves no time.
+os.environ.setdefault("GDAL_CACHEMAX", "64")  # MB
