@@ -83,6 +83,9 @@ BYTES = {1: 1, 2: 1, 3: 2, LONG: 4, 5: 8, 12: 8, LONG8: 8}
 SUBFILE_TYPE, WIDTH, HEIGHT, TILE_WIDTH, TILE_HEIGHT = 254, 256, 257, 322, 323
 TILE_OFFSETS, TILE_SIZES = 324, 325
 
+# Where a tile is, in the tables of a directory.
+PLACE = np.dtype([("offset", "<u8"), ("size", "<u4")])
+
 REDUCED = Tag(LONG, 1, struct.pack("<I", 1))
 
 # Where the map lies, and what else GDAL says of it: of overviews it is not said again.
@@ -126,7 +129,7 @@ def write_tiff(path: Path, tags: Mapping[int, Tag], levels: Sequence[Level]) -> 
         OSError: if there is no room for it.
     """
     directories = [_directory(tags, level, is_map=level is levels[0]) for level in levels]
-    tables = [np.zeros(_shape(directory), _PLACES) for directory in directories]
+    tables = [np.zeros(_shape(directory), PLACE) for directory in directories]
     with path.open("wb") as file:
         file.write(_head(directories, tables))
         for level, table in reversed(list(zip(levels, tables, strict=True))):
@@ -135,9 +138,6 @@ def write_tiff(path: Path, tags: Mapping[int, Tag], levels: Sequence[Level]) -> 
                 file.write(struct.pack("<I", len(content)) + content + content[-4:])
         file.seek(0)
         file.write(_head(directories, tables))
-
-
-_PLACES = np.dtype([("offset", "<u8"), ("size", "<u4")])
 
 
 def _directory(tags: Mapping[int, Tag], level: Level, *, is_map: bool) -> dict[int, Tag]:
