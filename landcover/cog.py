@@ -96,6 +96,7 @@ def _write_blank(
         transform=grid.transform,
         photometric="MINISBLACK" if names is None else "PALETTE",
         bigtiff="YES",
+        endianness="LITTLE",
     ) as blank:
         blank.write(np.full((BLOCK, BLOCK), NODATA, np.uint8), 1)
         blank.update_tags(**tags)

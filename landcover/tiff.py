@@ -99,7 +99,7 @@ PROMISES = (
 
 
 def read_tags(path: Path) -> dict[int, Tag]:
-    """Return the tags of the first directory of a BigTIFF of this machine's byte order.
+    """Return the tags of the first directory of a BigTIFF with the lowest byte first.
 
     Args:
         path: the file, which is read whole.
