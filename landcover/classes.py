@@ -6,6 +6,7 @@ are handed in with every new month.
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from landcover.errors import LandcoverError
 
@@ -51,6 +52,8 @@ _OTHER_COLOURS: tuple[Colour, ...] = (
 )
 
 
+# It is asked for each of a month's samples.
+@lru_cache(maxsize=1024)
 def label_key(label: str) -> str:
     """Return what makes two spellings one label: letters and digits, without case."""
     return "".join(character for character in label.casefold() if character.isalnum())
