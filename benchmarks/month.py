@@ -164,17 +164,13 @@ def month_without_prefect() -> None:
     report = write_report.fn(
         run,
         mosaic,
-        aoi,
-        prediction,
         coverage,
-        training.model.names,
+        prediction,
         training.metrics,
         radiometry.warnings,
         {},
     )
-    record_prediction.fn(
-        run, prediction, report, coverage, radiometry, model_id, training.model, mosaic, aoi, {}
-    )
+    record_prediction.fn(run, prediction, report, coverage, radiometry, model_id, {})
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from prefect import flow, unmapped
+from prefect import flow
 
 from flows.command import (
     MOSAIC_PATH_HELP,
@@ -13,10 +13,11 @@ from flows.command import (
     run_command,
     settings_from,
 )
-from flows.parallel import gather, window_runner
+from flows.parallel import window_runner
 from flows.parameters import Month, Year
 from flows.provenance import describe_run, describe_sources
 from flows.summary import Steps, Summary, finish
+from flows.windows import predict_windows
 from landcover.prediction import PredictionSettings
 from landcover.sampling import SamplingSettings
 from landcover.training import ForestSettings
@@ -26,7 +27,7 @@ from tasks.metadata import load_classes, record_model, record_prediction
 from tasks.month import open_month, remove_work
 from tasks.mosaic import find_mosaic
 from tasks.polygons import fetch_polygons
-from tasks.prediction import assemble_map, plan_windows, predict_window
+from tasks.prediction import assemble_map, plan_windows
 from tasks.radiometry import check_radiometry
 from tasks.report import write_report
 from tasks.sampling import sample_mosaic
@@ -38,7 +39,6 @@ from tasks.settings import (
     ReportSettings,
     read_settings,
 )
-from tasks.sieving import sieve_window
 from tasks.training import train_model
 
 
@@ -88,29 +88,7 @@ def monthly_pipeline(
         steps.done("model")
 
         plan = plan_windows(run, mosaic, aoi, training.model)
-        pieces = gather(
-            predict_window.map(
-                plan.windows,
-                unmapped(run),
-                unmapped(plan),
-                unmapped(mosaic),
-                unmapped(training.model),
-            ),
-            "Predicting",
-            f"prediction-{run}",
-        )
-        if prediction.smallest_patch > 1:
-            pieces = gather(
-                sieve_window.map(
-                    plan.windows,
-                    unmapped(run),
-                    unmapped(plan),
-                    unmapped(mosaic),
-                    prediction.smallest_patch,
-                ),
-                "Sieving",
-                f"sieving-{run}",
-            )
+        pieces = predict_windows(run, plan, mosaic, training.model, prediction.smallest_patch)
         steps.done("prediction")
 
         made = assemble_map(run, plan, pieces, mosaic, training.model)
@@ -119,19 +97,15 @@ def monthly_pipeline(
         report = write_report(
             run,
             mosaic,
-            aoi,
-            made,
             coverage,
-            training.model.names,
+            made,
             training.metrics,
             radiometry.warnings,
-            describe_sources(made, training, mosaic, made_by),
+            describe_sources(made, training, made_by),
         )
         steps.done("report")
 
-        record_prediction(
-            run, made, report, coverage, radiometry, model_id, training.model, mosaic, aoi, made_by
-        )
+        record_prediction(run, made, report, coverage, radiometry, model_id, made_by)
         remove_work(run, [run.work])
         steps.done("record")
 

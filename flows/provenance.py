@@ -9,7 +9,6 @@ from prefect.runtime import deployment, flow_run
 from pydantic import BaseModel
 
 from landcover.files import absolute, code_version
-from landcover.mosaic import Mosaic
 from tasks.prediction import Prediction
 from tasks.training import Training
 
@@ -34,21 +33,20 @@ def describe_run(*settings: BaseModel) -> dict[str, object]:
 
 
 def describe_sources(
-    prediction: Prediction, training: Training, mosaic: Mosaic, run: Mapping[str, object]
+    prediction: Prediction, training: Training, run: Mapping[str, object]
 ) -> dict[str, object]:
     """Return what a map was made of and by, for people.
 
     Args:
         prediction: the map.
         training: the model, and how it came about.
-        mosaic: the imagery.
         run: see `describe_run`.
     """
     return {
         "map": {"path": absolute(prediction.path), "sha256": prediction.sha256},
         "model": {"path": absolute(training.model.path), "sha256": training.model.sha256},
         "samples": training.source,
-        "mosaic": mosaic.origin,
+        "mosaic": prediction.source_mosaic,
         **training.settings,
         **run,
         "versions": {name: version(name) for name in LIBRARIES},

@@ -49,11 +49,17 @@ def load_block(kind: type[AnyBlock], name: str | None) -> AnyBlock | None:
     Raises:
         SettingsError: if there is no block of another name, or it is of another type.
     """
-    return None if name is None else _load(kind, name, flow_run.id)
+    if name is None:
+        return None
+    return _load(kind, name) if flow_run.id is None else _load_once(kind, name, flow_run.id)
 
 
 @lru_cache(maxsize=8)
-def _load(kind: type[AnyBlock], name: str, run: UUID | None) -> AnyBlock | None:  # noqa: ARG001
+def _load_once(kind: type[AnyBlock], name: str, run: UUID) -> AnyBlock | None:  # noqa: ARG001
+    return _load(kind, name)
+
+
+def _load(kind: type[AnyBlock], name: str) -> AnyBlock | None:
     with get_client(sync_client=True) as client:
         try:
             client.read_block_document_by_name(name, kind.get_block_type_slug())

@@ -1,10 +1,10 @@
 """Which part of the area of interest has imagery, made sure of before anything is predicted."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 
+from geopandas import GeoSeries
 from prefect.logging import get_run_logger
 
 from landcover.aoi import load_aoi
@@ -14,9 +14,9 @@ from landcover.errors import LandcoverError
 from landcover.mosaic import Mosaic
 from landcover.quads import Quad
 from tasks.month import Month
-from tasks.mosaic import HEADER_READERS, reading
+from tasks.mosaic import reading
 from tasks.retries import io_task
-from tasks.storage import storage
+from tasks.storage import side_by_side, storage
 
 # So many gaps are named.
 SHOWN = 20
@@ -27,10 +27,12 @@ class Coverage:
     """How much of the area of interest has imagery.
 
     Attributes:
-        hectares: of the area of interest.
-        gaps: its parts without any.
+        aoi: the area of interest, as `landcover.aoi.load_aoi` returns it.
+        hectares: of it.
+        gaps: its parts without imagery.
     """
 
+    aoi: GeoSeries
     hectares: float
     gaps: tuple[Gap, ...]
 
@@ -70,22 +72,19 @@ def check_coverage(month: Month, mosaic: Mosaic, aoi_definition: str, allow_gaps
         LandcoverError: if there are such quads, and gaps are not allowed.
         TransientError: if the imagery cannot be read.
     """
-    area = load_aoi(aoi_definition).to_crs(mosaic.grid.crs).iloc[0]
+    aoi = load_aoi(aoi_definition)
+    area = aoi.to_crs(mosaic.grid.crs).iloc[0]
 
     def empty(quad: Quad) -> Sequence[Gap]:
-        # GDAL's credentials are a thread's own.
-        with (
-            storage(month.blocks.storage_block, quad.path),
-            reading(mosaic, "to see what it covers"),
-        ):
+        with reading(mosaic, "to see what it covers"):
             return find_empty(mosaic, area, quad)
 
-    with storage(month.blocks.storage_block, mosaic.origin):
+    block = month.blocks.storage_block
+    with storage(block, mosaic.origin):
         quads = mosaic.quads()
         missing = missing_quads(mosaic, area)
-    with ThreadPoolExecutor(HEADER_READERS) as pool:
-        empties = list(chain.from_iterable(pool.map(empty, quads)))
-    coverage = Coverage(polygon_hectares(area, mosaic.grid.crs), (*missing, *empties))
+    empties = list(chain.from_iterable(side_by_side(empty, quads, block, mosaic.origin)))
+    coverage = Coverage(aoi, polygon_hectares(area, mosaic.grid.crs), (*missing, *empties))
     told = _tell(month, missing, empties, coverage)
     if told and not allow_gaps:
         raise LandcoverError(f"{told} Add the quads, or map what there is with --allow_gaps.")

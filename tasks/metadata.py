@@ -10,10 +10,9 @@ from sqlalchemy import Connection, Table, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from upath import UPath
 
-from landcover.aoi import LONLAT, LONLAT_SRID, load_aoi
+from landcover.aoi import LONLAT, LONLAT_SRID
 from landcover.errors import LandcoverError
 from landcover.files import absolute, publish_all, scratch
-from landcover.mosaic import Mosaic
 from landcover.stac import COLLECTION_NAME
 from landcover.training import Model
 from tasks.catalogue import build_collection
@@ -143,9 +142,6 @@ def record_prediction(
     coverage: Coverage,
     radiometry: Radiometry,
     model_id: int,
-    model: Model,
-    mosaic: Mosaic,
-    aoi_definition: str,
     run: Mapping[str, object],
 ) -> int:
     """Publish and record a map, in place of an earlier one of the same file name.
@@ -156,12 +152,9 @@ def record_prediction(
         month: that it shows.
         prediction: the map.
         report: the page about it, where it waits.
-        coverage: how much of the area of interest has imagery.
+        coverage: the area of interest, and how much of it has imagery.
         radiometry: how bright the imagery is.
         model_id: of the model that made it.
-        model: the model.
-        mosaic: the imagery that it was made from.
-        aoi_definition: the area of interest (see `landcover.aoi.load_aoi`).
         run: what made it: command, code version, flow run.
 
     Returns:
@@ -172,7 +165,7 @@ def record_prediction(
         TransientError: if database or bucket cannot be reached.
     """
     month.check_alone()
-    area = load_aoi(aoi_definition).to_crs(LONLAT).iloc[0]
+    area = coverage.aoi.to_crs(LONLAT).iloc[0]
     with tables(month.blocks.database_block) as connection:
         prediction_id = _replace(
             connection,
@@ -183,7 +176,7 @@ def record_prediction(
                 "prediction_path": absolute(prediction.path),
                 "generated_at": func.now(),
                 "model_id": model_id,
-                "source_mosaic": mosaic.origin,
+                "source_mosaic": prediction.source_mosaic,
                 "year": month.year,
                 "month": month.month,
                 "aoi_definition": _area_value(connection, area),
@@ -196,7 +189,7 @@ def record_prediction(
                     "under_clouds": round(coverage.under_clouds(prediction.hectares), 6),
                     "without_data": round(coverage.without_data(prediction.hectares), 6),
                     "sha256": prediction.sha256,
-                    "model_sha256": model.sha256,
+                    "model_sha256": prediction.model.sha256,
                     RADIOMETRY: radiometry.measured,
                     **run,
                 },

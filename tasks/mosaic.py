@@ -1,7 +1,6 @@
 """The month's imagery."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import shapely
@@ -17,10 +16,7 @@ from landcover.quads import ImageFile, Quad, find_quads, read_index, read_quad, 
 from tasks.month import Month
 from tasks.retries import io_task
 from tasks.settings import MosaicSettings
-from tasks.storage import storage
-
-# Headers are small: reading one is waiting for the bucket.
-HEADER_READERS = 16
+from tasks.storage import side_by_side, storage
 
 
 @contextmanager
@@ -95,16 +91,8 @@ def _read_headers(images: list[ImageFile], index: UPath, storage_block: str | No
     """Read the headers of image files side by side, but for those that an index still has."""
     known = {(quad.path, quad.version): quad for quad in read_index(index)}
     new = [image for image in images if (image.path, image.version) not in known]
-
-    def read(part: list[ImageFile]) -> list[Quad]:
-        # GDAL's credentials are a thread's own, and making them takes longer than using them once.
-        with storage(storage_block):
-            return [read_quad(image) for image in part]
-
-    parts = [new[first::HEADER_READERS] for first in range(min(HEADER_READERS, len(new)))]
-    with ThreadPoolExecutor(HEADER_READERS) as pool:
-        for quads in pool.map(read, parts):
-            known.update(((quad.path, quad.version), quad) for quad in quads)
+    quads = side_by_side(read_quad, new, storage_block, "the headers of the imagery")
+    known.update(((quad.path, quad.version), quad) for quad in quads)
     return [known[image.path, image.version] for image in images]
 
 

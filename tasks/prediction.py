@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +122,8 @@ class Prediction:
         confidence: the one of the model's confidence, 0 to 100.
         folder: where both wait, under their names, until the map is recorded.
         sha256: of the map's file.
+        model: what made it.
+        source_mosaic: the imagery that it was made from.
         hectares: the true area of each class, by name.
         doubtful: the share of its pixels with a confidence below `LOW_CONFIDENCE`.
         companions: what lies beside the map for other tools, and waits in the folder too.
@@ -132,6 +134,8 @@ class Prediction:
     confidence: UPath
     folder: UPath
     sha256: str
+    model: Model
+    source_mosaic: str
     hectares: Mapping[str, float]
     doubtful: float
     companions: tuple[UPath, ...] = ()
@@ -215,11 +219,8 @@ def predict_window(window: Window, month: Month, plan: Plan, mosaic: Mosaic, mod
     path, sure = plan.piece(window), plan.confidence(window)
     where = f"at column {window.col_off}, row {window.row_off}"
     with storage(month.blocks.storage_block, absolute(path)):
-        if path.exists():
-            try:
-                return _take_up(window, plan)
-            except RasterioIOError as error:
-                get_run_logger().warning("%s cannot be read (%s), so it is made anew", path, error)
+        if made := take_up(path, lambda: _read_piece(window, plan)):
+            return made
         area = shapely.from_wkb(plan.area.read_bytes())
         predictor = open_predictor(model.path, model.sha256)
         with reading(mosaic, where), scratch(plan.folder) as local:
@@ -239,7 +240,23 @@ def predict_window(window: Window, month: Month, plan: Plan, mosaic: Mosaic, mod
     return piece
 
 
-def _take_up(window: Window, plan: Plan) -> Piece:
+def take_up(path: UPath, read: Callable[[], Piece]) -> Piece | None:
+    """Return the piece of an earlier run; none where there is none, or none that is whole.
+
+    Args:
+        path: where it would be.
+        read: reads it; raises RasterioIOError where it is not whole.
+    """
+    if not path.exists():
+        return None
+    try:
+        return read()
+    except RasterioIOError as error:
+        get_run_logger().warning("%s cannot be read (%s), so it is made anew", path, error)
+        return None
+
+
+def _read_piece(window: Window, plan: Plan) -> Piece:
     """Return the piece of an earlier run.
 
     Raises:
@@ -333,6 +350,8 @@ def assemble_map(
         confidence=month.confidence,
         folder=plan.folder,
         sha256=digest,
+        model=model,
+        source_mosaic=mosaic.origin,
         hectares=by_name,
         doubtful=float(doubtful),
         companions=tuple(path.with_name(companion.name) for companion in companions),

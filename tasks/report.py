@@ -8,7 +8,6 @@ from typing import Any
 import geopandas
 from upath import UPath
 
-from landcover.aoi import load_aoi
 from landcover.files import absolute, fetch, gdal_path, publish, scratch
 from landcover.mosaic import Mosaic, mosaic_of
 from landcover.radiometry import ImageryWarning
@@ -28,10 +27,8 @@ from tasks.storage import storage
 def write_report(
     month: Month,
     mosaic: Mosaic,
-    aoi_definition: str,
-    prediction: Prediction,
     coverage: Coverage,
-    names: Mapping[int, str],
+    prediction: Prediction,
     metrics: Mapping[str, Any],
     warnings: Sequence[ImageryWarning],
     provenance: Mapping[str, object],
@@ -43,10 +40,8 @@ def write_report(
     Args:
         month: whose report.
         mosaic: the imagery.
-        aoi_definition: the area of interest (see `landcover.aoi.load_aoi`).
+        coverage: the area of interest, and how much of it has imagery.
         prediction: the map.
-        coverage: how much of the area of interest has imagery.
-        names: the name of each class code.
         metrics: of the model (see `landcover.validation.validate`); empty where there are none.
         warnings: what is wrong with the imagery.
         provenance: what made the map: texts and numbers, or lists and mappings of them.
@@ -69,11 +64,11 @@ def write_report(
             map=gdal_path(prediction.waiting(prediction.path)),
             confidence=gdal_path(prediction.waiting(prediction.confidence)),
             mosaic=_to_draw(mosaic, prediction, folder),
-            area=load_aoi(aoi_definition).to_crs(mosaic.grid.crs).iloc[0],
+            area=coverage.aoi.to_crs(mosaic.grid.crs).iloc[0],
             aoi_hectares=coverage.hectares,
             gaps=coverage.gaps,
             polygons=_polygons(month.polygons),
-            names=names,
+            names=prediction.model.names,
             hectares=prediction.hectares,
             doubtful=prediction.doubtful,
             metrics=metrics,

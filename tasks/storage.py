@@ -1,8 +1,11 @@
 """The bucket: s3fs lists and moves files, GDAL reads windows, both with the same credentials."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import Context, copy_context
 from functools import lru_cache
+from typing import TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -26,6 +29,12 @@ from s3fs.core import (  # type: ignore[import-untyped]
 from landcover.errors import LandcoverError, SettingsError, TransientError
 from tasks.blocks import load_block
 from tasks.settings import StorageSettings, read_settings
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# To read a little of a file is waiting for the bucket.
+AT_ONCE = 16
 
 # Seconds.
 CONNECT_TIMEOUT = 5
@@ -95,6 +104,35 @@ def storage(block: str | None, what: str = "the bucket") -> Iterator[None]:
         if explained is None:
             raise
         raise explained from error
+
+
+def side_by_side(
+    read: Callable[[Item], Result], items: Sequence[Item], block: str | None, what: str
+) -> list[Result]:
+    """Call a function for each item, in threads that can reach the bucket (see `storage`).
+
+    Args:
+        read: the function.
+        items: that it is called for.
+        block: the name of the `AwsCredentials` block; without one the settings serve.
+        what: is read, for messages.
+
+    Returns:
+        What it returned, in the order of the items.
+    """
+
+    def reach(item: Item) -> Result:
+        # GDAL's credentials are a thread's own.
+        with storage(block, what):
+            return read(item)
+
+    def run(context: Context, item: Item) -> Result:
+        return context.run(reach, item)
+
+    # By itself, a thread does not know whose flow run's blocks it is to use.
+    contexts = [copy_context() for _ in items]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(run, contexts, items))
 
 
 def credentials_of_settings() -> AwsCredentials:

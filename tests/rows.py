@@ -6,9 +6,8 @@ from typing import Any
 from sqlalchemy import Engine, text
 from upath import UPath
 
+from landcover.aoi import load_aoi
 from landcover.classes import assign_codes, class_names
-from landcover.grid import Grid
-from landcover.mosaic import Mosaic
 from landcover.training import Model
 from tasks.coverage import Coverage
 from tasks.metadata import find_model, load_classes, record_model, record_prediction
@@ -16,7 +15,6 @@ from tasks.prediction import Prediction
 from tasks.radiometry import Radiometry
 from tasks.training import Training
 from tests.months import month_of
-from tests.rasters import ORIGIN
 
 AOI = "POLYGON((-79.5 0.1, -79.4 0.1, -79.4 0.2, -79.5 0.1))"
 
@@ -61,10 +59,16 @@ def record_map(
     hectares: float = 1.5,
     item: str | None = None,
 ) -> int:
-    mosaic = Mosaic(UPath("a.parquet"), "a.tif", 1, {"blue": 1}, Grid("", ORIGIN, 1, 1), "")
     run = month_of(year, month)
     made = Prediction(
-        run.prediction, run.confidence, UPath("waiting"), "cd" * 32, {"Forest": hectares}, 0.1
+        path=run.prediction,
+        confidence=run.confidence,
+        folder=UPath("waiting"),
+        sha256="cd" * 32,
+        model=training(year, month).model,
+        source_mosaic="a.tif",
+        hectares={"Forest": hectares},
+        doubtful=0.1,
     )
     if item:
         made = replace(made, companions=(run.prediction.with_suffix(".json"),))
@@ -78,12 +82,9 @@ def record_map(
         run,
         made,
         made.waiting(run.report),
-        Coverage(hectares=10.0, gaps=()),
+        Coverage(load_aoi(AOI), hectares=10.0, gaps=()),
         Radiometry({"pixels": 0}, ()),
         model_id,
-        training(year, month).model,
-        mosaic,
-        AOI,
         {"command": "test"},
     )
 

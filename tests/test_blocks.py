@@ -7,8 +7,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import geopandas
 import pytest
+from prefect import flow
 from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import BlockDocumentUpdate
@@ -20,6 +22,7 @@ from sqlalchemy import URL, Engine
 
 from flows import monthly, prepare_data, setup_blocks, train_model
 from tasks.blocks import BLOCK
+from tasks.storage import AT_ONCE, side_by_side
 from tests.rows import query
 from tests.swift import Bucket
 
@@ -209,6 +212,21 @@ def test_without_block_and_host_the_embedded_database_serves():
         assert file.execute("SELECT model_filename FROM ml_models").fetchall() == [
             ("rf_model_199911.joblib",)
         ]
+
+
+def test_threads_use_the_block_that_their_own_flow_run_finds(client, save, bucket, settings):
+    settings(S3_ENDPOINT_URL="http://127.0.0.1:1")
+
+    @flow
+    def endpoints() -> list[str]:
+        def endpoint(_: int) -> str:
+            return str(fsspec.config.conf["s3"]["client_kwargs"]["endpoint_url"])
+
+        return side_by_side(endpoint, range(AT_ONCE), BLOCK, "the bucket")
+
+    assert set(endpoints()) == {"http://127.0.0.1:1"}
+    save(credentials(bucket))
+    assert set(endpoints()) == {bucket.server.endpoint}
 
 
 def test_a_secret_is_masked_wherever_a_block_is_shown(client, save, bucket):

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import geopandas
@@ -20,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 
 from demo.compare import read_codes
 from demo.world import World, build_world
-from flows import clean_work, monthly
+from flows import clean_work, monthly, windows
 from landcover import thumbnails
 from landcover.areas import polygon_hectares
 from landcover.classes import NODATA
@@ -340,22 +341,39 @@ def test_what_the_database_does_not_take_is_not_published(month, table: str, cap
     assert not list(Path("data/work").rglob("*.tif"))
 
 
-@pytest.mark.parametrize("kind", ["piece", "confidence"])
-def test_a_window_whose_map_the_disk_lost_is_predicted_again(
+@pytest.mark.parametrize("kind", ["piece", "confidence", "sieved4"])
+def test_a_window_whose_map_the_disk_lost_is_made_again(
     month, kind: str, monkeypatch, caplog, capfd
 ):
-    undisturbed = read_codes(MAP), read_codes(CONFIDENCE)
+    undisturbed = sieve(read_codes(MAP), 4), read_codes(CONFIDENCE)
     shutil.rmtree("data")
     with monkeypatch.context() as stopped:
         after_prediction(stopped, stop)
-        assert run() == FAILED
+        assert run("--smallest_patch", "4") == FAILED
     lost, *_ = sorted(Path("data/work").rglob(f"{kind}_*.tif"))
     lost.write_bytes(b"")
-    assert run() == DONE
+    assert run("--smallest_patch", "4") == DONE
     assert "cannot be read" in caplog.text
     assert "so it is made anew" in caplog.text
     for path, codes in zip((MAP, CONFIDENCE), undisturbed, strict=True):
         assert np.array_equal(read_codes(path), codes)
+
+
+def test_a_window_that_is_lost_before_it_is_sieved_ends_the_run_by_its_file(
+    world: World, monkeypatch, capfd
+):
+    sieving = windows.sieve_window.with_options(retries=0)
+
+    def lose_a_piece_then_sieve(those: Any, month: Any, plan: Any, *others: Any) -> Any:
+        plan.value.piece(those[0]).write_bytes(b"")
+        return sieving.map(those, month, plan, *others)
+
+    monkeypatch.setattr(windows, "sieve_window", SimpleNamespace(map=lose_a_piece_then_sieve))
+    assert run("--smallest_patch", "4") == FAILED
+    told = error(capfd)
+    assert "piece_0_0.tif" in told
+    assert "cannot be read" in told
+    assert not MAP.exists()
 
 
 def test_the_work_of_a_run_that_was_cut_short_can_be_removed(world: World, monkeypatch, capfd):

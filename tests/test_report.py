@@ -24,7 +24,7 @@ from shapely.geometry import MultiPolygon
 
 from landcover import thumbnails
 from landcover.aoi import load_aoi
-from landcover.areas import measure_classes, polygon_hectares
+from landcover.areas import measure_classes
 from landcover.classes import NODATA
 from landcover.cog import write_cog
 from landcover.coverage import Gap
@@ -39,6 +39,7 @@ from landcover.report.pictures import Picture
 from landcover.report.texts import CLASS_NAMES, NONE, TERMS, TEXTS, Language, Wording
 from landcover.report.true_colour import true_colour
 from landcover.thumbnails import Thumbnail, needs_thumbnails
+from landcover.training import Model
 from landcover.validation import score
 from landcover.windows import split
 from tasks.coverage import Coverage
@@ -550,25 +551,24 @@ def test_the_task_writes_the_page_and_shows_its_pictures(
     settings(REPORT_LANGUAGE="es")
     month, report = month_of(), world.report
     prediction = Prediction(
-        month.prediction,
-        month.confidence,
-        month.work,
-        "0" * 64,
-        report.hectares,
-        report.doubtful,
+        path=month.prediction,
+        confidence=month.confidence,
+        folder=month.work,
+        sha256="0" * 64,
+        model=Model(month.model, "0" * 64, (), NAMES),
+        source_mosaic=report.mosaic.origin,
+        hectares=report.hectares,
+        doubtful=report.doubtful,
     )
     prediction.folder.mkdir(parents=True)
     for made, path in ((report.map, prediction.path), (report.confidence, prediction.confidence)):
         prediction.waiting(path).write_bytes(Path(made).read_bytes())
     lonlat = geopandas.GeoSeries([report.area], crs=report.mosaic.grid.crs).to_crs(4326).iloc[0]
-    area = load_aoi(lonlat.wkt).to_crs(report.mosaic.grid.crs).iloc[0]
-    coverage = Coverage(polygon_hectares(area, report.mosaic.grid.crs), ())
+    coverage = Coverage(load_aoi(lonlat.wkt), report.aoi_hectares, ())
 
     @flow
     def reporting() -> str:
-        path = write_report(
-            month, report.mosaic, lonlat.wkt, prediction, coverage, NAMES, {}, [], {"command": "x"}
-        )
+        path = write_report(month, report.mosaic, coverage, prediction, {}, [], {"command": "x"})
         return str(path)
 
     waiting = prediction.waiting(month.report)
