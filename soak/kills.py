@@ -26,7 +26,7 @@ from soak.month import (
 )
 
 # What is killed while it starts Python has not begun its month.
-BEGIN = 60  # seconds
+BEGIN = 180  # seconds
 
 # Seconds between two looks at the work folder.
 LOOK = 0.01

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import hypothesis
 import pytest
+from prefect import Task
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.server.api.server import SubprocessASGIServer
@@ -52,9 +53,14 @@ SETTINGS = (
 )
 
 
+# The files of minutes, the longest first: at the end, one core would wait for them.
+LONG = ("deployments", "bad_input", "completeness", "s3", "soak", "monthly", "blocks", "command")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the months as processes: at the end, one core would wait for them."""
-    items.sort(key=lambda item: item.path.name != "test_soak.py")
+    """Begin with the files that take long."""
+    places = {f"test_{name}.py": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
 
 
 @pytest.fixture(scope="session")
@@ -155,6 +161,17 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., N
                 monkeypatch.setenv(name, str(value))
 
     return put
+
+
+@pytest.fixture
+def hasty(prefect_api: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries of the flows' tasks that follow each other at once."""
+    ours = [module for name, module in sys.modules.items() if name.startswith(("flows.", "tasks."))]
+    for module in ours:
+        for name, tried in vars(module).items():
+            if isinstance(tried, Task) and tried.retries:
+                soon = tried.with_options(retry_delay_seconds=0.01, retry_jitter_factor=None)
+                monkeypatch.setattr(module, name, soon)
 
 
 @pytest.fixture

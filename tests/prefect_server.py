@@ -53,7 +53,7 @@ class Shell:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=300,
         )
 
     def must_run(self, command: str, *more: str) -> str:

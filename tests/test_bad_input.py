@@ -823,13 +823,8 @@ def spoil(engine: Engine, statement: str) -> None:
 
 
 @pytest.fixture
-def world(chiapas: Path, settings, request: pytest.FixtureRequest, monkeypatch) -> World:
+def world(chiapas: Path, settings, request: pytest.FixtureRequest, hasty: None) -> World:
     """Chiapas, with tries that follow each other at once."""
-    for module in (monthly, prepare_data, run_predictions, train_model):
-        for name, tried in vars(module).items():
-            if getattr(tried, "retries", 0):
-                hasty = tried.with_options(retry_delay_seconds=0.01, retry_jitter_factor=None)
-                monkeypatch.setattr(module, name, hasty)
     polygons = geopandas.read_file(REAL / "chiapas_landsat" / "training_data.shp")
     return World(settings, chiapas, polygons, request)
 
@@ -918,7 +913,7 @@ def test_a_command_ends_with_its_status_and_without_traceback(
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == status
     assert words in done.stderr

@@ -92,7 +92,7 @@ def test_help_works_from_another_folder(tmp_path):
         text=True,
         check=False,
         cwd=tmp_path,
-        timeout=120,
+        timeout=300,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("usage: monthly.py [-h] --year YEAR --month MONTH")

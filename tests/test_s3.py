@@ -37,7 +37,6 @@ from rio_tiler.io import Reader
 from sqlalchemy import URL, create_engine, text
 from upath import UPath
 
-import tasks.month
 from demo.world import World, build_world
 from flows import monthly, prepare_data, run_predictions, train_model
 from landcover.classes import NODATA
@@ -685,16 +684,6 @@ def readable(world: World, s3_server: S3Server) -> Iterator[Bucket]:
             bucket.filesystem.put_file(str(quad), f"{bucket.name}/with mask/{name}")
         s3_server.let_read(bucket.name)
         yield bucket
-
-
-@pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch, prefect_api: None) -> None:
-    """Tries that follow each other at once."""
-    for module in (monthly, tasks.month):
-        for name, tried in vars(module).items():
-            if getattr(tried, "retries", 0):
-                soon = tried.with_options(retry_delay_seconds=0.01, retry_jitter_factor=None)
-                monkeypatch.setattr(module, name, soon)
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=name) for name, row in ROWS.items()])
