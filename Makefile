@@ -8,6 +8,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# Modules are compiled when they are first imported (most never are), and not once for each process.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Each step of the set-up leaves a stamp, so that it is not done again until its input changes.
 STAMPS := .stamps
 RUN := $(STAMPS)/run
@@ -23,9 +26,11 @@ demo: $(RUN)
 test: check suite
 
 suite: $(DEV) $(SYSTEM)
-	# Many tests wait for servers: four at once keep two cores busy. Files of long tests are not
+	# So that modules are not compiled by all of pytest's processes at once.
+	$(BIN)/python flows/monthly.py --help >/dev/null
+	# Many tests wait for servers: five at once keep two cores busy. Files of long tests are not
 	# put last, where they would keep one waiting for the others.
-	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 5 --dist loadfile --no-loadscope-reorder
 
 check: $(DEV)
 	$(BIN)/ruff check .
@@ -51,7 +56,6 @@ lock:
 clean:
 	rm -rf .venv $(STAMPS)
 
-# Modules are compiled when they are first imported: most never are.
 define install
 	test -d .venv || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --no-compile --require-hashes -r $<

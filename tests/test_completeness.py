@@ -35,6 +35,7 @@ pytestmark = pytest.mark.usefixtures("prefect_api")
 
 MONTH = ["--year", "2025", "--month", "6"]
 FEW = ["--trees", "5", "--folds", "2"]
+POLYGONS = 8  # of each class
 MAP = Path("data/predictions/prediction_202506.tif")
 CONFIDENCE = Path("data/predictions/confidence_202506.tif")
 
@@ -51,7 +52,9 @@ def world(built: World, settings: Callable[..., None]) -> World:
     """The month's settings, and its quads in a folder of their own, to be spoiled."""
     shutil.copytree(built.mosaic_dir / "2025" / "06", "quads")
     shutil.copy(built.aoi, "aoi.geojson")
-    shutil.copy(built.polygons, "polygons.gpkg")
+    polygons = geopandas.read_file(built.polygons)
+    few = polygons.groupby(["month", "class_label"]).head(POLYGONS)
+    few.to_file("polygons.gpkg", layer="training_polygons")
     settings(
         PLANET_MOSAIC_DIR="quads",
         MOSAIC_PATTERN="*.tif",
