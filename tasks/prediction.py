@@ -297,6 +297,18 @@ def describe_piece(window: Window, path: UPath, sure: UPath, codes: str) -> Piec
     )
 
 
+def tell_loss(error: RasterioIOError) -> str:
+    """Say that a piece cannot be read, although it was finished.
+
+    Args:
+        error: names its file.
+    """
+    return (
+        f"The map of a window cannot be read any more ({error}): check the disk of WORK_DIR and "
+        "run the month again, which makes it anew."
+    )
+
+
 @io_task("assemble map", "assemble map {month}")
 def assemble_map(
     month: Month, plan: Plan, pieces: list[Piece], mosaic: Mosaic, model: Model
@@ -383,10 +395,7 @@ def _assemble(
         write_cog(windows, mosaic.grid, plan.factors, names, tags, built)
         return built, count_map(str(built))
     except RasterioIOError as error:
-        raise LandcoverError(
-            f"The map of a window cannot be read any more ({error}): check the disk of WORK_DIR"
-            " and run the month again, which makes it anew."
-        ) from error
+        raise LandcoverError(tell_loss(error)) from error
 
 
 def _check(

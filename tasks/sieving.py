@@ -10,7 +10,7 @@ from landcover.mosaic import Mosaic
 from landcover.pyramid import part_of, write_piece
 from landcover.sieve import sieve_window as sieve
 from tasks.month import Month
-from tasks.prediction import Piece, Plan, describe_piece, take_up
+from tasks.prediction import Piece, Plan, describe_piece, take_up, tell_loss
 from tasks.retries import io_task
 from tasks.storage import storage
 
@@ -43,10 +43,7 @@ def sieve_window(window: Window, month: Month, plan: Plan, mosaic: Mosaic, small
             try:
                 codes = sieve(pieces, window, smallest)
             except RasterioIOError as error:
-                raise TransientError(
-                    f"The map of a window cannot be read any more ({error}): check the disk of "
-                    "WORK_DIR and run the month again, which makes it anew."
-                ) from error
+                raise TransientError(tell_loss(error)) from error
             built = local / path.name
             write_piece(codes, part_of(mosaic.grid, window), list(plan.factors), built)
             piece = describe_piece(window, path, sure, str(built))
