@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import geopandas
@@ -363,15 +362,16 @@ def test_a_window_whose_map_the_disk_lost_is_made_again(
 
 
 def test_a_window_that_is_lost_before_it_is_sieved_ends_the_run_by_its_file(
-    world: World, monkeypatch, capfd
+    world: World, hasty: None, monkeypatch, capfd
 ):
-    sieving = windows.sieve_window.with_options(retries=0)
+    gather = windows.gather
 
-    def lose_a_piece_then_sieve(those: Any, month: Any, plan: Any, *others: Any) -> Any:
-        plan.value.piece(those[0]).write_bytes(b"")
-        return sieving.map(those, month, plan, *others)
+    def gather_and_lose_the_first(*of_tasks: Any) -> list[Any]:
+        first, *others = gather(*of_tasks)
+        first.path.write_bytes(b"")
+        return [first, *others]
 
-    monkeypatch.setattr(windows, "sieve_window", SimpleNamespace(map=lose_a_piece_then_sieve))
+    monkeypatch.setattr(windows, "gather", gather_and_lose_the_first)
     assert run("--smallest_patch", "4") == FAILED
     told = error(capfd)
     assert "piece_0_0.tif" in told
