@@ -10,13 +10,13 @@ from sklearn.pipeline import Pipeline
 
 from benchmarks.month import ROOT
 from benchmarks.report import Figure
-from landcover.bins import LogBins
 from landcover.classes import assign_codes
-from landcover.folds import polygon_folds
-from landcover.held_out import predict_held_out
-from landcover.mosaic import mosaic_of
-from landcover.sampling import SamplingSettings, sample_polygons
-from landcover.training import ForestSettings, new_pipeline
+from landcover.imagery.mosaic import mosaic_of
+from landcover.model.bins import LogBins
+from landcover.model.folds import polygon_folds
+from landcover.model.forest import ForestSettings, new_pipeline
+from landcover.model.held_out import predict_held_out
+from landcover.model.sampling import SamplingSettings, sample_polygons
 
 REAL = ROOT.parent / "shared" / "real"
 BANDS = {"blue": 1, "green": 2, "red": 3, "nir": 4}

@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeClassifier
 
 from benchmarks.report import Figure
-from landcover.lookup import Lookup
+from landcover.maps.lookup import Lookup
 
 # Trees that are painted; the time for all is worked out from theirs.
 PAINTED = 4

@@ -13,8 +13,8 @@ from rasterio.windows import Window
 from shapely.geometry import Polygon, box
 
 from landcover.grid import Bounds, Grid
-from landcover.mosaic import Mosaic
-from landcover.pyramid import PROFILE, part_of
+from landcover.imagery.mosaic import Mosaic
+from landcover.maps.pieces import PROFILE, part_of
 from landcover.windows import BLOCK, plan_windows, split
 
 BANDS = {"blue": 1, "green": 2, "red": 3, "nir": 4}

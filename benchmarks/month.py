@@ -16,26 +16,27 @@ from prefect.server.api.server import SubprocessASGIServer
 from benchmarks.place import quads_touching, write_month
 from benchmarks.report import Figure
 from demo.world import World
-from landcover.sampling import SamplingSettings
-from landcover.training import ForestSettings
-from tasks.blocks import Blocks
-from tasks.coverage import check_coverage
-from tasks.metadata import load_classes, record_model, record_prediction
-from tasks.month import Month
-from tasks.mosaic import find_mosaic
-from tasks.polygons import fetch_polygons
-from tasks.prediction import assemble_map, plan_windows, predict_window
-from tasks.radiometry import check_radiometry
-from tasks.report import write_report
-from tasks.sampling import sample_mosaic
-from tasks.settings import (
+from landcover.model.forest import ForestSettings
+from landcover.model.sampling import SamplingSettings
+from tasks.access.blocks import Blocks
+from tasks.access.settings import (
     AoiSettings,
     FolderSettings,
     MosaicSettings,
     PolygonSettings,
     read_settings,
 )
+from tasks.assembly import assemble_map
+from tasks.coverage import check_coverage
+from tasks.mosaic import find_mosaic
+from tasks.polygons import fetch_polygons
+from tasks.radiometry import check_radiometry
+from tasks.records import load_classes, record_model, record_prediction
+from tasks.report import write_report
+from tasks.run import Month
+from tasks.sampling import sample_mosaic
 from tasks.training import train_model
+from tasks.windows import plan_windows, predict_window
 
 ROOT = Path(__file__).parents[1]
 BOUNDARY = ROOT.parent / "shared" / "real" / "western_ecuador" / "boundary_900m.geojson"

@@ -17,17 +17,17 @@ from benchmarks.copying import BANDS, WORKERS, copy
 from benchmarks.imagery import QUAD, realistic, scattered, write_quad
 from benchmarks.report import Figure
 from demo.world import World
-from landcover.areas import measure_classes
 from landcover.classes import FIXED_CODES, assign_codes
-from landcover.cog import count_map, write_cog
 from landcover.files import sha256
-from landcover.kernels import halve_mean
-from landcover.lookup import Lookup, Predictor
-from landcover.mosaic import Mosaic, mosaic_of
-from landcover.prediction import predict_window
-from landcover.pyramid import part_of, piece_factors, write_piece
-from landcover.sampling import SamplingSettings, sample_polygons
-from landcover.training import ForestSettings, fit
+from landcover.imagery.mosaic import Mosaic, mosaic_of
+from landcover.maps.cog import write_cog
+from landcover.maps.kernels import halve_mean
+from landcover.maps.lookup import Lookup, Predictor
+from landcover.maps.measure import count_map, measure_classes
+from landcover.maps.pieces import part_of, piece_factors, write_piece
+from landcover.maps.prediction import predict_window
+from landcover.model.forest import ForestSettings, fit
+from landcover.model.sampling import SamplingSettings, sample_polygons
 from landcover.windows import plan_windows
 
 REPEATS = 3

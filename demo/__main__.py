@@ -13,7 +13,7 @@ from demo.picture import draw_months
 from demo.world import World, build_world
 from flows import monthly
 from landcover.files import prediction_name
-from tasks.settings import SETTINGS_GROUPS
+from tasks.access.settings import SETTINGS_GROUPS
 
 FOLDER = Path("data/demo")
 NO_BLOCKS = ("--database-block", "none", "--storage-block", "none")

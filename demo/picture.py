@@ -16,7 +16,7 @@ from rasterio.plot import plotting_extent
 
 from demo.compare import read_codes
 from landcover.classes import FIXED_CODES, NODATA, colour
-from landcover.mosaic import mosaic_of
+from landcover.imagery.mosaic import mosaic_of
 from landcover.windows import whole
 
 BRIGHTEST = 2000  # reflectance x 10 000 shown as full brightness; forest is below 500

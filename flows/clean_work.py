@@ -7,9 +7,9 @@ from prefect import flow
 
 from flows.command import add_settings, month_parser, parse, run_command, settings_from
 from flows.parameters import Month, Year
-from tasks.blocks import Blocks
-from tasks.month import open_month, remove_work
-from tasks.settings import FolderSettings
+from tasks.access.blocks import Blocks
+from tasks.access.settings import FolderSettings
+from tasks.run import open_month, remove_work
 
 
 @flow(name="clean-work", flow_run_name="{year}-{month:02d}")

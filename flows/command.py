@@ -23,7 +23,7 @@ from pydantic_settings import BaseSettings
 from flows.logs import quiet_the_console
 from flows.parameters import Month, Year
 from landcover.errors import LandcoverError
-from tasks.settings import read_settings
+from tasks.access.settings import read_settings
 
 Settings = TypeVar("Settings", bound=BaseModel)
 

@@ -18,20 +18,11 @@ from flows.parameters import Month, Year
 from flows.provenance import describe_run, describe_sources
 from flows.summary import Steps, Summary, finish
 from flows.windows import predict_windows
-from landcover.prediction import PredictionSettings
-from landcover.sampling import SamplingSettings
-from landcover.training import ForestSettings
-from tasks.blocks import Blocks
-from tasks.coverage import check_coverage
-from tasks.metadata import load_classes, record_model, record_prediction
-from tasks.month import open_month, remove_work
-from tasks.mosaic import find_mosaic
-from tasks.polygons import fetch_polygons
-from tasks.prediction import assemble_map, plan_windows
-from tasks.radiometry import check_radiometry
-from tasks.report import write_report
-from tasks.sampling import sample_mosaic
-from tasks.settings import (
+from landcover.maps.prediction import PredictionSettings
+from landcover.model.forest import ForestSettings
+from landcover.model.sampling import SamplingSettings
+from tasks.access.blocks import Blocks
+from tasks.access.settings import (
     AoiSettings,
     FolderSettings,
     MosaicSettings,
@@ -39,7 +30,17 @@ from tasks.settings import (
     ReportSettings,
     read_settings,
 )
+from tasks.assembly import assemble_map
+from tasks.coverage import check_coverage
+from tasks.mosaic import find_mosaic
+from tasks.polygons import fetch_polygons
+from tasks.radiometry import check_radiometry
+from tasks.records import load_classes, record_model, record_prediction
+from tasks.report import write_report
+from tasks.run import open_month, remove_work
+from tasks.sampling import sample_mosaic
 from tasks.training import train_model
+from tasks.windows import plan_windows
 
 
 @flow(

@@ -14,19 +14,19 @@ from flows.command import (
     settings_from,
 )
 from flows.parameters import Month, Year
-from landcover.sampling import SamplingSettings
-from tasks.blocks import Blocks
-from tasks.month import open_month
-from tasks.mosaic import find_mosaic
-from tasks.polygons import fetch_polygons
-from tasks.sampling import sample_mosaic
-from tasks.settings import (
+from landcover.model.sampling import SamplingSettings
+from tasks.access.blocks import Blocks
+from tasks.access.settings import (
     AoiSettings,
     FolderSettings,
     MosaicSettings,
     PolygonSettings,
     read_settings,
 )
+from tasks.mosaic import find_mosaic
+from tasks.polygons import fetch_polygons
+from tasks.run import open_month
+from tasks.sampling import sample_mosaic
 
 
 @flow(name="prepare-data", flow_run_name="{year}-{month:02d}")

@@ -8,8 +8,9 @@ from importlib.metadata import version
 from prefect.runtime import deployment, flow_run
 from pydantic import BaseModel
 
-from landcover.files import absolute, code_version
-from tasks.prediction import Prediction
+from landcover.files import absolute
+from landcover.version import code_version
+from tasks.assembly import FinishedMap
 from tasks.training import Training
 
 # Whose versions can change a map.
@@ -33,7 +34,7 @@ def describe_run(*settings: BaseModel) -> dict[str, object]:
 
 
 def describe_sources(
-    prediction: Prediction, training: Training, run: Mapping[str, object]
+    prediction: FinishedMap, training: Training, run: Mapping[str, object]
 ) -> dict[str, object]:
     """Return what a map was made of and by, for people.
 

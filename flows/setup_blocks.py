@@ -15,11 +15,16 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 
 from flows.command import EPILOG, parse, run_command
 from landcover.errors import LandcoverError, SettingsError
-from tasks.blocks import BLOCK
-from tasks.connections import check_buckets, check_database
-from tasks.database import connector_of_settings
-from tasks.settings import DatabaseSettings, FolderSettings, MosaicSettings, StorageSettings
-from tasks.storage import credentials_of_settings
+from tasks.access.blocks import BLOCK
+from tasks.access.connections import check_buckets, check_database
+from tasks.access.database import connector_of_settings
+from tasks.access.settings import (
+    DatabaseSettings,
+    FolderSettings,
+    MosaicSettings,
+    StorageSettings,
+)
+from tasks.access.storage import credentials_of_settings
 
 Checked = TypeVar("Checked")
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from upath import UPath
 
-from landcover.validation import describe_metrics
+from landcover.model.validation import describe_metrics
 from tasks.artifacts import show_accuracy, show_hectares, show_summary
+from tasks.assembly import FinishedMap
 from tasks.coverage import Coverage
-from tasks.month import Month
-from tasks.prediction import Prediction
+from tasks.run import Month
 
 
 class Steps:
@@ -38,7 +38,7 @@ class Summary:
         title: the month, and what was done.
         seconds: of each step.
         files: what each file is, and where.
-        metrics: of the model (see `landcover.validation.validate`).
+        metrics: of the model (see `landcover.model.validation.validate`).
         prediction: the map.
         coverage: how much of the area of interest has imagery.
         warnings: what is wrong with the imagery.
@@ -48,7 +48,7 @@ class Summary:
     seconds: Mapping[str, float]
     files: Mapping[str, UPath]
     metrics: Mapping[str, Any] = field(default_factory=dict)
-    prediction: Prediction | None = None
+    prediction: FinishedMap | None = None
     coverage: Coverage | None = None
     warnings: Sequence[str] = ()
 
@@ -72,7 +72,7 @@ class Summary:
         return f"seconds: {steps}"
 
 
-def _map_lines(prediction: Prediction, coverage: Coverage) -> list[str]:
+def _map_lines(prediction: FinishedMap, coverage: Coverage) -> list[str]:
     total = sum(prediction.hectares.values())
     shares = [
         f"{coverage.without_data(prediction.hectares):.1%} of the area of interest has no class",
@@ -95,7 +95,7 @@ def finish(
     steps: Steps,
     files: Mapping[str, UPath],
     metrics: Mapping[str, Any] | None = None,
-    prediction: Prediction | None = None,
+    prediction: FinishedMap | None = None,
     coverage: Coverage | None = None,
     warnings: Sequence[str] = (),
 ) -> Summary:

@@ -10,11 +10,11 @@ from flows.command import add_settings, month_parser, parse, run_command, settin
 from flows.parameters import Month, Year
 from flows.provenance import describe_run
 from flows.summary import Steps, Summary, finish
-from landcover.training import ForestSettings
-from tasks.blocks import Blocks
-from tasks.metadata import load_classes, record_model
-from tasks.month import open_month, remove_work
-from tasks.settings import FolderSettings
+from landcover.model.forest import ForestSettings
+from tasks.access.blocks import Blocks
+from tasks.access.settings import FolderSettings
+from tasks.records import load_classes, record_model
+from tasks.run import open_month, remove_work
 from tasks.training import train_model as train
 
 

@@ -3,11 +3,10 @@
 from prefect import unmapped
 
 from flows.parallel import gather
-from landcover.mosaic import Mosaic
-from landcover.training import Model
-from tasks.month import Month
-from tasks.prediction import Piece, Plan, predict_window
-from tasks.sieving import sieve_window
+from landcover.imagery.mosaic import Mosaic
+from landcover.model.forest import Model
+from tasks.run import Month
+from tasks.windows import Piece, Plan, predict_window, sieve_window
 
 
 def predict_windows(

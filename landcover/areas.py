@@ -1,55 +1,22 @@
 """Areas: true hectares of each class, on the ellipsoid."""
 
-from collections import Counter
 from collections.abc import Callable
 from functools import cache
 
 import numpy as np
-import rasterio
 import shapely
-from numpy.typing import NDArray
 from pyproj import Geod, Transformer
 from rasterio.transform import xy
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
 from landcover.aoi import LONLAT
-from landcover.classes import NODATA
-from landcover.grid import Grid, grid_of
-from landcover.kernels import count_codes
-from landcover.windows import BLOCK, split, whole
+from landcover.grid import Grid
 
 SQUARE_METRES_A_HECTARE = 10_000
 
 # Points on each edge of a window's outline, because its edges are no geodesics.
 _POINTS = 9
-
-
-def measure_classes(path: str) -> tuple[NDArray[np.int64], dict[int, float]]:
-    """Count the pixels of each of the 256 codes of a map, and return the area of each class.
-
-    Every pixel of a block of 512 x 512 counts the block's mean pixel area.
-
-    Args:
-        path: what GDAL opens: a GeoTIFF of class codes (uint8), in any CRS.
-
-    Returns:
-        The pixels of each code, (256,), and the hectares of each class code that is there; nodata
-        has none.
-    """
-    counts = np.zeros(NODATA + 1, dtype=np.int64)
-    hectares: Counter[int] = Counter()
-    with rasterio.open(path) as dataset:
-        grid = grid_of(dataset)
-        pixel_area = pixel_areas(grid)
-        for block in split(whole(grid), BLOCK, BLOCK):
-            pixels = count_codes(dataset.read(1, window=block))
-            counts += pixels
-            present = np.flatnonzero(pixels[:NODATA])
-            if present.size:
-                area = pixel_area(block) / SQUARE_METRES_A_HECTARE
-                hectares.update({int(code): float(pixels[code]) * area for code in present})
-    return counts, dict(sorted(hectares.items()))
 
 
 def polygon_hectares(geometry: BaseGeometry, crs: str) -> float:

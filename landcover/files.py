@@ -3,22 +3,14 @@
 import errno
 import hashlib
 import os
-import re
 import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
-from typing import Any, TypeGuard, TypeVar
+from typing import TypeGuard
 
-import rasterio
-from fsspec import AbstractFileSystem
-from rasterio.errors import RasterioIOError
-from rasterio.io import DatasetReader
 from upath import UPath
 
 from landcover.errors import LandcoverError
@@ -31,12 +23,6 @@ FULL = {errno.ENOSPC, errno.EDQUOT}
 
 # To remove a file from a bucket is waiting for the bucket.
 REMOVERS = 16
-
-# Seconds between tries to read an image in a bucket. GDAL tries a refused request again, but not
-# one whose answer was cut short, and a task that reads hundreds would hardly ever see all whole.
-READ_PAUSES = (0.5, 2, 5)
-
-Read = TypeVar("Read")
 
 
 def prepared_data_name(year: int, month: int) -> str:
@@ -84,65 +70,7 @@ def absolute(path: UPath) -> str:
     return str(path.absolute() if is_local(path) else path)
 
 
-def gdal_path(path: UPath) -> str:
-    """Return what GDAL opens to read a file; from a bucket it reads by ranges."""
-    return str(path) if is_local(path) else f"/vsis3/{path.path}"
-
-
 UNFINISHED = "unfinished-"
-
-
-def open_image(path: UPath) -> DatasetReader:
-    """Open an image; one in a bucket must hold all that belongs to it.
-
-    To look for sidecars GDAL would list the whole folder, each time that an image of it is opened.
-
-    Raises:
-        RasterioIOError: if GDAL cannot open it.
-    """
-    alone = {} if is_local(path) else {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
-    with rasterio.Env(**alone):
-        return rasterio.open(gdal_path(path))
-
-
-def find_files(filesystem: AbstractFileSystem, pattern: str) -> list[dict[str, Any]]:
-    """Return what is known of the files and folders that a glob stands for.
-
-    Args:
-        filesystem: of this machine or of a bucket.
-        pattern: the glob.
-
-    Raises:
-        OSError: if a bucket cannot be listed, where s3fs by itself would find nothing.
-    """
-    plain = pattern[: re.search(r"[*?[]|$", pattern).start()]  # type: ignore[union-attr]
-    # Of other patterns s3fs does not know the option, and raises what the bucket refuses.
-    loud = "s3" in filesystem.protocol and plain.endswith("/") and "**" not in pattern
-    options = {"on_error": _raise_unless_missing} if loud else {}
-    return list(filesystem.glob(pattern, detail=True, **options).values())
-
-
-def _raise_unless_missing(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):
-        raise error
-
-
-def read_patiently(path: UPath, read: Callable[[], Read]) -> Read:
-    """Read an image, one in a bucket again where that fails.
-
-    Args:
-        path: of the image.
-        read: opens and reads it.
-
-    Raises:
-        RasterioIOError: if the last try fails too.
-    """
-    for pause in () if is_local(path) else READ_PAUSES:
-        try:
-            return read()
-        except RasterioIOError:
-            time.sleep(pause)
-    return read()
 
 
 @contextmanager
@@ -353,12 +281,3 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 of a file as hexadecimal text."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@cache
-def code_version() -> str:
-    """Return the package's version and a digest of the domain's source: what made a result."""
-    digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.read_bytes())
-    return f"{version('chocoforest')}+{digest.hexdigest()[:12]}"

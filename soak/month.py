@@ -23,7 +23,7 @@ from upath import UPath
 
 from demo.world import World, build_world
 from landcover.files import confidence_name, prediction_name, sha256
-from tasks.settings import SETTINGS_GROUPS
+from tasks.access.settings import SETTINGS_GROUPS
 from tests.swift import Bucket
 
 ROOT = Path(__file__).parents[1]

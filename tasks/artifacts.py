@@ -18,8 +18,8 @@ from prefect.logging import get_run_logger
 from upath import UPath
 
 from landcover.files import absolute
+from landcover.model.validation import BY_CLASS
 from landcover.report.pictures import Picture
-from landcover.validation import BY_CLASS
 
 Item = TypeVar("Item")
 
@@ -85,7 +85,7 @@ def show_accuracy(month: str, metrics: Mapping[str, Any]) -> None:
 
     Args:
         month: such as 2025-06.
-        metrics: see `landcover.validation.validate`.
+        metrics: see `landcover.model.validation.validate`.
     """
     rows = [
         {"class": name, **{measure: _share(line[measure]) for measure in BY_CLASS}}

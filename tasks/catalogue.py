@@ -11,12 +11,12 @@ from shapely.geometry.base import BaseGeometry
 from upath import UPath
 
 from landcover.aoi import LONLAT
-from landcover.files import find_files
-from landcover.mosaic import Mosaic
-from landcover.sidecar import SUFFIX, sidecar_text
-from landcover.stac import map_collection, prediction_item, stac_text
-from landcover.training import Model
-from tasks.month import Month
+from landcover.imagery.images import find_files
+from landcover.imagery.mosaic import Mosaic
+from landcover.maps.sidecar import SUFFIX, sidecar_text
+from landcover.maps.stac import map_collection, prediction_item, stac_text
+from landcover.model.forest import Model
+from tasks.run import Month
 
 
 def build_companions(

@@ -9,14 +9,14 @@ from prefect.logging import get_run_logger
 
 from landcover.aoi import load_aoi
 from landcover.areas import polygon_hectares
-from landcover.coverage import Gap, find_empty, missing_quads
 from landcover.errors import LandcoverError
-from landcover.mosaic import Mosaic
-from landcover.quads import Quad
-from tasks.month import Month
+from landcover.imagery.coverage import Gap, find_empty, missing_quads
+from landcover.imagery.mosaic import Mosaic
+from landcover.imagery.quads import Quad
+from tasks.access.storage import side_by_side, storage
 from tasks.mosaic import reading
 from tasks.retries import io_task
-from tasks.storage import side_by_side, storage
+from tasks.run import Month
 
 # So many gaps are named.
 SHOWN = 20

@@ -11,12 +11,19 @@ from upath import UPath
 from landcover.aoi import load_aoi
 from landcover.errors import LandcoverError, SettingsError, TransientError
 from landcover.files import publish, scratch
-from landcover.mosaic import Mosaic, describe_mosaic
-from landcover.quads import ImageFile, Quad, find_quads, read_index, read_quad, write_index
-from tasks.month import Month
+from landcover.imagery.mosaic import Mosaic, describe_mosaic
+from landcover.imagery.quads import (
+    ImageFile,
+    Quad,
+    find_quads,
+    read_index,
+    read_quad,
+    write_index,
+)
+from tasks.access.settings import MosaicSettings
+from tasks.access.storage import side_by_side, storage
 from tasks.retries import io_task
-from tasks.settings import MosaicSettings
-from tasks.storage import side_by_side, storage
+from tasks.run import Month
 
 
 @contextmanager

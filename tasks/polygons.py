@@ -7,13 +7,13 @@ from upath import UPath
 from landcover.aoi import load_aoi
 from landcover.errors import LandcoverError
 from landcover.files import absolute, publish, scratch
-from landcover.polygons import tidy_polygons
-from tasks.month import Month
-from tasks.polygon_file import read_file
-from tasks.polygon_table import read_table
+from landcover.model.polygons import tidy_polygons
+from tasks.access.polygon_file import read_file
+from tasks.access.polygon_table import read_table
+from tasks.access.settings import PolygonSettings
+from tasks.access.storage import storage
 from tasks.retries import io_task
-from tasks.settings import PolygonSettings
-from tasks.storage import storage
+from tasks.run import Month
 
 
 @io_task("fetch polygons", "fetch polygons {month}")

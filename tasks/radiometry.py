@@ -11,8 +11,8 @@ from upath import UPath
 
 from landcover.aoi import load_aoi
 from landcover.files import absolute
-from landcover.mosaic import Mosaic
-from landcover.radiometry import (
+from landcover.imagery.mosaic import Mosaic
+from landcover.imagery.radiometry import (
     Distribution,
     ImageryWarning,
     beyond,
@@ -20,12 +20,12 @@ from landcover.radiometry import (
     draw_pixels,
     measure,
 )
-from landcover.report.texts import Wording
-from tasks.month import Month
+from landcover.report.wording import Wording
+from tasks.access.storage import storage
+from tasks.access.tables import DETAILS, raster_predictions, tables
 from tasks.mosaic import reading
 from tasks.retries import io_task
-from tasks.storage import storage
-from tasks.tables import DETAILS, raster_predictions, tables
+from tasks.run import Month
 
 # The key under which the details of a map hold what was measured on its mosaic.
 RADIOMETRY = "radiometry"
@@ -40,8 +40,8 @@ class Radiometry:
 
     Attributes:
         measured: for the details of the month's map, under `RADIOMETRY`: what was measured (see
-            `landcover.radiometry.Distribution`), the month that it was compared with, if any, and
-            the warnings in words.
+            `landcover.imagery.radiometry.Distribution`), the month that it was compared with, if
+            any, and the warnings in words.
         warnings: none where nothing is wrong.
     """
 

@@ -8,19 +8,25 @@ from typing import Any
 import geopandas
 from upath import UPath
 
-from landcover.files import absolute, fetch, gdal_path, publish, scratch
-from landcover.mosaic import Mosaic, mosaic_of
-from landcover.radiometry import ImageryWarning
+from landcover.files import (
+    absolute,
+    fetch,
+    publish,
+    scratch,
+)
+from landcover.imagery.images import gdal_path
+from landcover.imagery.mosaic import Mosaic, mosaic_of
+from landcover.imagery.radiometry import ImageryWarning
+from landcover.imagery.thumbnails import PRIMARIES
 from landcover.report.page import Report, draw_pictures, render
-from landcover.thumbnails import PRIMARIES
+from tasks.access.settings import ReportSettings, read_settings
+from tasks.access.storage import storage
 from tasks.artifacts import show_pictures
+from tasks.assembly import FinishedMap
 from tasks.coverage import Coverage
-from tasks.month import Month
 from tasks.mosaic import reading
-from tasks.prediction import Prediction
 from tasks.retries import io_task
-from tasks.settings import ReportSettings, read_settings
-from tasks.storage import storage
+from tasks.run import Month
 
 
 @io_task("write report", "write report {month}")
@@ -28,7 +34,7 @@ def write_report(
     month: Month,
     mosaic: Mosaic,
     coverage: Coverage,
-    prediction: Prediction,
+    prediction: FinishedMap,
     metrics: Mapping[str, Any],
     warnings: Sequence[ImageryWarning],
     provenance: Mapping[str, object],
@@ -42,7 +48,7 @@ def write_report(
         mosaic: the imagery.
         coverage: the area of interest, and how much of it has imagery.
         prediction: the map.
-        metrics: of the model (see `landcover.validation.validate`); empty where there are none.
+        metrics: of the model (see `validation.validate`); empty where there are none.
         warnings: what is wrong with the imagery.
         provenance: what made the map: texts and numbers, or lists and mappings of them.
 
@@ -85,7 +91,7 @@ def write_report(
     return waiting
 
 
-def _to_draw(mosaic: Mosaic, prediction: Prediction, folder: Path) -> Mosaic:
+def _to_draw(mosaic: Mosaic, prediction: FinishedMap, folder: Path) -> Mosaic:
     """Return the imagery, or the mosaic of its thumbnails where there are some."""
     if not prediction.thumbnails:
         return mosaic

@@ -10,12 +10,12 @@ from upath import UPath
 from landcover.classes import label_key
 from landcover.errors import LandcoverError
 from landcover.files import absolute, publish, scratch
-from landcover.mosaic import Mosaic
-from landcover.sampling import Samples, SamplingSettings, sample_polygons
-from tasks.month import Month
+from landcover.imagery.mosaic import Mosaic
+from landcover.model.sampling import Samples, SamplingSettings, sample_polygons
+from tasks.access.storage import storage
 from tasks.mosaic import reading
 from tasks.retries import io_task
-from tasks.storage import storage
+from tasks.run import Month
 
 # So many polygons are named.
 SHOWN = 20

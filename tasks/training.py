@@ -15,12 +15,12 @@ from upath import UPath
 from landcover.classes import assign_codes, class_names
 from landcover.errors import LandcoverError
 from landcover.files import absolute, publish_all, scratch, sha256
-from landcover.training import ForestSettings, Model, fit
-from landcover.tuning import tune
-from landcover.validation import describe_metrics, validate
-from tasks.month import Month
+from landcover.model.forest import ForestSettings, Model, fit
+from landcover.model.tuning import tune
+from landcover.model.validation import describe_metrics, validate
+from tasks.access.storage import storage
 from tasks.retries import io_task
-from tasks.storage import storage
+from tasks.run import Month
 
 COLUMNS = ("polygon_id", "class_label", "x", "y")
 
@@ -33,7 +33,7 @@ class Training:
         model: its file, bands and classes.
         source: the samples, and the polygons and imagery that they came from.
         settings: of the forest and of the sampling.
-        metrics: see `landcover.validation.validate`; and `tuning`, the forests tried.
+        metrics: see `landcover.model.validation.validate`; and `tuning`, the forests tried.
         waiting: the final path of each finished file that is published when the model is recorded.
     """
 

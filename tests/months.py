@@ -1,8 +1,8 @@
 """Months as the flows open them, for tests of single tasks."""
 
-from tasks.blocks import Blocks
-from tasks.month import Month
-from tasks.settings import FolderSettings, read_settings
+from tasks.access.blocks import Blocks
+from tasks.access.settings import FolderSettings, read_settings
+from tasks.run import Month
 
 NO_BLOCKS = Blocks(database_block=None, storage_block=None)
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
 from shapely import Polygon
 
-from landcover.mosaic import Mosaic
-from landcover.mosaic import mosaic_of as read_mosaic
+from landcover.imagery.mosaic import Mosaic
+from landcover.imagery.mosaic import mosaic_of as read_mosaic
 
 # Web Mercator near 0.3 N, 79.3 W, at NICFI's resolution.
 RESOLUTION = 4.777314267823516

@@ -8,11 +8,16 @@ from upath import UPath
 
 from landcover.aoi import load_aoi
 from landcover.classes import assign_codes, class_names
-from landcover.training import Model
+from landcover.model.forest import Model
+from tasks.assembly import FinishedMap
 from tasks.coverage import Coverage
-from tasks.metadata import find_model, load_classes, record_model, record_prediction
-from tasks.prediction import Prediction
 from tasks.radiometry import Radiometry
+from tasks.records import (
+    find_model,
+    load_classes,
+    record_model,
+    record_prediction,
+)
 from tasks.training import Training
 from tests.months import month_of
 
@@ -60,7 +65,7 @@ def record_map(
     item: str | None = None,
 ) -> int:
     run = month_of(year, month)
-    made = Prediction(
+    made = FinishedMap(
         path=run.prediction,
         confidence=run.confidence,
         folder=UPath("waiting"),

@@ -12,8 +12,9 @@ from pyproj import Geod, Transformer
 from rasterio.features import rasterize
 from rasterio.windows import Window
 
-from landcover.areas import measure_classes, pixel_areas
+from landcover.areas import pixel_areas
 from landcover.grid import Grid
+from landcover.maps.measure import measure_classes
 from tests.conftest import REAL
 from tests.rasters import RESOLUTION, write_raster
 

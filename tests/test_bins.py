@@ -7,7 +7,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from landcover.bins import LogBins
+from landcover.model.bins import LogBins
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ from prefect_sqlalchemy import ConnectionComponents, SqlAlchemyConnector
 from sqlalchemy import URL, Engine
 
 from flows import monthly, prepare_data, setup_blocks, train_model
-from tasks.blocks import BLOCK
-from tasks.storage import AT_ONCE, side_by_side
+from tasks.access.blocks import BLOCK
+from tasks.access.storage import AT_ONCE, side_by_side
 from tests.rows import query
 from tests.swift import Bucket
 

@@ -13,9 +13,14 @@ from rasterio.windows import Window
 from rio_cogeo.cogeo import cog_info, cog_validate
 
 from landcover.classes import colour
-from landcover.cog import write_cog
 from landcover.grid import Grid
-from landcover.pyramid import overview_factors, part_of, piece_factors, write_piece
+from landcover.maps.cog import write_cog
+from landcover.maps.pieces import (
+    overview_factors,
+    part_of,
+    piece_factors,
+    write_piece,
+)
 from landcover.windows import split
 from tests.rasters import ORIGIN, moved
 

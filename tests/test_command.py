@@ -17,10 +17,10 @@ from prefect.settings import PREFECT_API_URL
 
 from flows import monthly, prepare_data, run_predictions, train_model
 from flows.parallel import gather
-from landcover.prediction import PredictionSettings
-from landcover.sampling import SamplingSettings
-from landcover.training import ForestSettings
-from tasks.blocks import Blocks
+from landcover.maps.prediction import PredictionSettings
+from landcover.model.forest import ForestSettings
+from landcover.model.sampling import SamplingSettings
+from tasks.access.blocks import Blocks
 
 FLOWS = Path(__file__).parents[1] / "flows"
 MONTH = ["--year", "1999", "--month", "11"]

@@ -21,13 +21,13 @@ from sqlalchemy.exc import IntegrityError
 from demo.compare import read_codes
 from demo.world import World, build_world
 from flows import clean_work, monthly, windows
-from landcover import thumbnails
 from landcover.areas import polygon_hectares
 from landcover.classes import NODATA
 from landcover.errors import LandcoverError
 from landcover.files import sha256
-from landcover.sieve import margin, sieve
-from tasks.lock import only_run
+from landcover.imagery import thumbnails
+from landcover.maps.sieve import margin, sieve
+from tasks.access.lock import only_run
 from tests.test_sieve import sieved_slowly
 
 pytestmark = pytest.mark.usefixtures("prefect_api")

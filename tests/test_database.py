@@ -15,10 +15,10 @@ from shapely.geometry import box
 from sqlalchemy import URL, Engine, create_engine, event, text
 
 from landcover.errors import LandcoverError, SettingsError
-from tasks.database import database
-from tasks.metadata import load_classes
+from tasks.access.database import database
+from tasks.access.settings import PolygonSettings, read_settings
 from tasks.polygons import fetch_polygons
-from tasks.settings import PolygonSettings, read_settings
+from tasks.records import load_classes
 from tests.months import month_of
 from tests.rows import CONTRACT, classes_of, query, record, record_map
 

@@ -20,10 +20,10 @@ from pydantic.fields import FieldInfo
 from sqlalchemy import URL, create_engine
 
 from demo.world import build_world
-from landcover.prediction import PredictionSettings
-from landcover.sampling import SamplingSettings
-from landcover.training import ForestSettings
-from tasks.blocks import Blocks
+from landcover.maps.prediction import PredictionSettings
+from landcover.model.forest import ForestSettings
+from landcover.model.sampling import SamplingSettings
+from tasks.access.blocks import Blocks
 from tests.postgis import new_database
 from tests.prefect_server import (
     ROOT,

@@ -13,11 +13,9 @@ from threading import Thread
 import numpy as np
 import pytest
 
-import landcover
 from landcover.errors import LandcoverError
 from landcover.files import (
     check_writable,
-    code_version,
     model_name,
     prediction_name,
     prepared_data_name,
@@ -26,7 +24,7 @@ from landcover.files import (
     sha256,
 )
 from landcover.grid import Grid
-from landcover.pyramid import write_piece
+from landcover.maps.pieces import write_piece
 from tests.rasters import ORIGIN
 
 
@@ -242,12 +240,3 @@ def test_the_digest_of_a_file_larger_than_a_buffer_is_that_of_all_of_it(tmp_path
     content = os.urandom(3_000_001)
     (tmp_path / "file").write_bytes(content)
     assert sha256(tmp_path / "file") == hashlib.sha256(content).hexdigest()
-
-
-def test_the_code_s_version_tells_the_source_apart() -> None:
-    version, _, digest = code_version().partition("+")
-    assert version.count(".") == 2
-    sources = sorted(Path(landcover.__file__).parent.glob("*.py"))
-    joined = b"".join(source.read_bytes() for source in sources)
-    assert hashlib.sha256(joined).hexdigest().startswith(digest)
-    assert len(digest) == 12

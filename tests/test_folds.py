@@ -6,10 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landcover.balance import at_most_per_class
 from landcover.errors import SettingsError
-from landcover.folds import block_folds, blocks_of, pixel_folds, polygon_folds, validation_folds
-from landcover.training import ForestSettings
+from landcover.model.balance import at_most_per_class
+from landcover.model.folds import (
+    block_folds,
+    blocks_of,
+    pixel_folds,
+    polygon_folds,
+    validation_folds,
+)
+from landcover.model.forest import ForestSettings
 
 
 @st.composite

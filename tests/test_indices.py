@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from landcover.indices import with_normalized_differences
+from landcover.model.indices import with_normalized_differences
 
 
 def test_every_two_bands_give_their_normalised_difference_behind_the_bands():

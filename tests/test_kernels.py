@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from landcover.classes import NODATA
-from landcover.kernels import count_codes, halve
+from landcover.maps.kernels import count_codes, halve
 
 maps = arrays(
     np.uint8,

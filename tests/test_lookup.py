@@ -11,10 +11,15 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from landcover.bins import LogBins
 from landcover.classes import NODATA
-from landcover.indices import with_normalized_differences
-from landcover.lookup import CHUNK, Direct, Lookup, fastest
+from landcover.maps.lookup import (
+    CHUNK,
+    Direct,
+    Lookup,
+    fastest,
+)
+from landcover.model.bins import LogBins
+from landcover.model.indices import with_normalized_differences
 
 
 def train(random, bands, dtype, bins=16, *, depth=None, trees=7, between=()):

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from landcover.classes import NODATA
-from landcover.lookup import fastest
-from landcover.prediction import predict_window
-from landcover.sampling import SamplingSettings, sample_polygons
-from landcover.training import ForestSettings, new_pipeline
+from landcover.maps.lookup import fastest
+from landcover.maps.prediction import predict_window
+from landcover.model.forest import ForestSettings, new_pipeline
+from landcover.model.sampling import SamplingSettings, sample_polygons
 from landcover.windows import whole
 from tests.rasters import ORIGIN, centres, mosaic_of, pixel_box, write_raster
 

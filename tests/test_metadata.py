@@ -9,8 +9,8 @@ from upath import UPath
 
 from landcover.classes import FIXED_CODES
 from landcover.errors import LandcoverError, SettingsError, TransientError
-from landcover.training import Model
-from tasks.metadata import find_model, load_classes, record_model
+from landcover.model.forest import Model
+from tasks.records import find_model, load_classes, record_model
 from tasks.training import Training
 from tests.months import month_of
 from tests.rows import CONTRACT, classes_of, query, record, record_map, training

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from landcover.classes import assign_codes, class_names
-from landcover.folds import polygon_folds
-from landcover.held_out import HeldOut, predict_held_out
-from landcover.mislabels import held_out_by_polygon, suspected_mislabels
-from landcover.training import ForestSettings, new_pipeline
+from landcover.model.folds import polygon_folds
+from landcover.model.forest import ForestSettings, new_pipeline
+from landcover.model.held_out import HeldOut, predict_held_out
+from landcover.model.mislabels import held_out_by_polygon, suspected_mislabels
 from tests.scenes import SEVEN, chiapas, costa_rica
 
 NAMES = {0: "Forest", 1: "Non-Forest", 4: "Water"}

@@ -14,8 +14,8 @@ from upath import UPath
 
 from landcover.errors import LandcoverError
 from landcover.grid import Grid
-from landcover.mosaic import Mosaic, parse_bands
-from landcover.quads import find_quads
+from landcover.imagery.mosaic import Mosaic, parse_bands
+from landcover.imagery.quads import find_quads
 from tests.rasters import ORIGIN, RESOLUTION, mosaic_of, moved, random_values, write_raster
 
 SIDE = 32

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
-from landcover.pixels import read_pixels
+from landcover.imagery.pixels import read_pixels
 from tests.conftest import REAL
 from tests.rasters import mosaic_of, moved, random_values, write_raster
 

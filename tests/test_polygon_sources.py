@@ -14,8 +14,8 @@ from shapely.geometry import MultiPolygon, Polygon, box
 from sqlalchemy import URL, Engine, event, text
 
 from landcover.errors import LandcoverError, SettingsError
+from tasks.access.settings import PolygonSettings, read_settings
 from tasks.polygons import fetch_polygons
-from tasks.settings import PolygonSettings, read_settings
 from tests.months import month_of
 
 pytestmark = pytest.mark.usefixtures("prefect_api")

@@ -20,10 +20,10 @@ from shapely.geometry.base import BaseGeometry
 from sklearn.pipeline import Pipeline
 
 from landcover.grid import Grid
-from landcover.lookup import fastest
-from landcover.mosaic import Mosaic
-from landcover.prediction import predict_window
-from landcover.pyramid import (
+from landcover.imagery.mosaic import Mosaic
+from landcover.imagery.thumbnails import Thumbnail
+from landcover.maps.lookup import fastest
+from landcover.maps.pieces import (
     coarser,
     halve,
     levels,
@@ -32,8 +32,8 @@ from landcover.pyramid import (
     piece_factors,
     write_piece,
 )
-from landcover.thumbnails import Thumbnail
-from landcover.training import ForestSettings, new_pipeline
+from landcover.maps.prediction import predict_window
+from landcover.model.forest import ForestSettings, new_pipeline
 from landcover.windows import split
 from tests.rasters import ORIGIN, centres, mosaic_of, moved, pixel_box, random_values, write_raster
 

@@ -16,14 +16,19 @@ from pyproj import CRS
 from sqlalchemy import Engine, create_engine, insert
 from upath import UPath
 
-from landcover.mosaic import Mosaic
-from landcover.radiometry import Distribution, beyond, draw_pixels, measure
-from landcover.radiometry import compare as differ
-from landcover.report.texts import Wording
-from landcover.sampling import SamplingSettings, sample_polygons
-from tasks.metadata import load_classes
+from landcover.imagery.mosaic import Mosaic
+from landcover.imagery.radiometry import (
+    Distribution,
+    beyond,
+    draw_pixels,
+    measure,
+)
+from landcover.imagery.radiometry import compare as differ
+from landcover.model.sampling import SamplingSettings, sample_polygons
+from landcover.report.wording import Wording
+from tasks.access.tables import raster_predictions
 from tasks.radiometry import Radiometry, check_radiometry
-from tasks.tables import raster_predictions
+from tasks.records import load_classes
 from tests.months import month_of
 from tests.rasters import mosaic_of, moved, pixel_box, random_values, write_raster
 from tests.scenes import CHIAPAS, COSTA_RICA

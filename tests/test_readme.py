@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from landcover.prediction import PredictionSettings
-from landcover.sampling import SamplingSettings
-from landcover.training import ForestSettings
-from tasks.blocks import Blocks
-from tasks.settings import SETTINGS_GROUPS
+from landcover.maps.prediction import PredictionSettings
+from landcover.model.forest import ForestSettings
+from landcover.model.sampling import SamplingSettings
+from tasks.access.blocks import Blocks
+from tasks.access.settings import SETTINGS_GROUPS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

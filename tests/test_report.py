@@ -22,28 +22,35 @@ from rasterio.io import MemoryFile
 from rasterio.windows import Window
 from shapely.geometry import MultiPolygon
 
-from landcover import thumbnails
 from landcover.aoi import load_aoi
-from landcover.areas import measure_classes
 from landcover.classes import NODATA
-from landcover.cog import write_cog
-from landcover.coverage import Gap
-from landcover.held_out import HeldOut
-from landcover.kernels import halve, halve_mean
-from landcover.mosaic import Mosaic
-from landcover.pyramid import write_piece
-from landcover.radiometry import Difference, ImageryWarning
+from landcover.imagery import thumbnails
+from landcover.imagery.coverage import Gap
+from landcover.imagery.mosaic import Mosaic
+from landcover.imagery.radiometry import Difference, ImageryWarning
+from landcover.imagery.thumbnails import Thumbnail, needs_thumbnails
+from landcover.maps.cog import write_cog
+from landcover.maps.kernels import halve, halve_mean
+from landcover.maps.measure import measure_classes
+from landcover.maps.pieces import write_piece
+from landcover.model.forest import Model
+from landcover.model.held_out import HeldOut
+from landcover.model.validation import score
 from landcover.report.cartography import BORDER, EDGE, frame_around, round_down
 from landcover.report.page import Report, draw_pictures, render
 from landcover.report.pictures import Picture
-from landcover.report.texts import CLASS_NAMES, NONE, TERMS, TEXTS, Language, Wording
 from landcover.report.true_colour import true_colour
-from landcover.thumbnails import Thumbnail, needs_thumbnails
-from landcover.training import Model
-from landcover.validation import score
+from landcover.report.wording import (
+    CLASS_NAMES,
+    NONE,
+    TERMS,
+    TEXTS,
+    Language,
+    Wording,
+)
 from landcover.windows import split
+from tasks.assembly import FinishedMap
 from tasks.coverage import Coverage
-from tasks.prediction import Prediction
 from tasks.report import write_report
 from tests.months import month_of
 from tests.rasters import ORIGIN, RESOLUTION, mosaic_of, moved, pixel_box, write_raster
@@ -550,7 +557,7 @@ def test_the_task_writes_the_page_and_shows_its_pictures(
 ) -> None:
     settings(REPORT_LANGUAGE="es")
     month, report = month_of(), world.report
-    prediction = Prediction(
+    prediction = FinishedMap(
         path=month.prediction,
         confidence=month.confidence,
         folder=month.work,

@@ -42,14 +42,14 @@ from flows import monthly, prepare_data, run_predictions, train_model
 from landcover.classes import NODATA
 from landcover.errors import LandcoverError
 from landcover.files import publish
-from landcover.lookup import fastest
-from landcover.mosaic import Mosaic, describe_mosaic
-from landcover.prediction import predict_window
-from landcover.quads import find_quads, read_quad, write_index
-from landcover.training import ForestSettings, new_pipeline
+from landcover.imagery.mosaic import Mosaic, describe_mosaic
+from landcover.imagery.quads import find_quads, read_quad, write_index
+from landcover.maps.lookup import fastest
+from landcover.maps.prediction import predict_window
+from landcover.model.forest import ForestSettings, new_pipeline
+from tasks.access.settings import MosaicSettings
+from tasks.access.storage import storage
 from tasks.mosaic import find_mosaic
-from tasks.settings import MosaicSettings
-from tasks.storage import storage
 from tests.conftest import SETTINGS
 from tests.months import month_of
 from tests.postgis import new_database

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from shapely.geometry.base import BaseGeometry
 
-import landcover.sampling
-from landcover.mosaic import Mosaic
-from landcover.sampling import Samples, SamplingSettings, sample_polygons
+import landcover.model.sampling
+from landcover.imagery.mosaic import Mosaic
+from landcover.model.sampling import Samples, SamplingSettings, sample_polygons
 from tests.conftest import REAL
 from tests.rasters import ORIGIN, centres, mosaic_of, moved, pixel_box, random_values, write_raster
 
@@ -179,7 +179,7 @@ def test_a_polygon_read_in_parts_gives_the_same_pixels(
 ) -> None:
     shapes = {"a": ("Forest", BLOB), "b": ("Water", pixel_box(0, 0, 40, 3))}
     at_once = sample(mosaic, shapes).rows
-    monkeypatch.setattr(landcover.sampling, "PART", part)
+    monkeypatch.setattr(landcover.model.sampling, "PART", part)
     in_parts = sample(mosaic, shapes).rows
     pd.testing.assert_frame_equal(pd.DataFrame(in_parts), pd.DataFrame(at_once))
 
@@ -187,7 +187,7 @@ def test_a_polygon_read_in_parts_gives_the_same_pixels(
 def test_pixels_of_a_polygon_read_in_parts_are_drawn_from_all_of_them(
     mosaic: Mosaic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(landcover.sampling, "PART", 10)
+    monkeypatch.setattr(landcover.model.sampling, "PART", 10)
     rows = sample(mosaic, {"a": ("Forest", pixel_box(0, 0, 40, 40))}, max_pixels=400).rows
     lines, columns = zip(*places(rows), strict=True)
     counts, _, _ = np.histogram2d(lines, columns, bins=4, range=[[0, 40], [0, 40]])

@@ -15,10 +15,10 @@ from rio_cogeo.cogeo import cog_validate
 from rio_tiler.io import Reader
 
 from landcover.classes import NODATA, colour
-from landcover.cog import write_cog
 from landcover.grid import Grid
-from landcover.pyramid import overview_factors, write_piece
-from landcover.sidecar import SUFFIX, sidecar_text
+from landcover.maps.cog import write_cog
+from landcover.maps.pieces import overview_factors, write_piece
+from landcover.maps.sidecar import SUFFIX, sidecar_text
 
 NAMES = {0: "Forest", 4: "Water", 7: 'Bosque <húmedo> & "ñ"', 9: "森林 лес", 12: "it's"}
 TILE, ZOOM, COLUMN, ROW = 256, 15, 9164, 16340

@@ -18,8 +18,8 @@ from scipy.ndimage import gaussian_filter, label
 
 from landcover.classes import NODATA
 from landcover.grid import Grid
-from landcover.pyramid import part_of, write_piece
-from landcover.sieve import (
+from landcover.maps.pieces import part_of, write_piece
+from landcover.maps.sieve import (
     SIDE,
     USUAL_MARGIN,
     margin,

@@ -32,13 +32,20 @@ from shapely.geometry import shape
 from sqlalchemy import Engine, text
 
 from landcover.classes import NODATA, colour
-from landcover.cog import write_cog
 from landcover.errors import LandcoverError
-from landcover.files import code_version, item_name, prediction_name
+from landcover.files import item_name, prediction_name
 from landcover.grid import Grid
-from landcover.pyramid import write_piece
-from landcover.stac import COLLECTION, COLLECTION_NAME, map_collection, prediction_item, stac_text
-from tasks.metadata import ONE_COLLECTION
+from landcover.maps.cog import write_cog
+from landcover.maps.pieces import write_piece
+from landcover.maps.stac import (
+    COLLECTION,
+    COLLECTION_NAME,
+    map_collection,
+    prediction_item,
+    stac_text,
+)
+from landcover.version import code_version
+from tasks.records import ONE_COLLECTION
 from tests.rasters import ORIGIN
 from tests.rows import record, record_map
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landcover.errors import LandcoverError
-from landcover.polygons import tidy_polygons
+from landcover.model.polygons import tidy_polygons
 
 WHERE = "public.polygons"
 BOWTIE = shapely.Polygon([(0, 0), (2, 2), (2, 0), (0, 2)])

@@ -15,8 +15,13 @@ from sklearn.pipeline import Pipeline
 
 from landcover.errors import LandcoverError
 from landcover.files import sha256
-from landcover.sampling import SamplingSettings, sample_polygons
-from landcover.training import ForestSettings, fit, load, new_pipeline
+from landcover.model.forest import (
+    ForestSettings,
+    fit,
+    load,
+    new_pipeline,
+)
+from landcover.model.sampling import SamplingSettings, sample_polygons
 from tests.conftest import REAL
 from tests.rasters import mosaic_of
 

@@ -9,9 +9,9 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from landcover.classes import assign_codes
 from landcover.errors import LandcoverError
-from landcover.folds import validation_folds
-from landcover.training import ForestSettings, new_pipeline
-from landcover.tuning import SPACE, Tuning, tune
+from landcover.model.folds import validation_folds
+from landcover.model.forest import ForestSettings, new_pipeline
+from landcover.model.tuning import SPACE, Tuning, tune
 from tests.scenes import FOUR, chiapas
 
 BANDS = list(FOUR)

@@ -14,10 +14,15 @@ from sklearn.ensemble import RandomForestClassifier
 
 from landcover.classes import assign_codes
 from landcover.errors import SettingsError
-from landcover.folds import polygon_folds
-from landcover.held_out import HeldOut, predict_held_out
-from landcover.training import ForestSettings, fit, new_pipeline
-from landcover.validation import Validation, describe_metrics, score, validate
+from landcover.model.folds import polygon_folds
+from landcover.model.forest import ForestSettings, fit, new_pipeline
+from landcover.model.held_out import HeldOut, predict_held_out
+from landcover.model.validation import (
+    Validation,
+    describe_metrics,
+    score,
+    validate,
+)
 from tests.scenes import SEVEN, chiapas
 
 BANDS = ["blue", "green", "red", "nir"]

@@ -21,7 +21,7 @@ from shapely.plotting import patch_from_polygon
 
 from landcover.aoi import LONLAT
 from landcover.grid import Bounds
-from landcover.report.texts import FIXED, Wording
+from landcover.report.wording import FIXED, Wording
 
 # Pixels. Two maps beside each other on A4 are then printed at 300 dots an inch.
 LONGEST = 1500

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from landcover.model.validation import BY_CLASS
 from landcover.report.cartography import INK
-from landcover.report.texts import Wording
-from landcover.validation import BY_CLASS
+from landcover.report.wording import Wording
 
 # Inches: the width of A4 without its margins, and half of it.
 PAGE, HALF = 7.1, 3.4

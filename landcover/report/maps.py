@@ -17,7 +17,7 @@ from shapely.plotting import patch_from_polygon
 
 from landcover.classes import NODATA, Colour, colour, label_key
 from landcover.grid import Bounds, grid_of
-from landcover.mosaic import Mosaic
+from landcover.imagery.mosaic import Mosaic
 from landcover.report.cartography import (
     BORDER,
     EDGE,
@@ -30,8 +30,8 @@ from landcover.report.cartography import (
     add_scale_bar,
     new_map,
 )
-from landcover.report.texts import Wording
 from landcover.report.true_colour import part_in, true_colour
+from landcover.report.wording import Wording
 
 # Smaller polygons are shown as dots; in pixels of the picture.
 SMALLEST = 10

@@ -10,9 +10,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from shapely.geometry.base import BaseGeometry
 
 from landcover.classes import colour
-from landcover.coverage import Gap
-from landcover.mosaic import Mosaic
-from landcover.radiometry import ImageryWarning
+from landcover.imagery.coverage import Gap
+from landcover.imagery.mosaic import Mosaic
+from landcover.imagery.radiometry import ImageryWarning
+from landcover.model.validation import BY_CLASS
 from landcover.report.cartography import Frame, frame_around
 from landcover.report.charts import accuracy_chart, hectares_chart
 from landcover.report.maps import UNKNOWN, confidence_map, image_map, land_cover_map
@@ -31,8 +32,7 @@ from landcover.report.tables import (
     mislabel_rows,
     provenance_rows,
 )
-from landcover.report.texts import NONE, Language, Wording
-from landcover.validation import BY_CLASS
+from landcover.report.wording import NONE, Language, Wording
 
 # So many classes are named in the descriptions that stand in for pictures.
 DESCRIBED = 3
@@ -55,10 +55,10 @@ class Report:
         names: the name of each class code.
         hectares: the true area of each class, by name; what is not on the map may be left out.
         doubtful: the share of the map, 0 to 1, on which fewer than half of the trees agree.
-        metrics: of the model (see `landcover.validation.validate`); empty where there are none.
+        metrics: of the model (see `validation.validate`); empty where there are none.
         warnings: what is wrong with the imagery.
         provenance: texts and numbers, or lists and mappings of them, by what they are:
-            `landcover.report.texts.TERMS` has the names that are translated.
+            `landcover.report.wording.TERMS` has the names that are translated.
     """
 
     year: int

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from landcover.coverage import Gap
-from landcover.report.texts import NONE, Wording
-from landcover.validation import BY_CLASS
+from landcover.imagery.coverage import Gap
+from landcover.model.validation import BY_CLASS
+from landcover.report.wording import NONE, Wording
 
 # So many suspected polygons are listed; the metrics hold all.
 LISTED = 40

@@ -18,12 +18,12 @@ from shapely import box
 from shapely.geometry.base import BaseGeometry
 from upath import UPath
 
-from landcover.files import open_image, read_patiently
 from landcover.grid import Bounds, Grid
-from landcover.mosaic import Mosaic
-from landcover.quads import Quad
+from landcover.imagery.images import open_image, read_patiently
+from landcover.imagery.mosaic import Mosaic
+from landcover.imagery.quads import Quad
+from landcover.imagery.thumbnails import primaries
 from landcover.report.cartography import Frame
-from landcover.thumbnails import primaries
 
 # Pixels that tell the stretch: to sort all takes as long as drawing them.
 TELLING = 100_000
@@ -85,11 +85,11 @@ def true_colour(mosaic: Mosaic, area: BaseGeometry, frame: Frame) -> NDArray[np.
     """Return what a frame shows of the quads that an area touches, stretched for the eye.
 
     Quads are read one by one, at the picture's size, from their overviews where they have them.
-    Without overviews they are decoded whole, for which `landcover.thumbnails` stand in where the
+    Without overviews they are decoded whole, for which thumbnails stand in where the
     mosaic is large.
 
     A pixel of the picture is valid where the quad's masks and alpha band, read at that size, are
-    not 0: near the edge of the imagery it can differ from what `landcover.pixels` says of the
+    not 0: near the edge of the imagery it can differ from what `read_pixels` says of the
     pixels beneath it.
 
     Args:

@@ -1,0 +1,1 @@
+"""Imagery: image files, quads and the mosaic that they make, read in one way."""

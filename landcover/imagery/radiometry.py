@@ -1,0 +1,233 @@
+"""Radiometry: whether a month's imagery is as bright as the month before's and as the samples.
+
+Season, haze and clouds change some bands more than others, and dark pixels otherwise than bright
+ones. A wrong scale factor, or an offset that was added or left in, changes all pixels alike, and
+that is what tells the two apart.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypedDict
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from rasterio.windows import Window
+from shapely.geometry.base import BaseGeometry
+
+from landcover.grid import Grid
+from landcover.imagery.mosaic import Mosaic, window_of
+from landcover.windows import pixels_inside, windows_touching
+
+Floats = NDArray[np.float64]
+
+# Percentiles that are kept.
+KEPT = (1.0, *(float(level) for level in range(5, 100, 5)), 99.0)
+
+# Percentiles that are compared: clouds take the bright end first, and the darkest fifth is still
+# land where they cover half.
+COMPARED = np.arange(5.0, 80.0, 5.0)
+MEDIAN = int(np.flatnonzero(COMPARED == 50)[0])
+
+# The side of a block in pixels, that of a tile of Planet's quads, so that a block is one read; and
+# how many are read at most: 4.2 million pixels.
+SIDE = 256
+MOST_BLOCKS = 64
+
+# Values below this part of the brightest median count as that: beside zero all is infinitely
+# bright.
+DARKEST = 0.001
+
+# A band is scaled where all compared percentiles differ by this factor in one direction. Measured
+# between true months: 1.9 at most (hazy Chiapas 2002 against 1999), 2.9 with clouds over 70 % of
+# the hazy one, 3.7 with 90 %. In the band where a scale of ten shows best: 11 in Costa Rica, 13 in
+# Chiapas, whose haze hides it worst.
+FACTOR = 4.0
+
+# Bands are shifted where one number, give or take this part of it, is added to all compared
+# percentiles of all of them, and at least doubles the darkest band. Measured between true months:
+# they are 0.6 off such a number at best, whatever the clouds; 0.2 with 1000 added, 0.4 with 500.
+UNEVEN = 0.4
+
+# The quantiles of samples that bound their range, and the share of a mosaic's pixels beyond it, in
+# one band, that is too much. Measured on scenes and their own samples: 0.08 at most (Costa Rica, 30
+# polygons of 4 pixels).
+RANGE = [0.005, 0.995]
+BEYOND = 0.25
+
+
+class Distribution(TypedDict):
+    """How band values are distributed, in a form that JSON can hold.
+
+    Attributes:
+        pixels: how many pixels it was measured on.
+        percentiles: which percentiles were taken, ascending.
+        bands: their values for each band, in the imagery's units; empty without pixels.
+    """
+
+    pixels: int
+    percentiles: list[float]
+    bands: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How imagery is scaled or shifted against what it should be like.
+
+    Attributes:
+        shift: by how much all bands are higher; None where they are scaled.
+        factors: how many times as bright each differing band is; 1 where it is shifted.
+        medians: ours and theirs, of the same bands.
+    """
+
+    shift: float | None
+    factors: Mapping[str, float]
+    medians: Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class ImageryWarning:
+    """What is wrong with a month's imagery; `landcover.report.wording.Wording` puts it in words.
+
+    Attributes:
+        kind: against the month before; against the samples; or out of the samples' range.
+        mosaic: where the imagery was found.
+        earlier: the month before, and where its imagery was found.
+        difference: against that month or the samples.
+        beyond: the share of pixels out of the samples' range, by band.
+    """
+
+    kind: Literal["month", "samples", "range"]
+    mosaic: str
+    earlier: tuple[str, str] = ("", "")
+    difference: Difference | None = None
+    beyond: Mapping[str, float] = field(default_factory=dict)
+
+
+def draw_pixels(mosaic: Mosaic, area: BaseGeometry, seed: int = 42) -> pd.DataFrame:
+    """Read the valid pixels of at most 64 blocks of 256 x 256 pixels, drawn at random.
+
+    Args:
+        mosaic: the imagery.
+        area: the area of interest, in the mosaic's CRS.
+        seed: the same seed draws the same ground each month, where the quads are the same.
+
+    Returns:
+        A row a pixel, a column a band.
+
+    Raises:
+        LandcoverError: if another run has found other imagery for the month since.
+        RasterioIOError: if the imagery cannot be read.
+    """
+    bands = list(mosaic.bands.values())
+    drawn = []
+    with mosaic.open() as reader:
+        for block in _draw_blocks(mosaic, area, seed):
+            values, valid = reader.read(bands, block)
+            drawn.append(values[:, valid & pixels_inside(area, block, mosaic.grid.transform)])
+    pixels = np.concatenate(drawn, axis=1) if drawn else np.empty((len(bands), 0))
+    return pd.DataFrame(dict(zip(mosaic.bands, pixels, strict=True)))
+
+
+def measure(pixels: pd.DataFrame, bands: Iterable[str]) -> Distribution:
+    """Tell how band values are distributed.
+
+    Args:
+        pixels: a row a pixel or a sample, with a column a band.
+        bands: the names of those columns; others are left out.
+    """
+    return {
+        "pixels": len(pixels),
+        "percentiles": list(KEPT),
+        "bands": {
+            band: np.percentile(pixels[band].to_numpy(np.float64), KEPT).tolist()
+            for band in bands
+            if band in pixels and len(pixels)
+        },
+    }
+
+
+def compare(ours: Distribution, theirs: Distribution) -> Difference | None:
+    """Tell in which bands and how much ours is scaled or shifted against theirs, if it is.
+
+    Args:
+        ours: what was measured, such as a month's mosaic.
+        theirs: what it should be like, such as the month before's. Bands that only one of the two
+            has are left out.
+    """
+    bands = [band for band in ours["bands"] if band in theirs["bands"]]
+    if not bands:
+        return None
+    found, expected = _curves(ours, bands), _curves(theirs, bands)
+    shift = _shift(found, expected)
+    factors = np.ones(len(bands)) if shift is not None else _factors(found, expected)
+    differing = [
+        number for number in range(len(bands)) if shift is not None or factors[number] != 1
+    ]
+    if not differing:
+        return None
+    return Difference(
+        shift,
+        {bands[number]: float(factors[number]) for number in differing},
+        {
+            bands[number]: (float(found[number, MEDIAN]), float(expected[number, MEDIAN]))
+            for number in differing
+        },
+    )
+
+
+def beyond(pixels: pd.DataFrame, samples: pd.DataFrame) -> dict[str, float]:
+    """Return the share of pixels beyond the range of samples, 0 to 1, for bands where many are.
+
+    Args:
+        pixels: a row a pixel, a column a band (see `draw_pixels`).
+        samples: a row a sample, with a column a band.
+    """
+    shares = {
+        str(band): 1 - float(pixels[band].between(*samples[band].quantile(RANGE)).mean())
+        for band in pixels.columns.intersection(samples.columns)
+    }
+    return {band: share for band, share in shares.items() if share > BEYOND}
+
+
+def _draw_blocks(mosaic: Mosaic, area: BaseGeometry, seed: int) -> list[Window]:
+    # Quad by quad, so that none is drawn where the mosaic has no imagery.
+    blocks = [
+        block for quad in mosaic.quads() for block in _blocks_touching(quad.grid, mosaic.grid, area)
+    ]
+    count = min(len(blocks), MOST_BLOCKS)
+    chosen = np.random.default_rng(seed).choice(len(blocks), count, replace=False)
+    # In order, so that a quad is opened once.
+    return [blocks[number] for number in np.sort(chosen)]
+
+
+def _blocks_touching(quad: Grid, mosaic: Grid, area: BaseGeometry) -> Iterator[Window]:
+    """Yield the blocks of a quad that touch an area, in pixels of the mosaic."""
+    place = window_of(quad, mosaic)
+    for block in windows_touching(quad, area, SIDE):
+        left, top = place.col_off + block.col_off, place.row_off + block.row_off
+        yield Window(left, top, block.width, block.height)
+
+
+def _curves(of: Distribution, bands: list[str]) -> Floats:
+    """Return the percentiles that are compared, (bands, percentiles)."""
+    return np.array([np.interp(COMPARED, of["percentiles"], of["bands"][band]) for band in bands])
+
+
+def _shift(ours: Floats, theirs: Floats) -> float | None:
+    """Return the number by which all of our percentiles are higher, if there is one."""
+    higher = ours - theirs
+    shift = float(np.median(higher))
+    even = np.abs(higher - shift).max() <= UNEVEN * abs(shift)
+    darkest = np.maximum(ours, theirs)[:, MEDIAN].min()
+    return shift if shift and even and abs(shift) >= darkest / 2 else None
+
+
+def _factors(ours: Floats, theirs: Floats) -> Floats:
+    """Return how many times as bright ours are, (bands,); 1 where they are not scaled."""
+    least = DARKEST * np.maximum(ours, theirs)[:, MEDIAN].max()
+    if least <= 0:
+        return np.ones(len(ours))
+    ratios = np.maximum(ours, least) / np.maximum(theirs, least)
+    scaled = (ratios.min(axis=1) >= FACTOR) | (ratios.max(axis=1) <= 1 / FACTOR)
+    return np.where(scaled, ratios[:, MEDIAN], 1.0)

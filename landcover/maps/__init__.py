@@ -1,0 +1,1 @@
+"""Maps: windows predicted, assembled into Cloud-Optimized GeoTIFFs, and described."""

@@ -1,0 +1,160 @@
+"""The loops over single pixels, compiled by numba; they let go of Python's lock.
+
+Plain numpy takes two to ten times as long for each: it passes over memory many times and keeps
+other threads waiting.
+"""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from landcover.classes import NODATA
+
+compiled = njit(nogil=True, cache=True)
+
+EMPTY = np.uint8(NODATA)
+
+
+@compiled
+def number_cells(
+    values: NDArray[np.unsignedinteger],
+    tables: NDArray[np.unsignedinteger],
+    bins: int,
+    cells: NDArray[np.uint32],
+) -> None:
+    """Number the cell of each pixel: its bins, read as the digits of one number.
+
+    Args:
+        values: of each band, (bands, pixels).
+        tables: of each band the bin of every value that there can be, (bands, values).
+        bins: how many bins a band has.
+        cells: what is written, (pixels,).
+    """
+    for pixel in range(cells.size):
+        cells[pixel] = tables[0, values[0, pixel]]
+    for band in range(1, values.shape[0]):
+        for pixel in range(cells.size):
+            cells[pixel] = cells[pixel] * np.uint32(bins) + tables[band, values[band, pixel]]
+
+
+@compiled
+def read_entries(
+    entries: NDArray[np.uint16],
+    cells: NDArray[np.uint32],
+    wanted: NDArray[np.bool_],
+    codes: NDArray[np.uint8],
+    confidence: NDArray[np.uint8],
+    unknown: NDArray[np.int64],
+) -> int:
+    """Read the entries of pixels' cells (see `landcover.maps.lookup.Lookup`).
+
+    Args:
+        entries: the table.
+        cells: of the pixels.
+        wanted: which pixels are looked up; the others become nodata.
+        codes: what is written, nodata where the entry is still empty.
+        confidence: what is written, in percent.
+        unknown: the first of these become the numbers of the pixels whose entry is empty.
+
+    Returns:
+        How many entries were empty.
+    """
+    found = 0
+    for pixel in range(cells.size):
+        entry = entries[cells[pixel]] if wanted[pixel] else np.uint16(0)
+        if wanted[pixel] and entry == 0:
+            unknown[found] = pixel
+            found += 1
+        # Without its high byte an entry is the class code plus one; 0 wraps around to nodata.
+        codes[pixel] = np.uint8(entry) - np.uint8(1)
+        confidence[pixel] = entry >> 8
+    return found
+
+
+@compiled
+def _four(
+    values: NDArray[np.uint8], row: int, column: int
+) -> tuple[np.uint8, np.uint8, np.uint8, np.uint8]:
+    """Return the pixels below one of half the size, nodata beyond the edges."""
+    rows, columns = values.shape
+    y, x = 2 * row, 2 * column
+    return (
+        values[y, x],
+        values[y, x + 1] if x + 1 < columns else EMPTY,
+        values[y + 1, x] if y + 1 < rows else EMPTY,
+        values[y + 1, x + 1] if y + 1 < rows and x + 1 < columns else EMPTY,
+    )
+
+
+@compiled
+def halve(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a map of half the size, rounded up, in which each pixel is the mode of four.
+
+    Nodata counts only where all four are nodata; of several modes, the first in reading order is
+    taken. So no class appears that is not there, and none gives way to nodata.
+
+    Args:
+        codes: class codes (rows, columns).
+    """
+    rows, columns = codes.shape
+    half = np.empty(((rows + 1) // 2, (columns + 1) // 2), np.uint8)
+    for row in range(half.shape[0]):
+        for column in range(half.shape[1]):
+            four = _four(codes, row, column)
+            first, second, third, last = four
+            if first == second == third == last:
+                half[row, column] = first
+            else:
+                half[row, column] = _first_mode(four)
+    return half
+
+
+@compiled
+def halve_mean(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return values of half the size, rounded up, in which each pixel is the mean of four.
+
+    Nodata counts only where all four are nodata.
+
+    Args:
+        values: 0 to 254, or nodata (rows, columns).
+    """
+    rows, columns = values.shape
+    half = np.empty(((rows + 1) // 2, (columns + 1) // 2), np.uint8)
+    for row in range(half.shape[0]):
+        for column in range(half.shape[1]):
+            total, count = 0, 0
+            for value in _four(values, row, column):
+                if value != EMPTY:
+                    total += int(value)
+                    count += 1
+            half[row, column] = (2 * total + count) // (2 * count) if count else EMPTY
+    return half
+
+
+@compiled
+def _first_mode(four: tuple[np.uint8, np.uint8, np.uint8, np.uint8]) -> np.uint8:
+    """Return the first of the commonest of four codes; nodata does not count."""
+    mode, most = EMPTY, 0
+    for code in four:
+        votes = 0
+        for other in four:
+            votes += code == other
+        if code != EMPTY and votes > most:
+            mode, most = code, votes
+    return mode
+
+
+@compiled
+def count_codes(codes: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Count the pixels of each of the 256 codes of a map (rows, columns)."""
+    counts = np.zeros(256, np.int64)
+    for row in range(codes.shape[0]):
+        # Neighbours are mostly alike, and counting a run takes less time than counting its pixels.
+        code, run = codes[row, 0], 0
+        for column in range(codes.shape[1]):
+            if codes[row, column] != code:
+                counts[code] += run
+                code, run = codes[row, column], 0
+            run += 1
+        counts[code] += run
+    return counts

@@ -1,0 +1,114 @@
+"""Prediction: from the pixels of a window to class codes."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from rasterio.windows import Window, bounds
+from shapely.geometry.base import BaseGeometry
+
+from landcover.classes import NODATA
+from landcover.imagery.mosaic import Mosaic
+from landcover.imagery.thumbnails import Thumbnail
+from landcover.maps.lookup import Predictor
+from landcover.windows import BLOCK, pixels_inside, split
+
+
+class PredictionSettings(BaseModel):
+    """How the map is made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    allow_gaps: bool = Field(
+        default=False,
+        title="Allow gaps",
+        description="Map what there is where quads that the area of interest needs are missing or "
+        "hold no valid pixel. Without it they end the run.",
+    )
+    smallest_patch: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        title="Smallest patch",
+        description="The minimum mapping unit in pixels: smaller patches take the class of what "
+        "surrounds them. With 1 the map stays as predicted.",
+    )
+
+
+def predict_window(
+    mosaic: Mosaic,
+    predictor: Predictor,
+    bands: Sequence[str],
+    area: BaseGeometry,
+    window: Window,
+    thumbnail: Thumbnail | None = None,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Predict the valid pixels of a window that lie inside an area.
+
+    The window is streamed in strips, so that beside the result (two bytes a pixel) only a strip of
+    imagery is in memory.
+
+    Args:
+        mosaic: the imagery.
+        predictor: the model.
+        bands: the names of the bands that the model reads, in order.
+        area: the area of interest, in the mosaic's CRS.
+        window: which pixels of the mosaic.
+        thumbnail: of the window, which the imagery is added to; None where none is wanted.
+
+    Returns:
+        Class codes and the model's confidence in percent, both (rows, columns), nodata where a
+        pixel is invalid or outside, and nowhere else.
+
+    Raises:
+        RasterioIOError: if the imagery cannot be read.
+    """
+    codes, confidence = np.full((2, window.height, window.width), NODATA, dtype=np.uint8)
+    numbers = [mosaic.bands[name] for name in bands]
+    with mosaic.open() as reader:
+        for strip, inside in strips_inside(mosaic, area, window):
+            values, valid = reader.read(numbers, strip)
+            if thumbnail is not None:
+                thumbnail.add(strip, values, valid)
+            rows, columns = strip.toslices()
+            place = _shift(rows, window.row_off), _shift(columns, window.col_off)
+            wanted = valid & inside
+            codes[place], sure = predictor.predict(values, wanted)
+            np.copyto(confidence[place], sure, where=wanted)
+            # A hole here would be one that nobody notices.
+            if not np.array_equal(codes[place] != NODATA, wanted):
+                raise RuntimeError(f"The model left pixels of {strip} without a class.")
+    return codes, confidence
+
+
+def strips_inside(
+    mosaic: Mosaic, area: BaseGeometry, window: Window
+) -> Iterator[tuple[Window, NDArray[np.bool_]]]:
+    """Yield the strips of a window that have pixels in an area, no wider than the area needs.
+
+    Args:
+        mosaic: the imagery.
+        area: the area of interest, in the mosaic's CRS.
+        window: which pixels of the mosaic.
+
+    Yields:
+        The strip, on the map's blocks, and which of its pixels are inside, (rows, columns).
+    """
+    # Of an area with thousands of vertices, only those near the window matter to its strips.
+    near = shapely.intersection(area, shapely.box(*bounds(window, mosaic.grid.transform)))
+    for strip in split(window, BLOCK):
+        inside = pixels_inside(near, strip, mosaic.grid.transform)
+        columns = np.flatnonzero(inside.any(axis=0))
+        if columns.size:
+            left = int(columns[0]) // BLOCK * BLOCK
+            right = min((int(columns[-1]) // BLOCK + 1) * BLOCK, strip.width)
+            yield (
+                Window(strip.col_off + left, strip.row_off, right - left, strip.height),
+                inside[:, left:right],
+            )
+
+
+def _shift(part: slice, by: int) -> slice:
+    return slice(int(part.start) - by, int(part.stop) - by)

@@ -1,0 +1,218 @@
+"""The STAC item of a map, and the collection that the items of all months make.
+
+SpatioTemporal Asset Catalog 1.1 (https://stacspec.org) with the extensions projection, raster,
+classification, file and processing: what catalogues, tile servers and QGIS find maps by.
+"""
+
+import json
+import re
+import unicodedata
+from calendar import monthrange
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import geopandas
+import pystac
+import rasterio
+import shapely
+from pyproj import CRS
+from pystac.extensions.classification import Classification, ClassificationExtension
+from pystac.extensions.file import FileExtension
+from pystac.extensions.projection import ProjectionExtension
+from pystac.extensions.raster import DataType, RasterBand, RasterExtension
+from pystac.utils import datetime_to_str
+from shapely.geometry import MultiPolygon, box
+from shapely.geometry.base import BaseGeometry
+from shapely.geometry.polygon import orient
+
+from landcover.aoi import LONLAT, polygonal
+from landcover.areas import pixel_areas
+from landcover.classes import NODATA, colour
+from landcover.errors import LandcoverError
+from landcover.files import item_name, sha256
+from landcover.grid import Grid, grid_of
+from landcover.version import code_version
+from landcover.windows import whole
+
+COLLECTION = "chocoforest"
+COLLECTION_NAME = "collection.json"
+PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
+
+# In degrees. An area of interest may follow a coast by the metre; to find a map by, ten metres do.
+_TOLERANCE = 1e-4
+_PRECISION = 1e-7
+
+# What a file's SHA-256 starts with as a multihash: the code of the hash, and its length in bytes.
+_MULTIHASH_SHA256 = "1220"
+
+
+def prediction_item(
+    path: Path,
+    href: str,
+    year: int,
+    month: int,
+    area: BaseGeometry,
+    names: Mapping[int, str],
+    lineage: str,
+    made: datetime,
+    assets: Mapping[str, pystac.Asset] | None = None,
+) -> pystac.Item:
+    """Describe a finished map as a STAC item.
+
+    Its footprint is where the map can hold data: the area of interest as far as the map reaches,
+    to some ten metres. It belongs to the collection `chocoforest`, because pgSTAC takes no item
+    without one, and links to it as `./collection.json`, because STAC takes no such item without the
+    link: see `map_collection`. Resolutions are the side of a square with the pixels' true mean
+    area, in metres.
+
+    Args:
+        path: the map on this machine, as `landcover.maps.cog.write_cog` writes it.
+        href: where the item says that the map is: a URI, a path, or relative to the item
+            (`./prediction_202506.tif`).
+        year: of the map.
+        month: of the map, 1 to 12.
+        area: the area of interest, polygons in longitude and latitude (EPSG:4326).
+        names: the name of each class code.
+        lineage: what the map was made of and how, in a sentence; CommonMark.
+        made: when the map was made, with its time zone.
+        assets: further files by key, such as the confidence map, the samples, the model.
+
+    Raises:
+        LandcoverError: if the map lies outside the area of interest.
+        RasterioIOError: if the map cannot be read.
+    """
+    with rasterio.open(path) as dataset:
+        grid = grid_of(dataset)
+        authority = dataset.crs.to_authority()
+    footprint = _footprint(area, grid, path)
+    resolution = round(pixel_areas(grid)(whole(grid)) ** 0.5, 3)
+    item = pystac.Item(
+        id=Path(item_name(year, month)).stem,
+        geometry=json.loads(shapely.to_geojson(footprint)),
+        bbox=list(footprint.bounds),
+        datetime=None,
+        start_datetime=datetime(year, month, 1, tzinfo=UTC),
+        end_datetime=datetime(year, month, monthrange(year, month)[1], 23, 59, 59, tzinfo=UTC),
+        properties={"title": f"Land cover {year}-{month:02d}", "gsd": resolution},
+        collection=COLLECTION,
+    )
+    item.add_link(
+        pystac.Link("collection", f"./{COLLECTION_NAME}", media_type=pystac.MediaType.JSON)
+    )
+    _add_projection(item, grid, ":".join(authority) if authority else None)
+    _add_processing(item, lineage, made)
+    _add_map(item, path, href, names, resolution)
+    for key, asset in (assets or {}).items():
+        item.add_asset(key, asset)
+    return item
+
+
+def map_collection(items: Sequence[pystac.Item]) -> pystac.Collection:
+    """Describe the maps of all months as the STAC collection that their items belong to.
+
+    pgSTAC takes it before the items; clients that read files follow its links to the items, which
+    should lie beside it.
+
+    Args:
+        items: of `prediction_item`, at least one, in the order in which they should be linked.
+    """
+    collection = pystac.Collection(
+        id=COLLECTION,
+        title="Monthly land cover",
+        description="Land cover by month, classified from satellite mosaics by a random forest.",
+        extent=pystac.Extent.from_items(items),
+        license="other",
+    )
+    for item in items:
+        link = pystac.Link(
+            pystac.RelType.ITEM,
+            f"./{item.id}.json",
+            media_type=pystac.MediaType.GEOJSON,
+            title=item.properties["title"],
+        )
+        collection.add_link(link)
+    return collection
+
+
+def stac_text(document: pystac.Item | pystac.Collection) -> str:
+    """Return an item or a collection as JSON, its links and assets as they were given."""
+    return json.dumps(document.to_dict(include_self_link=False, transform_hrefs=False), indent=2)
+
+
+def _footprint(area: BaseGeometry, grid: Grid, path: Path) -> BaseGeometry:
+    """Return a grid's part of an area, in longitude and latitude, its outer rings anticlockwise."""
+    west, south, east, north = grid.bounds
+    # The edges of a grid are no straight lines in longitude and latitude.
+    outline = shapely.segmentize(box(*grid.bounds), max(east - west, north - south) / 32)
+    (reach,) = geopandas.GeoSeries([outline], crs=grid.crs).to_crs(LONLAT)
+    part = shapely.simplify(area.intersection(reach), _TOLERANCE)
+    polygons = shapely.get_parts(polygonal(shapely.set_precision(part, _PRECISION)))
+    if not len(polygons):
+        raise LandcoverError(
+            f"The map {path} lies outside the area of interest: AOI_DEFINITION should be the one "
+            "that the map was made for."
+        )
+    oriented = [orient(polygon) for polygon in polygons]
+    return oriented[0] if len(oriented) == 1 else MultiPolygon(oriented)
+
+
+def _add_projection(item: pystac.Item, grid: Grid, code: str | None) -> None:
+    ProjectionExtension.ext(item, add_if_missing=True).apply(
+        code=code,
+        wkt2=None if code else CRS.from_user_input(grid.crs).to_wkt(),
+        bbox=list(grid.bounds),
+        shape=[grid.height, grid.width],
+        transform=list(grid.transform[:6]),
+    )
+
+
+def _add_processing(item: pystac.Item, lineage: str, made: datetime) -> None:
+    """Say how the map was made, in the extension that pystac has no class for."""
+    item.stac_extensions.append(PROCESSING)
+    item.properties |= {
+        "processing:lineage": lineage,
+        "processing:software": {"chocoforest": code_version()},
+        "processing:datetime": datetime_to_str(made.astimezone(UTC)),
+    }
+
+
+def _add_map(
+    item: pystac.Item, path: Path, href: str, names: Mapping[int, str], resolution: float
+) -> None:
+    # STAC 1.1 has these two fields for the asset itself; older readers look in the bands.
+    fields = {"data_type": DataType.UINT8, "nodata": NODATA}
+    asset = pystac.Asset(
+        href, "Land-cover map", media_type=pystac.MediaType.COG, roles=["data"], extra_fields=fields
+    )
+    item.add_asset("map", asset)
+    band = RasterBand.create(nodata=NODATA, data_type=DataType.UINT8, spatial_resolution=resolution)
+    RasterExtension.ext(asset, add_if_missing=True).apply([band])
+    ClassificationExtension.ext(asset, add_if_missing=True).apply(_classes(names))
+    FileExtension.ext(asset, add_if_missing=True).apply(
+        checksum=_MULTIHASH_SHA256 + sha256(path), size=path.stat().st_size
+    )
+
+
+def _classes(names: Mapping[int, str]) -> list[Classification]:
+    """Return the classes of a map and that of the pixels that hold none."""
+    titles = {**dict(sorted(names.items())), NODATA: "No data"}
+    short = {code: _short_name(title) for code, title in titles.items()}
+    uses = Counter(short.values())
+    return [
+        Classification.create(
+            value=code,
+            name=short[code] if short[code] and uses[short[code]] == 1 else f"class_{code}",
+            title=title,
+            color_hint=None if code == NODATA else "{:02X}{:02X}{:02X}".format(*colour(code)),
+            nodata=True if code == NODATA else None,
+        )
+        for code, title in titles.items()
+    ]
+
+
+def _short_name(title: str) -> str:
+    """Return a title in the letters that the extension allows; it may be empty."""
+    letters = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    return re.sub("[^0-9a-z]+", "_", letters).strip("_")

@@ -1,0 +1,190 @@
+"""The model: a random forest over the bands of a pixel."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Literal
+
+import joblib
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+from upath import UPath
+
+from landcover.errors import LandcoverError
+from landcover.model.balance import at_most_per_class
+from landcover.model.bins import LogBins
+from landcover.model.indices import with_normalized_differences
+
+
+class ForestSettings(BaseModel):
+    """The random forest and its validation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bins: int | None = Field(
+        default=64,
+        ge=2,
+        le=1024,
+        title="Levels a band",
+        description="To how many levels each band is rounded, evenly spaced in the logarithm. "
+        "With 64 the accuracy is that of raw values, and a month of pixels is predicted by "
+        "looking up; none turns it off.",
+    )
+    indices: bool = Field(
+        default=False,
+        title="Spectral indices",
+        description="Give the forest the normalised difference of every two bands too, such as "
+        "the NDVI, computed from the bands' levels.",
+    )
+    trees: int = Field(
+        default=200, ge=1, le=5000, title="Trees", description="Number of trees in the forest."
+    )
+    max_depth: int | None = Field(
+        default=None,
+        ge=1,
+        title="Greatest depth",
+        description="Greatest depth of a tree; left out, trees grow until their leaves are pure.",
+    )
+    min_samples_leaf: int = Field(
+        default=1, ge=1, title="Samples a leaf", description="Fewest samples in a leaf of a tree."
+    )
+    max_features: Literal["sqrt", "log2", "all"] = Field(
+        default="sqrt",
+        title="Bands a split",
+        description="How many of the bands each split of a tree may choose from.",
+    )
+    class_weight: Literal["none", "balanced"] = Field(
+        default="none",
+        title="Class weights",
+        description="balanced: samples of rare classes count for more, so that every class "
+        "counts the same.",
+    )
+    max_pixels_per_class: int | None = Field(
+        default=None,
+        ge=1,
+        title="Pixels a class",
+        description="At most so many pixels of each class train the forest, drawn at random, so "
+        "that common classes do not outweigh rare ones; as many as the rarest class has make all "
+        "equal. Validation predicts all pixels.",
+    )
+    folds: int = Field(
+        default=5,
+        ge=2,
+        le=20,
+        title="Validation folds",
+        description="Into how many parts the polygons are dealt; each part is predicted by a "
+        "forest trained on the others.",
+    )
+    holdout: Literal["polygons", "blocks"] = Field(
+        default="polygons",
+        title="Held out together",
+        description="What validation holds out whole: polygons, or square blocks of land with all "
+        "polygons in them, because neighbouring polygons are alike too.",
+    )
+    block_size: float = Field(
+        default=10_000,
+        gt=0,
+        allow_inf_nan=False,
+        title="Side of a block",
+        description="Side of a block, in units of the mosaic's coordinate system: metres for "
+        "NICFI's Web Mercator, degrees for a mosaic in longitude and latitude.",
+    )
+    tune: int | None = Field(
+        default=None,
+        ge=0,
+        le=200,
+        title="Forests to try",
+        description="Try so many forests of other settings, drawn at random, and train the one "
+        "that predicts held-out polygons best, by macro F1. Trying one takes about as long as a "
+        "validation; none or 0 tries no other.",
+    )
+    seed: int = Field(
+        default=42, ge=0, title="Random seed", description="The same seed grows the same forest."
+    )
+
+
+def new_pipeline(settings: ForestSettings, jobs: int = -1) -> Pipeline:
+    """Return an untrained model: it takes raw band values (samples, bands), gives class codes.
+
+    Args:
+        settings: the forest's.
+        jobs: how many cores to use; -1 for all.
+    """
+    forest = RandomForestClassifier(
+        n_estimators=settings.trees,
+        max_depth=settings.max_depth,
+        min_samples_leaf=settings.min_samples_leaf,
+        max_features=None if settings.max_features == "all" else settings.max_features,
+        class_weight=None if settings.class_weight == "none" else settings.class_weight,
+        random_state=settings.seed,
+        oob_score=True,
+        n_jobs=jobs,
+    )
+    steps: list[tuple[str, object]] = []
+    if settings.bins is not None:
+        steps.append(("bins", LogBins(settings.bins)))
+    if settings.indices:
+        steps.append(("indices", FunctionTransformer(with_normalized_differences)))
+    return Pipeline([*steps, ("forest", forest)])
+
+
+def fit(
+    samples: pd.DataFrame, bands: Sequence[str], codes: pd.Series, settings: ForestSettings
+) -> Pipeline:
+    """Train a model on the samples, on at most `max_pixels_per_class` of each class.
+
+    Args:
+        samples: a row a sample, with a column for each of `bands`.
+        bands: the columns that the model reads, in order.
+        codes: the class code of each sample.
+        settings: the forest's.
+    """
+    rows = at_most_per_class(codes, settings.max_pixels_per_class, settings.seed)
+    pipeline = new_pipeline(settings)
+    pipeline.fit(samples[list(bands)].to_numpy()[rows], codes.to_numpy()[rows])
+    return pipeline
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model's file, and what its numbers mean.
+
+    Attributes:
+        path: the joblib file.
+        sha256: of the file; a file that differs is not opened, because opening one runs its code.
+        bands: the names of the bands that it reads, in order.
+        names: the name of each class code that it gives.
+    """
+
+    path: UPath
+    sha256: str
+    bands: tuple[str, ...]
+    names: Mapping[int, str]
+
+
+def load(path: UPath, digest: str) -> Pipeline:
+    """Open a model file to predict with one core, once it is known to be the recorded one.
+
+    Args:
+        path: the joblib file.
+        digest: the SHA-256 recorded when it was trained.
+
+    Raises:
+        LandcoverError: if there is no such file, or if it is another.
+    """
+    # Not is_file: s3fs would say no where the bucket does not answer.
+    if not path.exists():
+        raise LandcoverError(f"The model file {path} is gone: train the month's model again.")
+    # Read once, so that what is opened is what was checked.
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise LandcoverError(
+            f"The model file {path} is not the one that was recorded when it was trained "
+            "(its SHA-256 differs), so it is not opened: train the month's model again."
+        )
+    pipeline: Pipeline = joblib.load(BytesIO(content))
+    return pipeline.set_params(forest__n_jobs=1)

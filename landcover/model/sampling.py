@@ -1,0 +1,219 @@
+"""Samples: the valid pixels under the training polygons."""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import geopandas
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from rasterio.transform import xy
+from rasterio.windows import Window, from_bounds
+from shapely.geometry.base import BaseGeometry
+
+from landcover.classes import label_key
+from landcover.grid import Grid
+from landcover.imagery.mosaic import Mosaic, MosaicReader
+from landcover.windows import pixels_inside, split
+
+# Large polygons are read in parts of this many pixels a side (34 MB a band of uint16).
+PART = 4096
+
+# Of pixels: rows, columns, and values (bands, pixels).
+Pixels = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.generic]]
+
+
+class SamplingSettings(BaseModel):
+    """How pixels are taken from under the training polygons."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_pixels: int = Field(
+        default=200,
+        ge=1,
+        title="Pixels a polygon",
+        description="At most so many pixels of each polygon, drawn at random. Pixels of one "
+        "polygon are near copies of each other: more of them teach little, cost time, and let "
+        "large polygons outweigh small ones. With 50 polygons for each of 7 classes, 200 make "
+        "at most 70 000 samples.",
+    )
+    all_touched: bool = Field(
+        default=False,
+        title="All touched pixels",
+        description="Take every pixel that a polygon touches, not only those whose centre is in "
+        "it. Pixels on the edge are often mixed.",
+    )
+    row_per: Literal["pixel", "mean", "median"] = Field(
+        default="pixel",
+        title="One row per",
+        description="One sample a pixel, or one a polygon: the mean or the median of its pixels.",
+    )
+    seed: int = Field(
+        default=42, ge=0, title="Random seed", description="The same seed draws the same pixels."
+    )
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What was sampled, and what was not.
+
+    Attributes:
+        rows: a row a sample, points in the mosaic's CRS, with `polygon_id`, `class_label`, `x`,
+            `y` (CRS units, the pixel's centre), a column a band, and `geometry`.
+        skipped: the reason for each polygon id that gave no sample.
+        contested: how many pixels were drawn from under polygons of different classes.
+    """
+
+    rows: geopandas.GeoDataFrame
+    skipped: dict[str, str]
+    contested: int
+
+
+def sample_polygons(
+    mosaic: Mosaic, polygons: geopandas.GeoDataFrame, settings: SamplingSettings
+) -> Samples:
+    """Take the valid pixels under polygons, each pixel once.
+
+    A pixel drawn from under several polygons goes to the one that comes first.
+
+    Args:
+        mosaic: the imagery.
+        polygons: `polygon_id` (text, unique), `class_label` and geometries in any CRS.
+        settings: how to draw the pixels.
+    """
+    shapes = polygons.to_crs(mosaic.grid.crs).geometry.array
+    drawn: dict[int, Pixels] = {}
+    skipped: dict[str, str] = {}
+    with mosaic.open() as reader:
+        for number in _reading_order(shapes, mosaic.grid):
+            polygon_id = str(polygons["polygon_id"].iloc[number])
+            found = _pixels_under(shapes[number], reader, mosaic, settings, polygon_id)
+            if isinstance(found, str):
+                skipped[polygon_id] = found
+            else:
+                drawn[number] = found
+    if not drawn:
+        return Samples(_as_points(pd.DataFrame(), mosaic), skipped, 0)
+    pixels = _as_table(drawn, polygons, list(mosaic.bands))
+    keys = pixels["class_label"].map(label_key)
+    classes = keys.groupby([pixels["row"], pixels["column"]]).transform("nunique")
+    contested = pixels[classes > 1].drop_duplicates(["row", "column"])
+    once = pixels.drop_duplicates(["row", "column"], ignore_index=True)
+    for polygon_id in set(pixels["polygon_id"]) - set(once["polygon_id"]):
+        skipped[polygon_id] = "its pixels were drawn for other polygons"
+    return Samples(
+        _as_points(_one_row_per(once, settings.row_per), mosaic), skipped, len(contested)
+    )
+
+
+def _reading_order(shapes: Sequence[BaseGeometry], grid: Grid) -> list[int]:
+    """Order polygons by the part of the mosaic they lie in, so that each file is read once."""
+    west, _, _, north = grid.bounds
+
+    def place(number: int) -> tuple[float, float]:
+        left, _, _, top = shapes[number].bounds
+        return (
+            (north - top) // (PART * -grid.transform.e),
+            (left - west) // (PART * grid.transform.a),
+        )
+
+    return sorted(range(len(shapes)), key=place)
+
+
+def _pixels_under(
+    polygon: BaseGeometry,
+    reader: MosaicReader,
+    mosaic: Mosaic,
+    settings: SamplingSettings,
+    polygon_id: str,
+) -> Pixels | str:
+    """Return the pixels drawn from under a polygon, or the reason why there are none."""
+    window = _window_around(polygon, mosaic.grid)
+    if window is None:
+        return "outside the mosaic"
+    # Each polygon has its own random numbers: a new polygon does not change another's pixels.
+    random = np.random.default_rng([settings.seed, zlib.crc32(polygon_id.encode())])
+    covered = 0
+    found: list[tuple[NDArray[np.float64], Pixels]] = []
+    for part in split(window, PART, PART):
+        inside = pixels_inside(polygon, part, mosaic.grid.transform, settings.all_touched)
+        if not inside.any():
+            continue
+        covered += int(inside.sum())
+        values, valid = reader.read(list(mosaic.bands.values()), part)
+        rows, columns = np.nonzero(inside & valid)
+        draw = random.random(rows.size)
+        least = _least(draw, settings.max_pixels)
+        at = rows[least], columns[least]
+        here = at[0] + part.row_off, at[1] + part.col_off, values[:, *at]
+        found.append((draw[least], here))
+    if not covered:
+        return "smaller than a pixel"
+    draws = np.concatenate([draw for draw, _ in found])
+    if not draws.size:
+        return "no valid pixel under it"
+    rows, columns, values = (
+        np.concatenate(parts, axis=-1) for parts in zip(*(there for _, there in found), strict=True)
+    )
+    least = _least(draws, settings.max_pixels)
+    order = least[np.lexsort((columns[least], rows[least]))]
+    return rows[order], columns[order], values[:, order]
+
+
+def _least(draws: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+    """Return where the so many least numbers are, in no order."""
+    if draws.size <= count:
+        return np.arange(draws.size)
+    return np.argpartition(draws, count - 1)[:count]
+
+
+def _window_around(polygon: BaseGeometry, grid: Grid) -> Window | None:
+    """Return the pixels of the grid that a polygon's bounds touch, None where there are none."""
+    # Bounds are infinite where a polygon cannot be brought to the mosaic's CRS, NaN without points.
+    if not np.isfinite(polygon.bounds).all():
+        return None
+    exact = from_bounds(*polygon.bounds, transform=grid.transform)
+    left, top = max(0, int(np.floor(exact.col_off))), max(0, int(np.floor(exact.row_off)))
+    right = min(grid.width, int(np.ceil(exact.col_off + exact.width)))
+    bottom = min(grid.height, int(np.ceil(exact.row_off + exact.height)))
+    if left >= right or top >= bottom:
+        return None
+    return Window(left, top, right - left, bottom - top)
+
+
+def _as_table(
+    drawn: Mapping[int, Pixels], polygons: geopandas.GeoDataFrame, bands: Sequence[str]
+) -> pd.DataFrame:
+    """Return a row a pixel, in the polygons' order."""
+    numbers = sorted(drawn)
+    rows, columns, values = (
+        np.concatenate(parts, axis=-1)
+        for parts in zip(*(drawn[number] for number in numbers), strict=True)
+    )
+    of_each = np.repeat(numbers, [drawn[number][0].size for number in numbers])
+    whose = polygons[["polygon_id", "class_label"]].iloc[of_each].reset_index(drop=True)
+    pixels = {"row": rows, "column": columns} | dict(zip(bands, values, strict=True))
+    return pd.DataFrame(
+        {"polygon_id": whose["polygon_id"].map(str), "class_label": whose["class_label"]} | pixels
+    )
+
+
+def _one_row_per(pixels: pd.DataFrame, kind: str) -> pd.DataFrame:
+    if kind == "pixel":
+        return pixels
+    by_polygon = pixels.groupby(["polygon_id", "class_label"], sort=False)
+    return by_polygon.agg(kind).reset_index()
+
+
+def _as_points(pixels: pd.DataFrame, mosaic: Mosaic) -> geopandas.GeoDataFrame:
+    bands = list(mosaic.bands)
+    if pixels.empty:
+        pixels = pd.DataFrame(columns=["polygon_id", "class_label", "row", "column", *bands])
+    x, y = xy(mosaic.grid.transform, pixels["row"].to_numpy(), pixels["column"].to_numpy())
+    samples = pixels.assign(x=x, y=y)[["polygon_id", "class_label", "x", "y", *bands]]
+    return geopandas.GeoDataFrame(
+        samples, geometry=geopandas.points_from_xy(x, y), crs=mosaic.grid.crs
+    )

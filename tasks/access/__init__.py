@@ -1,0 +1,1 @@
+"""What reaches outside this process: settings, blocks, database, bucket and lock."""

@@ -1,0 +1,50 @@
+"""Whether the places that the settings name can be reached with the settings' credentials."""
+
+from upath import UPath
+
+from landcover.files import check_writable, is_local
+from tasks.access.database import check_postgis, database, place_of
+from tasks.access.settings import FolderSettings, MosaicSettings, read_settings
+from tasks.access.storage import storage
+
+
+def check_database() -> str:
+    """Make sure that the database of the settings can be opened and has PostGIS.
+
+    Returns:
+        The database, for people.
+
+    Raises:
+        LandcoverError: if it cannot, or has not.
+    """
+    with database(None) as connection:
+        check_postgis(connection)
+        return place_of(connection.engine.url)
+
+
+def check_buckets() -> list[str]:
+    """Make sure that the settings' folders in buckets can be listed (imagery) or written.
+
+    Returns:
+        Those folders, for people; none where all are on this machine.
+
+    Raises:
+        LandcoverError: if one cannot.
+    """
+    imagery = read_settings(MosaicSettings).planet_mosaic_dir
+    outputs = read_settings(FolderSettings)
+    checks = {"PLANET_MOSAIC_DIR": (imagery, _check_listing)}
+    checks |= {name.upper(): (folder, check_writable) for name, folder in outputs}
+    checked = []
+    for setting, (folder, check) in checks.items():
+        if folder is not None and not is_local(folder):
+            checked.append(f"{setting} {folder}")
+            with storage(None, checked[-1]):
+                check(folder, setting)
+    return checked
+
+
+def _check_listing(folder: UPath, setting: str) -> None:  # noqa: ARG001
+    """Ask for one key: a month of quads is thousands of them, and there may be none yet."""
+    bucket, _, prefix = folder.path.partition("/")
+    folder.fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=1)

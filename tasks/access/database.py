@@ -1,0 +1,250 @@
+"""The database: PostGIS, or the embedded SQLite file where neither block nor `DB_HOST` is set."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prefect_sqlalchemy import ConnectionComponents, SqlAlchemyConnector, SyncDriver
+from sqlalchemy import URL, Connection, create_engine, make_url, text
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from upath import UPath
+
+from landcover.errors import LandcoverError, SettingsError, TransientError
+from landcover.files import check_writable
+from tasks.access.blocks import load_block
+from tasks.access.settings import DatabaseSettings, read_settings
+
+CONNECT_TIMEOUT = 10  # seconds
+DEFAULT_PORT = 5432
+
+# By themselves connections wait two hours for a machine that was switched off; so, two minutes.
+NOTICE_SILENCE = {
+    "keepalives_idle": 60,
+    "keepalives_interval": 10,
+    "keepalives_count": 6,
+    "tcp_user_timeout": 120_000,  # milliseconds
+}
+
+# What PostgreSQL says while it starts, stops or is full; all other refusals last.
+_PASSING = (
+    "starting up",
+    "shutting down",
+    "recovery mode",
+    "too many",
+    "remaining connection",
+    "terminating connection",
+)
+
+_NOT_ALLOWED = {"42501", "25006"}  # insufficient_privilege, read_only_sql_transaction
+_CANCELLED = "57014"  # query_canceled
+
+# What libpq says of TLS that cannot be had at all; a connection that is lost may name SSL too.
+_TLS = ("does not support SSL", "certificate", "sslmode")
+
+# The schema of the settings comes first; that of PostGIS is added for its functions.
+_SEARCH_PATH = text(
+    "SELECT set_config('search_path', concat_ws(', ', quote_ident(:schema),"
+    " nullif(current_setting('search_path'), ''),"
+    " (SELECT quote_ident(nspname) FROM pg_extension JOIN pg_namespace"
+    " ON pg_namespace.oid = extnamespace WHERE extname = 'postgis')), true)"
+)
+
+_POSTGIS = text(
+    "SELECT nspname AS schema, has_schema_privilege(extnamespace, 'USAGE') AS usable"
+    " FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace"
+    " WHERE extname = 'postgis'"
+)
+
+
+@contextmanager
+def database(block: str | None) -> Iterator[Connection]:
+    """Connect to the database for one transaction, committed at the end.
+
+    Args:
+        block: the name of the `SqlAlchemyConnector` block; without one the settings serve.
+
+    Raises:
+        SettingsError: if the server refuses the role, the password or the database's name, or the
+            embedded file is no database.
+        TransientError: if the server cannot be reached or drops the connection.
+        LandcoverError: if the role may not do what was asked.
+    """
+    url, arguments = access(block)
+    engine = create_engine(url, hide_parameters=True, connect_args=arguments)
+    try:
+        with translated(url), engine.begin() as connection:
+            if url.get_backend_name() == "postgresql":
+                connection.execute(_SEARCH_PATH, {"schema": schema()})
+            yield connection
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def translated(url: URL) -> Iterator[None]:
+    """Tell in one sentence what a database refuses, as `database` does.
+
+    Args:
+        url: of the database.
+    """
+    try:
+        yield
+    except DatabaseError as error:
+        explained = _explain(error, url)
+        if explained is None:
+            raise
+        raise explained from error
+
+
+def check_postgis(connection: Connection) -> None:
+    """Make sure that a database has PostGIS for this role, where it is none that is embedded.
+
+    Raises:
+        SettingsError: if the database has none.
+        LandcoverError: if the role may not use its schema.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    url = connection.engine.url
+    found = connection.execute(_POSTGIS).one_or_none()
+    if found is None:
+        raise SettingsError(
+            f"The database {url.database} has no PostGIS: "
+            "let its owner run CREATE EXTENSION postgis."
+        )
+    if not found.usable:
+        raise LandcoverError(
+            f"The role {url.username} may not use PostGIS, which is in the schema {found.schema} "
+            f"of the database {url.database}: ask its owner to grant USAGE on the schema."
+        )
+
+
+def schema() -> str | None:
+    """Return the schema of the tables that a month is recorded in."""
+    return read_settings(DatabaseSettings).db_schema
+
+
+def access(block: str | None) -> tuple[URL, dict[str, object]]:
+    """Return the database's address and how to connect to it."""
+    connector = load_block(SqlAlchemyConnector, block) or connector_of_settings()
+    if connector is None:
+        path = read_settings(DatabaseSettings).metadata_db
+        check_writable(UPath(path.parent), "METADATA_DB")
+        return URL.create("sqlite", database=str(path)), {"timeout": CONNECT_TIMEOUT}
+    url = _url(connector, block)
+    usual = {"connect_timeout": CONNECT_TIMEOUT, **NOTICE_SILENCE}
+    return url, {**usual, **(connector.connect_args or {})}
+
+
+def connector_of_settings() -> SqlAlchemyConnector | None:
+    """Return the database that the settings name; None where there is no `DB_HOST`.
+
+    Raises:
+        SettingsError: if a setting is missing or malformed.
+    """
+    settings = read_settings(DatabaseSettings)
+    if not settings.db_host:
+        return None
+    missing = [name for name in ("db_name", "db_user") if not getattr(settings, name)]
+    if missing:
+        raise SettingsError(
+            f"DB_HOST is set, but {' and '.join(name.upper() for name in missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} not: set it in the environment or in .env."
+        )
+    return SqlAlchemyConnector(
+        connection_info=ConnectionComponents(
+            driver=SyncDriver.POSTGRESQL_PSYCOPG2,
+            username=settings.db_user,
+            password=settings.db_password,
+            host=settings.db_host,
+            port=settings.db_port,
+            database=settings.db_name,
+            query={"sslmode": settings.db_sslmode} if settings.db_sslmode else None,
+        )
+    )
+
+
+def _url(connector: SqlAlchemyConnector, block: str | None) -> URL:
+    said = connector.connection_info
+    try:
+        url = said.create_url() if isinstance(said, ConnectionComponents) else make_url(str(said))
+        known = url.get_backend_name() == "postgresql"
+    except ArgumentError:
+        known = False
+    if not known:
+        raise SettingsError(
+            f"The block {block!r} is no PostgreSQL database: save it with the driver "
+            "postgresql+psycopg2, or with python flows/setup_blocks.py."
+        )
+    return url.set(drivername="postgresql+psycopg2")
+
+
+def _explain(error: DatabaseError, url: URL) -> LandcoverError | None:
+    """Return the failure in one sentence; None where it is none that a user can mend."""
+    if not url.host:
+        return _explain_embedded(error, url)
+    if getattr(error.orig, "pgcode", None) in _NOT_ALLOWED:
+        return LandcoverError(
+            f"The role {url.username} lacks a right in the database {url.database} "
+            f"({first_line(error)}): ask its owner to grant it."
+        )
+    if getattr(error.orig, "pgcode", None) == _CANCELLED:
+        return LandcoverError(
+            f"The database {url.database} cancelled a statement ({first_line(error)}): let its "
+            f"owner raise statement_timeout for the role {url.username}."
+        )
+    if "invalid dsn" in str(error.orig):
+        return SettingsError(
+            f"The database block cannot be used ({first_line(error)}): save it again with "
+            "python flows/setup_blocks.py, or in the Prefect UI."
+        )
+    if not isinstance(error, OperationalError):
+        return None
+    place = place_of(url)
+    refusal = _refusal(str(error.orig))
+    if refusal:
+        return SettingsError(
+            f"The database {place} refuses the connection ({refusal}): "
+            "check DB_NAME, DB_USER, DB_PASSWORD and DB_SSLMODE, or the database block."
+        )
+    return TransientError(
+        f"The database {place} cannot be reached ({first_line(error)}): "
+        "check that it runs, and DB_HOST and DB_PORT, or the database block."
+    )
+
+
+def place_of(url: URL) -> str:
+    """Return a database's address without its password."""
+    return f"{url.username}@{url.host}:{url.port or DEFAULT_PORT}/{url.database}"
+
+
+def _explain_embedded(error: DatabaseError, url: URL) -> LandcoverError | None:
+    said = first_line(error)
+    if "locked" in said:
+        return TransientError(
+            f"The database {url.database} is in use by another program: close it there."
+        )
+    if isinstance(error, OperationalError) or "not a database" in said:
+        return LandcoverError(
+            f"METADATA_DB cannot be used: {url.database} ({said}). Give its owner's rights to "
+            "this user, or set another file."
+        )
+    return None
+
+
+def _refusal(said: str) -> str | None:
+    """Return why the server refuses for good; a host of several addresses answers in many lines."""
+    if any(passing in said for passing in _PASSING):
+        return None
+    for line in said.splitlines():
+        if "FATAL:" in line:
+            return line.split("FATAL:")[1].strip()
+        if "no password supplied" in line:
+            return "it wants a password, and DB_PASSWORD is not set"
+        if any(word in line for word in _TLS):
+            return line.rpartition("failed: ")[2].strip()
+    return None
+
+
+def first_line(error: DatabaseError) -> str:
+    """Return what the database says, without the statement."""
+    return str(error.orig).strip().splitlines()[0]

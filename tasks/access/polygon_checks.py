@@ -1,0 +1,48 @@
+"""What is made sure of, wherever training polygons come from."""
+
+from landcover.errors import LandcoverError, SettingsError
+from tasks.access.settings import PolygonSettings
+
+
+def check_columns(there: list[str], settings: PolygonSettings, with_geometry: bool) -> None:
+    """Make sure that the columns that the settings name are there.
+
+    Args:
+        there: the columns of the table or file.
+        settings: which are wanted.
+        with_geometry: whether the geometry has a column of that kind.
+
+    Raises:
+        SettingsError: if one is not there; it says which are.
+    """
+    wanted = {
+        "TRAINING_POLYGON_GEOM_COL": settings.training_polygon_geom_col if with_geometry else None,
+        "TRAINING_POLYGON_CLASS_COL": settings.training_polygon_class_col,
+        "TRAINING_POLYGON_ID_COL": settings.training_polygon_id_col,
+        "TRAINING_POLYGON_MONTH_COL": settings.training_polygon_month_col,
+    }
+    for setting, name in wanted.items():
+        if name and name not in there:
+            raise SettingsError(
+                f"{settings.training_polygon_table} has no column {name!r}, which {setting} "
+                f"names; its columns are {', '.join(there)}."
+            )
+
+
+def check_month(months: list[str], when: str, settings: PolygonSettings) -> None:
+    """Make sure that there are polygons of a month.
+
+    Args:
+        months: of which there are polygons, as YYYY-MM, sorted.
+        when: the month wanted.
+        settings: where they come from.
+
+    Raises:
+        LandcoverError: if there are none; it says of which months there are.
+    """
+    if when not in months:
+        there = f"it has {', '.join(months[-12:])}" if months else "it is empty"
+        raise LandcoverError(
+            f"{settings.training_polygon_table} has no training polygons of {when} in its column "
+            f"{settings.training_polygon_month_col}; {there}. Draw the month's polygons first."
+        )

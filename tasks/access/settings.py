@@ -1,0 +1,231 @@
+"""The settings: environment variables, read from `.env` in the working folder too.
+
+Each group is read by the one place that needs it. The groups with secrets are read by
+`tasks.access.database` and `tasks.access.storage` alone.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    ValidationError,
+)
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from upath import UPath
+
+from landcover.errors import SettingsError
+from landcover.imagery.mosaic import parse_bands
+
+VECTOR_SUFFIXES = {".gpkg", ".geojson", ".json", ".shp", ".fgb", ".parquet"}
+
+
+def _local(value: object) -> Path:
+    text = str(value)
+    if "://" in text:
+        raise ValueError(f"{text!r} is not on this machine")
+    return Path(text)
+
+
+def _folder(value: object) -> UPath:
+    text = str(value)
+    kind, separator, rest = text.partition("://")
+    if separator and (kind != "s3" or not rest.strip("/")):
+        raise ValueError(f"{text!r} is neither a folder on this machine nor s3://bucket/folder")
+    return UPath(text)
+
+
+def _address(text: str) -> str:
+    address = urlsplit(text)
+    if address.scheme not in {"http", "https"} or not address.hostname:
+        raise ValueError(f"{text!r} does not start with https:// or http:// and a host")
+    return text.rstrip("/")
+
+
+def _month_pattern(pattern: str) -> str:
+    try:
+        pattern.format(year=2025, month=6)
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"only {{year}} and {{month}} may stand in braces: {error}") from error
+    return pattern
+
+
+# As text in rows and reports.
+Folder = Annotated[UPath, BeforeValidator(_folder), PlainSerializer(str)]
+
+
+class _Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+
+class MosaicSettings(_Settings):
+    """Where the imagery is and which of its bands the model reads."""
+
+    planet_mosaic_dir: Folder | None = Field(
+        default=None,
+        description="the folder that holds the monthly mosaics, such as /data/nicfi or "
+        "s3://bucket/folder",
+    )
+    mosaic_pattern: Annotated[str, AfterValidator(_month_pattern)] = Field(
+        default="nicfi_mosaic_{year}-{month:02d}_analytic.tif",
+        description="a month's file name, or a glob for its quads such as "
+        "{year}/{month:02d}/*.tif*",
+    )
+    mosaic_bands: Annotated[dict[str, int], NoDecode, BeforeValidator(parse_bands)] = Field(
+        default={"blue": 1, "green": 2, "red": 3, "nir": 4},
+        description="names and numbers of the bands that the model reads, such as "
+        "blue=1,green=2,red=3,nir=4",
+    )
+
+
+class AoiSettings(_Settings):
+    """The area of interest."""
+
+    aoi_definition: str = Field(
+        description="WKT in longitude and latitude (or EWKT, SRID=3857;POLYGON(...)), or the path "
+        "of a GeoJSON, GeoPackage or Shapefile"
+    )
+
+
+class PolygonSettings(_Settings):
+    """Where the training polygons are and what their columns are called."""
+
+    training_polygon_table: str = Field(
+        description="table, schema.table, or the path of a vector file"
+    )
+    training_polygon_class_col: str = Field(
+        description="the column that holds each polygon's class label"
+    )
+    training_polygon_geom_col: str | None = Field(
+        default=None,
+        description="the geometry column of the polygon table, such as geom (a file needs none)",
+    )
+    training_polygon_id_col: str | None = Field(
+        default=None, description="the column that holds each polygon's id (may be left out)"
+    )
+    training_polygon_month_col: str | None = Field(
+        default=None,
+        description="the column that holds each polygon's month, a date or text YYYY-MM "
+        "(left out: all polygons serve every month)",
+    )
+
+    @property
+    def vector_file(self) -> Path | None:
+        """The path of the polygons where they are in a file, else None."""
+        path = Path(self.training_polygon_table)
+        return path if path.suffix.lower() in VECTOR_SUFFIXES else None
+
+
+class FolderSettings(_Settings):
+    """Where results and work files go: folders, or s3:// addresses of folders in a bucket."""
+
+    prepared_data_dir: Folder = Field(
+        default=UPath("data/prepared"), description="a folder for the samples"
+    )
+    model_output_dir: Folder = Field(
+        default=UPath("data/models"), description="a folder for the models"
+    )
+    prediction_output_dir: Folder = Field(
+        default=UPath("data/predictions"), description="a folder for the maps"
+    )
+    work_dir: Folder = Field(
+        default=UPath("data/work"), description="a folder for work in progress"
+    )
+
+
+class ReportSettings(_Settings):
+    """How the report is written."""
+
+    report_language: Literal["en", "es"] = Field(
+        default="en", description="the language of the report: en (English) or es (Spanish)"
+    )
+
+
+SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
+
+
+class DatabaseSettings(_Settings):
+    """The PostGIS database; without `DB_HOST`, the embedded one."""
+
+    db_host: str | None = Field(default=None, description="the database server, such as localhost")
+    db_port: int = Field(default=5432, ge=1, le=65535, description="a port number, such as 5432")
+    db_name: str | None = Field(default=None, description="the name of the database")
+    db_user: str | None = Field(default=None, description="the database role")
+    db_password: SecretStr | None = Field(default=None, description="the password of the role")
+    db_schema: str | None = Field(
+        default=None,
+        description="the schema of the tables ml_models and raster_predictions (left out: the "
+        "first of the role's search path)",
+    )
+    db_sslmode: SslMode | None = Field(
+        default=None,
+        description="how the connection is encrypted: disable, allow, prefer, require, verify-ca "
+        "or verify-full (left out: prefer)",
+    )
+    metadata_db: Annotated[Path, BeforeValidator(_local)] = Field(
+        default=Path("data/chocoforest.db"),
+        description="the embedded SQLite file that is used without DB_HOST",
+    )
+
+
+class StorageSettings(_Settings):
+    """The S3 service, where a folder is an s3:// address."""
+
+    s3_endpoint_url: Annotated[str, AfterValidator(_address)] | None = Field(
+        default=None,
+        description="the address of the S3 service, such as https://nyc3.digitaloceanspaces.com "
+        "(left out: Amazon's)",
+    )
+    s3_region: str | None = Field(default=None, description="the region of the bucket")
+    s3_access_key_id: SecretStr | None = Field(default=None, description="the access key")
+    s3_secret_access_key: SecretStr | None = Field(
+        default=None, description="the secret that belongs to the access key"
+    )
+
+
+SETTINGS_GROUPS = (
+    MosaicSettings,
+    AoiSettings,
+    PolygonSettings,
+    FolderSettings,
+    ReportSettings,
+    DatabaseSettings,
+    StorageSettings,
+)
+
+Group = TypeVar("Group", bound=BaseSettings)
+
+
+def read_settings(group: type[Group]) -> Group:
+    """Read a group of settings.
+
+    Raises:
+        SettingsError: if a setting is missing or malformed; it names every such one and says
+            what it should look like, and never shows a secret.
+    """
+    try:
+        return group()
+    except ValidationError as error:
+        told = "; ".join(_tell(group, str(item["loc"][0]), item) for item in error.errors())
+        where = ".env" if Path(".env").exists() else "an .env file (there is none here)"
+        raise SettingsError(
+            f"{told}. Set it in the environment or in {where} in {Path.cwd()}."
+        ) from None
+
+
+def _tell(group: type[BaseSettings], name: str, item: ErrorDetails) -> str:
+    field = group.model_fields[name]
+    if item["type"] == "missing":
+        return f"{name.upper()} is not set; it should be {field.description}"
+    return (
+        f"{name.upper()} is wrong ({item['msg'].removeprefix('Value error, ')}); "
+        f"it should be {field.description}"
+    )
