@@ -21,6 +21,7 @@ from landcover.maps.prediction import PredictionSettings
 from landcover.model.forest import ForestSettings
 from landcover.model.sampling import SamplingSettings
 from tasks.access.blocks import Blocks
+from tests.servers.waiting import PATIENCE
 
 FLOWS = Path(__file__).parents[1] / "flows"
 MONTH = ["--year", "1999", "--month", "11"]
@@ -92,7 +93,7 @@ def test_help_works_from_another_folder(tmp_path):
         text=True,
         check=False,
         cwd=tmp_path,
-        timeout=300,
+        timeout=PATIENCE,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("usage: monthly.py [-h] --year YEAR --month MONTH")

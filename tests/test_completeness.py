@@ -19,7 +19,7 @@ from sqlalchemy import URL, Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from demo.compare import read_codes
-from demo.world import World, build_world
+from demo.world import World
 from flows import clean_work, monthly, windows
 from landcover.areas import polygon_hectares
 from landcover.classes import NODATA
@@ -41,17 +41,12 @@ CONFIDENCE = Path("data/predictions/confidence_202506.tif")
 DONE, FAILED = 0, 1
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return build_world(tmp_path_factory.mktemp("world"), size=768, quad_size=256, seed=3)
-
-
 @pytest.fixture
-def world(built: World, settings: Callable[..., None]) -> World:
+def world(landscape: World, settings: Callable[..., None]) -> World:
     """The month's settings, and its quads in a folder of their own, to be spoiled."""
-    shutil.copytree(built.mosaic_dir / "2025" / "06", "quads")
-    shutil.copy(built.aoi, "aoi.geojson")
-    polygons = geopandas.read_file(built.polygons)
+    shutil.copytree(landscape.mosaic_dir / "2025" / "06", "quads")
+    shutil.copy(landscape.aoi, "aoi.geojson")
+    polygons = geopandas.read_file(landscape.polygons)
     few = polygons.groupby(["month", "class_label"]).head(POLYGONS)
     few.to_file("polygons.gpkg", layer="training_polygons")
     settings(
@@ -63,7 +58,7 @@ def world(built: World, settings: Callable[..., None]) -> World:
         TRAINING_POLYGON_ID_COL="id",
         TRAINING_POLYGON_MONTH_COL="month",
     )
-    return built
+    return landscape
 
 
 @pytest.fixture(scope="module")
