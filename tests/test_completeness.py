@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import rasterio
 import shapely
+from numpy.typing import NDArray
 from rio_cogeo.cogeo import cog_validate
 from sqlalchemy import URL, Engine, text
 from sqlalchemy.exc import IntegrityError
@@ -29,6 +30,7 @@ from landcover.imagery import thumbnails
 from landcover.maps.sieve import margin, sieve
 from landcover.period import Period
 from tasks.access.lock import hold, only_run
+from tests.servers.shared import made_once
 from tests.test_sieve import sieved_slowly
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
@@ -36,6 +38,7 @@ pytestmark = pytest.mark.usefixtures("prefect_api")
 JUNE = Period(2025, 6)
 MONTH = ["--year", "2025", "--month", "6"]
 FEW = ["--trees", "5", "--folds", "2"]
+SIEVED = ["--smallest_patch", "4"]
 POLYGONS = 8  # of each class
 MAP = Path("data/predictions/prediction_202506.tif")
 CONFIDENCE = Path("data/predictions/confidence_202506.tif")
@@ -45,14 +48,13 @@ DONE, FAILED = 0, 1
 
 @pytest.fixture
 def world(landscape: World, settings: Callable[..., None]) -> World:
-    """The month's settings, and its quads in a folder of their own, to be spoiled."""
-    shutil.copytree(landscape.mosaic_dir / "2025" / "06", "quads")
+    """The month's settings; its quads are all tests', and only read."""
     shutil.copy(landscape.aoi, "aoi.geojson")
     polygons = geopandas.read_file(landscape.polygons)
     few = polygons.groupby(["month", "class_label"]).head(POLYGONS)
     few.to_file("polygons.gpkg", layer="training_polygons")
     settings(
-        PLANET_MOSAIC_DIR="quads",
+        PLANET_MOSAIC_DIR=landscape.mosaic_dir / "2025" / "06",
         MOSAIC_PATTERN="*.tif",
         AOI_DEFINITION="aoi.geojson",
         TRAINING_POLYGON_TABLE="polygons.gpkg",
@@ -63,21 +65,50 @@ def world(landscape: World, settings: Callable[..., None]) -> World:
     return landscape
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Where the results of an undisturbed month are, once a test has run one."""
-    return {}
+@pytest.fixture
+def own_quads(world: World, settings: Callable[..., None]) -> None:
+    """The month's quads in a folder of the test's own, to be spoiled."""
+    shutil.copytree(world.mosaic_dir / "2025" / "06", "quads")
+    settings(PLANET_MOSAIC_DIR="quads")
 
 
 @pytest.fixture
-def month(world: World, finished: dict[str, Path], tmp_path_factory: Any) -> None:
-    """An undisturbed month in the working folder."""
-    if not finished:
+def mapped_month(world: World, session_folder: Path) -> Path:
+    """The results of an undisturbed month, as the first test to ask for them has made them."""
+
+    def make(path: Path) -> None:
         assert run() == DONE
-        finished["data"] = tmp_path_factory.mktemp("finished") / "data"
-        shutil.copytree("data", finished["data"])
-    else:
-        shutil.copytree(finished["data"], "data")
+        Path("data").rename(path)
+
+    return made_once(session_folder / "a mapped month", make)
+
+
+@pytest.fixture
+def mapped(mapped_month: Path) -> None:
+    """An undisturbed month in the working folder."""
+    shutil.copytree(mapped_month, "data")
+
+
+@pytest.fixture
+def predicted(mapped_month: Path, session_folder: Path) -> None:
+    """A month in the working folder that was stopped once its windows were predicted and sieved."""
+
+    def make(path: Path) -> None:
+        with pytest.MonkeyPatch.context() as stopped:
+            after_prediction(stopped, stop)
+            assert run(*SIEVED) == FAILED
+        Path("data").rename(path)
+
+    shutil.copytree(made_once(session_folder / "a predicted month", make), "data")
+
+
+Codes = dict[Path, NDArray[np.uint8]]
+
+
+@pytest.fixture
+def mapped_codes(mapped_month: Path) -> Codes:
+    """The map and the confidence of an undisturbed month."""
+    return {path: read_codes(mapped_month / path.relative_to("data")) for path in (MAP, CONFIDENCE)}
 
 
 def run(*options: str) -> int:
@@ -125,7 +156,7 @@ def blank(quad: Path, rows: slice = slice(None)) -> None:
 
 
 def test_a_missing_and_an_empty_quad_end_the_run_by_name_and_allowed_gaps_are_counted(
-    world: World, capfd, caplog
+    own_quads: None, capfd, caplog
 ):
     whole = quads()
     missing, empty, half = whole[1], whole[4], whole[5]
@@ -157,7 +188,7 @@ def test_a_missing_and_an_empty_quad_end_the_run_by_name_and_allowed_gaps_are_co
     assert (codes[256:512, 256:512] == NODATA).all()
 
 
-def test_a_quad_that_the_area_does_not_need_may_be_missing_or_empty(world: World, settings):
+def test_a_quad_that_the_area_does_not_need_may_be_missing_or_empty(own_quads: None, settings):
     north_west, middle, north_east = (quads()[number] for number in (2, 4, 8))
     with rasterio.open(middle) as image:
         west, south, east, north = image.bounds
@@ -185,7 +216,7 @@ def after_prediction(monkeypatch: pytest.MonkeyPatch, act: Callable[[Any], None]
 
 @pytest.mark.parametrize("of", ["piece", "confidence"])
 def test_a_map_that_lost_a_pixel_of_a_piece_is_not_published(
-    world: World, of: str, monkeypatch, capfd
+    predicted: None, of: str, monkeypatch, capfd
 ):
     def lose_a_pixel(plan: Any) -> None:
         path = plan.pieces(plan.windows[0])[of]
@@ -205,7 +236,7 @@ def test_a_map_that_lost_a_pixel_of_a_piece_is_not_published(
 
 @pytest.mark.parametrize("how", ["replaced", "added", "removed"])
 def test_imagery_that_changes_while_the_month_is_run_makes_no_map(
-    world: World, how: str, monkeypatch, capfd
+    own_quads: None, how: str, monkeypatch, capfd
 ):
     *_, last = quads()
 
@@ -262,7 +293,7 @@ def another_area() -> list[str]:
     return []
 
 
-def test_only_the_same_work_is_taken_up(world: World, monkeypatch, capfd):
+def test_only_the_same_work_is_taken_up(own_quads: None, monkeypatch, capfd):
     after_prediction(monkeypatch, stop)
     assert run() == FAILED
     for change in (another_forest, a_replaced_quad, an_edited_polygon, another_area):
@@ -276,19 +307,18 @@ def test_only_the_same_work_is_taken_up(world: World, monkeypatch, capfd):
         assert {path: found[path] for path in earlier} == earlier
 
 
-def test_what_was_predicted_is_not_predicted_again(month, monkeypatch, capfd):
-    undisturbed = read_codes(MAP)
-    shutil.rmtree("data")
+def test_what_was_predicted_is_not_predicted_again(
+    predicted: None, mapped_codes: Codes, monkeypatch, capfd
+):
+    first = pieces()
+    assert first
     with monkeypatch.context() as stopped:
         after_prediction(stopped, stop)
-        assert run() == FAILED
-        first = pieces()
-        assert first
         assert run() == FAILED
         assert pieces() == first
     assert run() == DONE
     assert pieces() == {}
-    assert np.array_equal(read_codes(MAP), undisturbed)
+    assert np.array_equal(read_codes(MAP), mapped_codes[MAP])
 
 
 def test_a_large_month_is_drawn_from_thumbnails_made_while_it_is_predicted(
@@ -306,7 +336,9 @@ def test_a_large_month_is_drawn_from_thumbnails_made_while_it_is_predicted(
     assert page.count("data:image/jpeg;base64,") == 2
 
 
-def test_a_failed_rerun_leaves_files_and_row_as_they_were(month, monkeypatch, capfd):
+def test_a_failed_rerun_leaves_files_and_row_as_they_were(
+    mapped: None, own_quads: None, monkeypatch, capfd
+):
     before = {path: sha256(path) for path in MAP.parent.iterdir()}
     row = details()
     assert row["sha256"] == before[MAP]
@@ -319,7 +351,9 @@ def test_a_failed_rerun_leaves_files_and_row_as_they_were(month, monkeypatch, ca
 
 
 @pytest.mark.parametrize("table", ["ml_models", "raster_predictions"])
-def test_what_the_database_does_not_take_is_not_published(month, table: str, capfd):
+def test_what_the_database_does_not_take_is_not_published(
+    mapped: None, own_quads: None, table: str, capfd
+):
     folder = {"ml_models": Path("data/models"), "raster_predictions": MAP.parent}[table]
     before = {path: sha256(path) for path in folder.iterdir()}
     row = details()
@@ -342,20 +376,15 @@ def test_what_the_database_does_not_take_is_not_published(month, table: str, cap
 
 @pytest.mark.parametrize("kind", ["piece", "confidence", "sieved4"])
 def test_a_window_whose_map_the_disk_lost_is_made_again(
-    month, kind: str, monkeypatch, caplog, capfd
+    predicted: None, mapped_codes: Codes, kind: str, caplog, capfd
 ):
-    undisturbed = sieve(read_codes(MAP), 4), read_codes(CONFIDENCE)
-    shutil.rmtree("data")
-    with monkeypatch.context() as stopped:
-        after_prediction(stopped, stop)
-        assert run("--smallest_patch", "4") == FAILED
     lost, *_ = sorted(Path("data/work").rglob(f"{kind}_*.tif"))
     lost.write_bytes(b"")
-    assert run("--smallest_patch", "4") == DONE
+    assert run(*SIEVED) == DONE
     assert "cannot be read" in caplog.text
     assert "so it is made anew" in caplog.text
-    for path, codes in zip((MAP, CONFIDENCE), undisturbed, strict=True):
-        assert np.array_equal(read_codes(path), codes)
+    assert np.array_equal(read_codes(MAP), sieve(mapped_codes[MAP], 4))
+    assert np.array_equal(read_codes(CONFIDENCE), mapped_codes[CONFIDENCE])
 
 
 def test_a_window_that_is_lost_before_it_is_sieved_ends_the_run_by_its_file(
@@ -369,16 +398,14 @@ def test_a_window_that_is_lost_before_it_is_sieved_ends_the_run_by_its_file(
         return [first, *others]
 
     monkeypatch.setattr(mapping, "gather", gather_and_lose_the_first)
-    assert run("--smallest_patch", "4") == FAILED
+    assert run(*SIEVED) == FAILED
     told = error(capfd)
     assert "piece_0_0.tif" in told
     assert "cannot be read" in told
     assert not MAP.exists()
 
 
-def test_the_work_of_a_run_that_was_cut_short_can_be_removed(world: World, monkeypatch, capfd):
-    after_prediction(monkeypatch, stop)
-    assert run() == FAILED
+def test_the_work_of_a_run_that_was_cut_short_can_be_removed(predicted: None, capfd):
     assert pieces()
     capfd.readouterr()
     assert clean_work.main(MONTH) == DONE
@@ -470,7 +497,7 @@ def test_a_lock_is_of_a_database(world: World, in_database: URL, engine: Engine,
 # --- confidence and smallest patches --------------------------------------------------------------
 
 
-def test_the_confidence_is_the_share_of_the_trees_that_agree_with_the_map(world: World, capfd):
+def test_the_confidence_is_the_share_of_the_trees_that_agree_with_the_map(own_quads: None, capfd):
     assert run() == DONE
     codes, sure = read_codes(MAP), read_codes(CONFIDENCE)
     assert cog_validate(CONFIDENCE, strict=True) == (True, [], [])
@@ -498,9 +525,9 @@ def test_the_confidence_is_the_share_of_the_trees_that_agree_with_the_map(world:
     assert f"on {low:.1%} of the map fewer than half of the trees agree" in capfd.readouterr().out
 
 
-def test_small_patches_take_the_class_of_what_surrounds_them(month):
+def test_small_patches_take_the_class_of_what_surrounds_them(mapped: None):
     plain = read_codes(MAP)
-    assert run("--smallest_patch", "4") == DONE
+    assert run(*SIEVED) == DONE
     sieved = read_codes(MAP)
     assert (plain != sieved).sum() > 100
     # Across the border of windows at 512; what lies within the margin is not known from the part.
