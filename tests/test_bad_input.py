@@ -613,7 +613,7 @@ ROWS = {
         ["holds no polygon"], WRONG, settings={"AOI_DEFINITION": "MULTIPOLYGON EMPTY"}
     ),
     "area-in-metres-called-degrees": Row(
-        ["coordinates that are no longitudes and latitudes"],
+        ["coordinates that are not longitudes and latitudes"],
         WRONG,
         settings={"AOI_DEFINITION": BOW.wkt},
     ),

@@ -1,6 +1,6 @@
 """Pieces: the small rasters of windows, with overviews, compressed as the whole map will be.
 
-All of that is done window by window and side by side, so that assembling the map is mere copying.
+All of that is done window by window and side by side, so that a map is assembled by copying.
 """
 
 from collections.abc import Mapping, Sequence
@@ -100,6 +100,10 @@ class Piece:
 
 def overview_factors(grid: Grid) -> list[int]:
     """Return by how much each overview of a map is coarser: 2, 4, ... until it fits one block.
+
+    >>> from affine import Affine
+    >>> overview_factors(Grid("EPSG:3857", Affine.identity(), width=4096, height=1000))
+    [2, 4, 8]
 
     Args:
         grid: the map's.
