@@ -18,7 +18,6 @@ from landcover.imagery.images import gdal_path
 from landcover.imagery.mosaic import Mosaic, mosaic_of
 from landcover.imagery.radiometry import ImageryWarning
 from landcover.imagery.thumbnails import PRIMARIES
-from landcover.report.page import Report, draw_pictures, render
 from tasks.access.settings import ReportSettings, read_settings
 from tasks.access.storage import storage
 from tasks.artifacts import show_pictures
@@ -59,6 +58,9 @@ def write_report(
         SettingsError: if REPORT_LANGUAGE names no language that it is written in.
         TransientError: if the imagery or the map cannot be read, or the page cannot be written.
     """
+    # Here, because matplotlib comes with it, for which --help would wait.
+    from landcover.report.page import Report, draw_pictures, render
+
     language = read_settings(ReportSettings).report_language
     with (
         storage(month.blocks.storage_block, absolute(month.report)),
