@@ -35,6 +35,9 @@ MOST_WINDOWS = 500
 def split(window: Window, rows: int, columns: int | None = None) -> Iterator[Window]:
     """Cut a window into smaller ones, row by row; those at the far edges may be smaller still.
 
+    >>> [(part.col_off, part.width) for part in split(Window(0, 0, 5, 2), 2, 3)]
+    [(0, 3), (3, 2)]
+
     Args:
         window: what to cut, in pixels.
         rows: the height of each part.

@@ -14,6 +14,7 @@ from uuid import uuid4
 import hypothesis
 import pytest
 from prefect import Task
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.server.api.server import SubprocessASGIServer
@@ -34,9 +35,12 @@ from tests.servers.postgis import new_database, postgis_server
 from tests.servers.shared import made_once, shared_server
 from tests.servers.swift import Bucket, S3Server, new_bucket, swift_server
 
-# How long an example takes says nothing where tests run side by side.
+# How long an example takes says nothing where tests run side by side; and what fails, fails again.
 hypothesis.settings.register_profile(
-    "side by side", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "side by side",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("side by side")
 
@@ -99,6 +103,15 @@ def prefect_api(prefect_database: Path, tmp_path_factory: pytest.TempPathFactory
     ):
         yield
         send_what_is_left()
+
+
+@pytest.fixture
+def client(prefect_api: None) -> Iterator[SyncPrefectClient]:
+    """The Prefect server's client; blocks that are saved meanwhile are removed."""
+    with get_client(sync_client=True) as client:
+        yield client
+        for document in client.read_block_documents():
+            client.delete_block_document(document.id)
 
 
 def send_what_is_left() -> None:
@@ -178,7 +191,11 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., N
 
 @pytest.fixture
 def hasty(prefect_api: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tries of the flows' tasks that follow each other at once."""
+    """Tries of the flows' tasks that follow each other at once.
+
+    As often as ever, but without the pauses between them, which add up to two minutes:
+    `test_retries` looks at those.
+    """
     ours = [module for name, module in sys.modules.items() if name.startswith(("flows.", "tasks."))]
     for module in ours:
         for name, tried in vars(module).items():

@@ -11,16 +11,15 @@ from landcover.imagery.coverage import Coverage
 from landcover.maps.assembly import FinishedMap
 from landcover.maps.layers import prediction_layers
 from landcover.model.forest import Model
+from tasks import records
 from tasks.access.lock import only_run
 from tasks.radiometry import Radiometry
-from tasks.records import (
-    find_model,
-    load_classes,
-    record_model,
-    record_prediction,
-)
+from tasks.records import record_model, record_prediction
 from tasks.training import Training
 from tests.months import run_of
+
+# Without Prefect, which takes ten times as long: how tasks are tried again is not the subject.
+find_model, load_classes = records.find_model.fn, records.load_classes.fn
 
 AOI = "POLYGON((-79.5 0.1, -79.4 0.1, -79.4 0.2, -79.5 0.1))"
 

@@ -386,7 +386,7 @@ FAULTS = {
         ["--year: MMXXV: Input should be a valid integer"], WRONG, options=["--year", "MMXXV"]
     ),
     "option-unknown": Fault(["unrecognized arguments: --forest"], WRONG, options=["--forest=5"]),
-    "trees-0": Fault(["--trees: Input should be greater than"], WRONG, options=["--trees", "0"]),
+    "trees-0": Fault(["--trees: 0: Input should be greater than"], WRONG, options=["--trees", "0"]),
     "class-weight-odd": Fault(
         ["--class_weight: invalid choice: 'odd' (choose from", "balanced"],
         WRONG,

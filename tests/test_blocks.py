@@ -1,7 +1,7 @@
 """Flows take their credentials from Prefect blocks, and from settings where there are none."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import geopandas
 import pytest
 from prefect import flow
 from prefect.blocks.core import Block
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import BlockDocumentUpdate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFilter
 from prefect_aws import AwsCredentials
@@ -30,15 +30,6 @@ MONTH = ["--year", "1999", "--month", "11"]
 FEW = ["--trees", "2", "--folds", "2"]
 TRAIN = [*MONTH, *FEW, "--input_data", "data/prepared/prepared_data_199911.parquet"]
 PASSWORD = "Sésamo-%40 'open'"
-
-
-@pytest.fixture
-def client(prefect_api: None) -> Iterator[SyncPrefectClient]:
-    """The server's client; blocks that are saved meanwhile are removed."""
-    with get_client(sync_client=True) as client:
-        yield client
-        for document in client.read_block_documents():
-            client.delete_block_document(document.id)
 
 
 @pytest.fixture

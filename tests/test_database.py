@@ -18,9 +18,8 @@ from landcover.errors import LandcoverError, SettingsError
 from tasks.access.database import database
 from tasks.access.settings import PolygonSettings
 from tasks.polygons import fetch_polygons
-from tasks.records import load_classes
 from tests.months import run_of
-from tests.rows import CONTRACT, classes_of, query, record, record_map
+from tests.rows import CONTRACT, classes_of, load_classes, query, record, record_map
 from tests.servers.postgis import new_database, postgis_server
 from tests.servers.waiting import wait_for
 
@@ -150,7 +149,7 @@ def test_postgis_may_be_in_a_schema_that_is_not_on_the_search_path(engine, run_s
 @pytest.mark.usefixtures("in_database")
 def test_two_first_runs_at_once_make_the_tables_once(engine):
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(load_classes.fn, [run_of(2025, month) for month in range(1, 5)]))
+        found = list(pool.map(load_classes, [run_of(2025, month) for month in range(1, 5)]))
     assert found == [{}] * 4
     assert schemas_with(engine, "ml_models") == ["public"]
 
@@ -215,7 +214,7 @@ def test_a_time_limit_that_cuts_a_statement_is_told(role, run_sql, settings):
         f"""
         CREATE VIEW slow AS SELECT *, pg_sleep(60)::text AS waited FROM polygons;
         GRANT SELECT ON slow TO {role};
-        ALTER ROLE {role} SET statement_timeout = '500ms';
+        ALTER ROLE {role} SET statement_timeout = '3s';
         """
     )
     settings(TRAINING_POLYGON_TABLE="slow", TRAINING_POLYGON_CLASS_COL="waited")

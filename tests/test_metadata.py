@@ -5,15 +5,26 @@ from typing import Any
 
 import pytest
 from sqlalchemy import URL, Engine, create_engine, event, inspect
+from sqlalchemy.exc import IntegrityError
 from upath import UPath
 
 from landcover.classes import FIXED_CODES
 from landcover.errors import LandcoverError, SettingsError, TransientError
 from landcover.model.forest import Model
-from tasks.records import find_model, load_classes, record_model
+from tasks import records
+from tasks.records import record_model
 from tasks.training import Training
 from tests.months import run_of
-from tests.rows import CONTRACT, classes_of, query, record, record_map, training
+from tests.rows import (
+    CONTRACT,
+    classes_of,
+    find_model,
+    load_classes,
+    query,
+    record,
+    record_map,
+    training,
+)
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
@@ -210,7 +221,7 @@ def test_a_prediction_refers_to_a_model_that_is_there(engine):
     record_map(record())
     joined = "SELECT model_filename FROM raster_predictions JOIN ml_models USING (model_id)"
     assert query(engine, joined) == [("rf_model_202506.joblib",)]
-    with pytest.raises(Exception, match="violates foreign key"), engine.begin() as connection:
+    with pytest.raises(IntegrityError, match="violates foreign key"), engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM ml_models")
 
 
@@ -367,7 +378,7 @@ def test_a_refused_connection_is_told_at_once_and_never_shows_the_password(
 
 def test_a_server_that_is_not_reachable_is_tried_again_and_told(in_database, settings, caplog):
     settings(DB_PORT=1)
-    hasty = load_classes.with_options(retry_delay_seconds=0.1, retry_jitter_factor=None)
+    hasty = records.load_classes.with_options(retry_delay_seconds=0.1, retry_jitter_factor=None)
     with pytest.raises(TransientError) as error:
         hasty(run_of())
     assert f"@127.0.0.1:1/{in_database.database} cannot be reached" in str(error.value)
@@ -391,7 +402,7 @@ def test_a_connection_that_the_server_cuts_is_tried_again(in_database, engine):
 
     event.listen(Engine, "before_cursor_execute", cut_once)
     try:
-        hasty = load_classes.with_options(retry_delay_seconds=0.1, retry_jitter_factor=None)
+        hasty = records.load_classes.with_options(retry_delay_seconds=0.1, retry_jitter_factor=None)
         assert hasty(run_of()) == {"cacao": 7}
     finally:
         event.remove(Engine, "before_cursor_execute", cut_once)

@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -27,15 +27,6 @@ COMMAND = Path(__file__).parents[1] / "flows" / "setup_blocks.py"
 DATABASE, STORAGE = "sqlalchemy-connector", "aws-credentials"
 
 api = pytest.mark.usefixtures("prefect_api")
-
-
-@pytest.fixture
-def client(prefect_api: None) -> Iterator[SyncPrefectClient]:
-    """The server's client; blocks that are saved meanwhile are removed."""
-    with get_client(sync_client=True) as client:
-        yield client
-        for document in client.read_block_documents():
-            client.delete_block_document(document.id)
 
 
 @pytest.fixture
