@@ -19,7 +19,8 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 from sqlalchemy import URL
 
 from flows import setup_blocks
-from tests.swift import Bucket
+from tests.servers.swift import Bucket
+from tests.servers.waiting import PATIENCE
 
 COMMAND = Path(__file__).parents[1] / "flows" / "setup_blocks.py"
 
@@ -230,7 +231,7 @@ def test_without_a_prefect_server_the_block_lies_encrypted_in_the_users_own_data
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     assert "Prefect server: none is set, so blocks go to the database of this user" in done.stdout
