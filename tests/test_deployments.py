@@ -29,8 +29,8 @@ from tests.prefect_server import (
     ROOT,
     Shell,
     copy_repository,
+    documented_commands,
     prefect_server,
-    readme_commands,
     tail,
     wait_for,
     wait_for_server,
@@ -106,7 +106,7 @@ def team(
     """A server and a worker, set up and started by the README's commands in their order."""
     folder = tmp_path_factory.mktemp("team")
     with ExitStack() as stack:
-        serve, *set_up, work, run_june = readme_commands("### Deployments and the UI")
+        serve, *set_up, work, run_june = documented_commands("docs/deployments.md", "## Set up")
         shell = stack.enter_context(prefect_server(folder, serve, prefect_database))
         bucket = stack.enter_context(new_bucket(s3_server, f"team-{uuid4().hex}"))
         database = stack.enter_context(new_database(postgis, f"team_{uuid4().hex}"))
