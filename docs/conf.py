@@ -25,14 +25,23 @@ exclude_patterns = ["_build"]
 
 html_theme = "furo"
 html_title = project
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 html_show_sphinx = False
 
+# Dashes alone: quotes and dots stay as they are written, because many are part of a setting.
+smartquotes_action = "D"
 myst_heading_anchors = 3
 
 # The reference: a page for each module of the domain, made anew with each build.
 templates_path = ["_templates"]
 autosummary_generate = True
-autodoc_default_options = {"members": True, "member-order": "bysource"}
+autodoc_default_options = {
+    "members": True,
+    "member-order": "bysource",
+    "exclude-members": "model_config",
+}
+add_module_names = False
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 python_use_unqualified_type_names = True
@@ -53,7 +62,8 @@ def describe_options(
 ) -> None:
     """List the fields of a pydantic model with the texts that its form and its command show."""
     fields: dict[str, Any] = getattr(documented, "model_fields", {}) if what == "class" else {}
-    lines += [f":ivar {name}: {escape(str(field.description))}" for name, field in fields.items()]
+    for field_name, field in fields.items():
+        lines += [f".. attribute:: {field_name}", "", f"   {escape(str(field.description))}", ""]
 
 
 def setup(app: Sphinx) -> None:
