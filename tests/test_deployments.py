@@ -30,8 +30,8 @@ from tests.servers.prefect import (
     ROOT,
     Shell,
     copy_repository,
+    documented_commands,
     prefect_server,
-    readme_commands,
     wait_for_server,
 )
 from tests.servers.swift import Bucket, S3Server, new_bucket
@@ -106,7 +106,7 @@ def team(
     """A server and a worker, set up and started by the README's commands in their order."""
     folder = tmp_path_factory.mktemp("team")
     with ExitStack() as stack:
-        serve, *set_up, work, run_june = readme_commands("### Deployments and the UI")
+        serve, *set_up, work, run_june = documented_commands("docs/deployments.md", "## Set up")
         shell = stack.enter_context(prefect_server(folder, serve, prefect_database))
         bucket = stack.enter_context(new_bucket(s3_server, f"team-{uuid4().hex}"))
         database = stack.enter_context(new_database(postgis, f"team_{uuid4().hex}"))

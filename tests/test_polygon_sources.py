@@ -20,7 +20,7 @@ from tests.months import run_of
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "own-data.md"
 
 # Near Quinindé, in UTM 17 S.
 WEST, SOUTH = 660_000, 10_020_000
@@ -429,7 +429,7 @@ def feature(number: object, label: str | None, polygon: Polygon | None) -> dict[
 
 @pytest.fixture
 def team_table(engine: Engine, in_database: URL, settings) -> Callable[..., None]:
-    """The application's table and the README's view; call it to add a set of polygons."""
+    """The application's table and the documented view; call it to add a set of polygons."""
     with engine.begin() as connection:
         connection.exec_driver_sql(
             """
@@ -438,7 +438,7 @@ def team_table(engine: Engine, in_database: URL, settings) -> Callable[..., None
                 excluded boolean NOT NULL DEFAULT false, polygons jsonb NOT NULL)
             """
         )
-        connection.exec_driver_sql(README.read_text().split("```sql\n")[1].split("```")[0])
+        connection.exec_driver_sql(PAGE.read_text().split("```sql\n")[1].split("```")[0])
     settings(
         TRAINING_POLYGON_TABLE="training_polygons",
         TRAINING_POLYGON_GEOM_COL="geom",

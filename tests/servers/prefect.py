@@ -1,4 +1,4 @@
-"""Prefect as a team runs it: the README's own commands, in a folder of their own."""
+"""Prefect as a team runs it: the documentation's own commands, in a folder of their own."""
 
 import os
 import re
@@ -114,9 +114,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def readme_commands(heading: str) -> list[str]:
-    """Return the commands of a section of the README, in their order."""
-    section = re.split(r"^#", (ROOT / "README.md").read_text().split(heading, 1)[1], flags=re.M)[0]
+def documented_commands(page: str, heading: str) -> list[str]:
+    """Return the commands of a section of a page, in their order."""
+    section = re.split(r"^#", (ROOT / page).read_text().split(heading, 1)[1], flags=re.M)[0]
     blocks = re.findall(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
     return [line for block in blocks for line in block.splitlines()]
 
