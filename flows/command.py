@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings
 from flows.logs import quiet_the_console
 from flows.parameters import Month, Year
 from landcover.errors import LandcoverError
+from tasks.access.process import configure
 from tasks.access.settings import read_settings
 
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -133,6 +134,7 @@ def run_command(job: Callable[[], object], needs: Sequence[type[BaseSettings]]) 
     Returns:
         0 done, 1 the run failed, 2 the command or the settings are wrong.
     """
+    configure()
     quiet_the_console()
     # Prefect's makers are not told of the team's runs.
     os.environ.setdefault("DO_NOT_TRACK", "1")

@@ -20,9 +20,10 @@ from landcover.files import (
 )
 from tasks.access.blocks import Blocks
 from tasks.access.lock import only_run
+from tasks.access.process import configure
 from tasks.access.settings import FolderSettings, ReportSettings, read_settings
 from tasks.access.storage import storage
-from tasks.access.tables import tables
+from tasks.access.tables import check_tables
 from tasks.retries import io_task
 
 
@@ -113,6 +114,7 @@ def open_month(year: int, month: int, blocks: Blocks) -> Iterator[Month]:
         LandcoverError: if a place cannot be written, or another run of the month is at work.
         TransientError: if database or bucket cannot be reached.
     """
+    configure()
     folders = check_places(blocks)
     with only_run(year, month, blocks.database_block) as check_alone:
         opened = Month(year, month, folders, blocks, check_alone)
@@ -159,8 +161,7 @@ def check_places(blocks: Blocks) -> FolderSettings:
     """
     folders = read_settings(FolderSettings)
     read_settings(ReportSettings)
-    with tables(blocks.database_block):
-        pass
+    check_tables(blocks.database_block)
     for setting, folder in folders:
         with storage(blocks.storage_block, f"{setting.upper()} {folder}"):
             check_writable(folder, setting.upper())

@@ -9,6 +9,7 @@ from upath import UPath
 from landcover.aoi import load_aoi
 from landcover.classes import assign_codes, class_names
 from landcover.model.forest import Model
+from tasks.access.tables import check_tables
 from tasks.assembly import FinishedMap
 from tasks.coverage import Coverage
 from tasks.radiometry import Radiometry
@@ -52,6 +53,7 @@ def training(
 
 
 def record(year: int = 2025, month: int = 6, labels: str = "Forest", accuracy: float = 0.9) -> int:
+    check_tables(None)
     made = training(year, month, load_classes(month_of()), labels)
     made = Training(made.model, made.source, made.settings, {"accuracy": accuracy})
     return record_model(month_of(year, month), made, {"command": "test"})
@@ -64,6 +66,7 @@ def record_map(
     hectares: float = 1.5,
     item: str | None = None,
 ) -> int:
+    check_tables(None)
     run = month_of(year, month)
     made = FinishedMap(
         path=run.prediction,

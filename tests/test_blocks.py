@@ -272,7 +272,7 @@ NAMED = ["--database_block", "other"]
             ),
             {},
             NAMED,
-            "The block 'other' is no PostgreSQL database: save it with the driver",
+            "The block 'other' is not a PostgreSQL database: save it with the driver",
             2,
         ),
         (
@@ -283,7 +283,7 @@ NAMED = ["--database_block", "other"]
             ),
             {},
             NAMED,
-            "The block 'other' is no PostgreSQL database: save it with the driver",
+            "The block 'other' is not a PostgreSQL database: save it with the driver",
             2,
         ),
         (
@@ -305,6 +305,14 @@ NAMED = ["--database_block", "other"]
             {"connection_info": {"driver": "postgresql+asyncpg", "password": PASSWORD}},
             NAMED,
             "cannot be used (The driver 'postgresql+asyncpg' is an async driver): save it again",
+            2,
+        ),
+        # The UI lets its field be emptied.
+        (
+            SqlAlchemyConnector(connection_info="postgresql://h/d"),
+            {"fetch_size": ""},
+            NAMED,
+            "'other' of type SqlAlchemyConnector cannot be used (wrong or missing: fetch_size",
             2,
         ),
         (
@@ -338,6 +346,7 @@ NAMED = ["--database_block", "other"]
         "malformed-url",
         "no-driver",
         "async-driver",
+        "emptied-field",
         "unknown-option",
         "storage-of-another-type",
         "storage-malformed",

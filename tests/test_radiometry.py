@@ -26,9 +26,8 @@ from landcover.imagery.radiometry import (
 from landcover.imagery.radiometry import compare as differ
 from landcover.model.sampling import SamplingSettings, sample_polygons
 from landcover.report.wording import Wording
-from tasks.access.tables import raster_predictions
+from tasks.access.tables import check_tables, raster_predictions
 from tasks.radiometry import Radiometry, check_radiometry
-from tasks.records import load_classes
 from tests.months import month_of
 from tests.rasters import mosaic_of, moved, pixel_box, random_values, write_raster
 from tests.scenes import CHIAPAS, COSTA_RICA
@@ -273,7 +272,7 @@ def tables(request: pytest.FixtureRequest, settings: Callable[..., None]) -> Eng
     else:
         settings(METADATA_DB="meta.db")
         engine = create_engine("sqlite:///meta.db")
-    load_classes(month_of())
+    check_tables(None)
     return engine
 
 

@@ -19,6 +19,7 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 from sqlalchemy import URL
 
 from flows import setup_blocks
+from tasks.access.database import connector_of_settings
 from tests.swift import Bucket
 
 COMMAND = Path(__file__).parents[1] / "flows" / "setup_blocks.py"
@@ -171,6 +172,18 @@ def test_a_block_that_does_not_connect_is_not_saved_and_the_other_is(
     assert out.count("Saved ") == 1
 
 
+def test_what_is_saved_is_what_was_tested(client, in_both, settings, monkeypatch):
+    def edit_and_read() -> SqlAlchemyConnector | None:
+        found = connector_of_settings()
+        settings(DB_HOST="nowhere.invalid", S3_ENDPOINT_URL="http://127.0.0.1:1")
+        return found
+
+    monkeypatch.setattr(setup_blocks, "connector_of_settings", edit_and_read)
+    saved_database = setup_blocks.save_database("edited")
+    assert "which was opened and has PostGIS" in saved_database
+    assert "nowhere.invalid" not in saved_database
+
+
 @pytest.mark.usefixtures("in_database")
 def test_a_database_without_postgis_is_not_saved(client, run_sql, capfd):
     run_sql("DROP EXTENSION postgis")
@@ -203,7 +216,7 @@ def test_a_name_that_prefect_does_not_take_is_told(name, capsys):
     with pytest.raises(SystemExit) as stopped:
         setup_blocks.main(["--name", name])
     assert stopped.value.code == 2
-    assert "is not of lower-case letters, digits and -" in capsys.readouterr().err
+    assert "has characters other than lower-case letters, digits and -" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("in_database")
