@@ -60,7 +60,7 @@ def schemas_with(engine: Engine, table: str) -> list[str]:
 
 def fetch() -> geopandas.GeoDataFrame:
     return geopandas.read_parquet(
-        fetch_polygons.fn(month_of(), AOI, read_settings(PolygonSettings))
+        fetch_polygons(month_of(), AOI, read_settings(PolygonSettings))
     )
 
 

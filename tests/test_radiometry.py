@@ -283,6 +283,7 @@ def aoi_of(mosaic: Mosaic) -> str:
 def check(
     scene: Path, folder: Path, year: int, month: int, samples: UPath | None = None
 ) -> Radiometry:
+    check_tables(None)
     mosaic = mosaic_of([scene], folder)
     return check_radiometry(month_of(year, month), mosaic, aoi_of(mosaic), samples)
 
