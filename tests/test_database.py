@@ -20,12 +20,12 @@ from sqlalchemy import URL, Engine, create_engine, event, text
 
 from landcover.errors import LandcoverError, SettingsError
 from tasks.access.database import access, database, schema
-from tasks.access.settings import PolygonSettings, read_settings
+from tasks.access.settings import PolygonSettings
 from tasks.access.storage import storage
 from tasks.access.tables import check_tables
 from tasks.polygons import fetch_polygons
 from tasks.records import load_classes
-from tests.months import month_of
+from tests.months import run_of
 from tests.rows import CONTRACT, classes_of, query, record, record_map
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
@@ -59,9 +59,7 @@ def schemas_with(engine: Engine, table: str) -> list[str]:
 
 
 def fetch() -> geopandas.GeoDataFrame:
-    return geopandas.read_parquet(
-        fetch_polygons(month_of(), AOI, read_settings(PolygonSettings))
-    )
+    return geopandas.read_parquet(fetch_polygons(run_of(2025, 6, PolygonSettings, aoi=AOI)))
 
 
 @pytest.fixture
@@ -246,7 +244,7 @@ def test_a_connection_that_is_cut_while_polygons_are_read_is_tried_again(engine)
     event.listen(Engine, "before_cursor_execute", cut_once)
     try:
         hasty = fetch_polygons.with_options(retry_delay_seconds=0.1, retry_jitter_factor=None)
-        path = hasty(month_of(), AOI, read_settings(PolygonSettings))
+        path = hasty(run_of(2025, 6, PolygonSettings, aoi=AOI))
     finally:
         event.remove(Engine, "before_cursor_execute", cut_once)
     assert cut
@@ -489,7 +487,7 @@ def test_a_read_only_copy_is_told(role, run_sql):
 def test_a_wrong_table_fails_only_what_writes_it(run_sql):
     record(labels="cacao")
     run_sql("DROP TABLE raster_predictions; CREATE TABLE raster_predictions (id int)")
-    assert load_classes.fn(month_of()) == {"cacao": 7}
+    assert load_classes.fn(run_of()) == {"cacao": 7}
 
 
 # --- settings -------------------------------------------------------------------------------------

@@ -27,8 +27,8 @@ from landcover.imagery.radiometry import compare as differ
 from landcover.model.sampling import SamplingSettings, sample_polygons
 from landcover.report.wording import Wording
 from tasks.access.tables import check_tables, raster_predictions
-from tasks.radiometry import Radiometry, check_radiometry
-from tests.months import month_of
+from tasks.radiometry import Radiometry, measure_radiometry
+from tests.months import run_of
 from tests.rasters import mosaic_of, moved, pixel_box, random_values, write_raster
 from tests.scenes import CHIAPAS, COSTA_RICA
 
@@ -285,7 +285,7 @@ def check(
 ) -> Radiometry:
     check_tables(None)
     mosaic = mosaic_of([scene], folder)
-    return check_radiometry(month_of(year, month), mosaic, aoi_of(mosaic), samples)
+    return measure_radiometry(run_of(year, month, aoi=aoi_of(mosaic)), mosaic, samples)
 
 
 def record(engine: Engine, year: int, month: int, details: Any, origin: str = "old.tif") -> None:

@@ -66,7 +66,9 @@ def test_every_option_stands_in_the_readme_with_its_default_and_no_other_does():
 
 def test_every_command_in_the_readme_is_there_and_none_is_missing():
     commands = {
-        path.name for path in (ROOT / "flows").glob("*.py") if "def main(" in path.read_text()
+        path.name
+        for path in (ROOT / "flows").glob("*.py")
+        if re.search(r"^(def main\(|main = )", path.read_text(), re.MULTILINE)
     }
     assert set(re.findall(r"flows/(\w+\.py)", README)) == commands
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

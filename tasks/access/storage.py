@@ -5,15 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import Context, copy_context
 from functools import lru_cache
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 import fsspec
 import rasterio
 from botocore.exceptions import BotoCoreError, ClientError
 from prefect.runtime import flow_run
-from prefect_aws import AwsCredentials
-from prefect_aws.client_parameters import AwsClientParameters
 from rasterio.session import AWSSession
 
 from landcover.errors import SettingsError
@@ -23,6 +21,9 @@ from tasks.access.process import configure
 from tasks.access.refusals import explain
 from tasks.access.settings import StorageSettings
 from tasks.retries import GDAL_PAUSE, REQUEST_RETRIES
+
+if TYPE_CHECKING:
+    from prefect_aws import AwsCredentials
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -54,12 +55,15 @@ def storage(block: str | None, what: str = "the bucket") -> Iterator[None]:
         TransientError: if the service cannot be reached, or is busy.
         LandcoverError: if it refuses for another reason.
     """
+    # Here, because prefect_aws imports its ECS worker, for which --help would wait.
+    from prefect_aws import AwsCredentials
+
     with storage_of(load_block(AwsCredentials, block) or credentials_of_settings(), what):
         yield
 
 
 @contextmanager
-def storage_of(credentials: AwsCredentials, what: str) -> Iterator[None]:
+def storage_of(credentials: "AwsCredentials", what: str) -> Iterator[None]:
     """Let s3fs and GDAL reach the bucket with given credentials, as `storage` does.
 
     Args:
@@ -109,12 +113,14 @@ def side_by_side(
         return list(pool.map(run, contexts, items))
 
 
-def credentials_of_settings() -> AwsCredentials:
+def credentials_of_settings() -> "AwsCredentials":
     """Return the credentials that the settings name.
 
     Raises:
         SettingsError: if a setting is malformed, or only one of key and secret is set.
     """
+    from prefect_aws import AwsClientParameters, AwsCredentials
+
     settings = settings_of_run(StorageSettings)
     key, secret = settings.s3_access_key_id, settings.s3_secret_access_key
     if bool(key) != bool(secret):
@@ -130,7 +136,7 @@ def credentials_of_settings() -> AwsCredentials:
 
 # Making one takes 20 milliseconds, and a month asks for it for every quad and window.
 @lru_cache(maxsize=8)
-def _session(credentials: AwsCredentials, run: str | None) -> AWSSession:  # noqa: ARG001
+def _session(credentials: "AwsCredentials", run: str | None) -> AWSSession:  # noqa: ARG001
     """Return the credentials for GDAL, which wants the endpoint without its scheme.
 
     Args:
