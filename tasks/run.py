@@ -21,10 +21,9 @@ from tasks.access.blocks import Blocks
 from tasks.access.lock import only_run
 from tasks.access.process import configure
 from tasks.access.settings import (
+    EVERY_RUN,
     AoiSettings,
     FolderSettings,
-    MosaicSettings,
-    ReportSettings,
     Settings,
     read_settings,
 )
@@ -157,7 +156,7 @@ def open_run(
     Args:
         period: what it is for.
         blocks: the names of the blocks with the credentials of database and bucket.
-        needs: the groups of settings that it reads beside those that every run has.
+        needs: the groups of settings that it reads beside those that every run reads.
 
     Raises:
         SettingsError: if a setting or the area of interest is malformed, or credentials are
@@ -179,13 +178,12 @@ def prepare_run(period: Period, blocks: Blocks, needs: Sequence[type[BaseSetting
     Args:
         period: what it is for.
         blocks: the names of the blocks with the credentials of database and bucket.
-        needs: the groups of settings that it reads beside those that every run has.
+        needs: the groups of settings that it reads beside those that every run reads.
 
     Raises:
         SettingsError: if a setting or the area of interest is malformed.
     """
-    groups: list[type[BaseSettings]] = [FolderSettings, MosaicSettings, ReportSettings, *needs]
-    settings = Settings(read_settings(group) for group in dict.fromkeys(groups))
+    settings = Settings(read_settings(group) for group in (*EVERY_RUN, *needs))
     aoi = load_aoi(settings[AoiSettings].aoi_definition) if AoiSettings in settings else None
     return Run(period, settings, files_of(period, settings[FolderSettings]), blocks, aoi)
 

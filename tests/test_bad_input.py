@@ -25,6 +25,7 @@ from sqlalchemy import Engine, create_engine, inspect, text
 from flows import monthly, prepare_data, run_predictions, train_model
 from tests.conftest import REAL
 from tests.rasters import random_values, write_raster
+from tests.servers.waiting import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
@@ -913,7 +914,7 @@ def test_a_command_ends_with_its_status_and_without_traceback(
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=PATIENCE,
     )
     assert done.returncode == status
     assert words in done.stderr

@@ -1,7 +1,6 @@
 """Flows take their credentials from Prefect blocks, and from settings where there are none."""
 
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -24,7 +23,8 @@ from flows import monthly, prepare_data, setup_blocks, train_model
 from tasks.access.blocks import BLOCK
 from tasks.access.storage import AT_ONCE, side_by_side
 from tests.rows import query
-from tests.swift import Bucket
+from tests.servers.swift import Bucket
+from tests.servers.waiting import wait_for
 
 MONTH = ["--year", "1999", "--month", "11"]
 FEW = ["--trees", "2", "--folds", "2"]
@@ -94,12 +94,13 @@ def last_logs(client: SyncPrefectClient) -> str:
     """Return what the last run said, once all of it has come to the server."""
     (run,) = client.read_flow_runs(limit=1, sort="START_TIME_DESC")
     of_run = LogFilter.model_validate({"flow_run_id": {"any_": [run.id]}})
-    for _ in range(100):
+
+    def all_of_it() -> str | None:
         lines = [line.message for line in client.read_logs(of_run)]
-        if any(line.startswith("Finished in state") for line in lines):
-            return "\n".join(lines)
-        time.sleep(0.1)
-    raise AssertionError(f"the logs of {run.name} did not come: {lines}")
+        ended = any(line.startswith("Finished in state") for line in lines)
+        return "\n".join(lines) if ended else None
+
+    return wait_for(f"the logs of {run.name}", all_of_it)
 
 
 # --- blocks that serve ----------------------------------------------------------------------------

@@ -3,8 +3,8 @@
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +19,21 @@ from sqlalchemy import URL, Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from demo.compare import read_codes
-from demo.world import World, build_world
-from flows import clean_work, monthly, windows
+from demo.world import World
+from flows import clean_work, mapping, monthly
 from landcover.areas import polygon_hectares
 from landcover.classes import NODATA
 from landcover.errors import LandcoverError
 from landcover.files import sha256
 from landcover.imagery import thumbnails
 from landcover.maps.sieve import margin, sieve
-from tasks.access.lock import only_run
+from landcover.period import Period
+from tasks.access.lock import hold, only_run
 from tests.test_sieve import sieved_slowly
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
+JUNE = Period(2025, 6)
 MONTH = ["--year", "2025", "--month", "6"]
 FEW = ["--trees", "5", "--folds", "2"]
 POLYGONS = 8  # of each class
@@ -41,17 +43,12 @@ CONFIDENCE = Path("data/predictions/confidence_202506.tif")
 DONE, FAILED = 0, 1
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return build_world(tmp_path_factory.mktemp("world"), size=768, quad_size=256, seed=3)
-
-
 @pytest.fixture
-def world(built: World, settings: Callable[..., None]) -> World:
+def world(landscape: World, settings: Callable[..., None]) -> World:
     """The month's settings, and its quads in a folder of their own, to be spoiled."""
-    shutil.copytree(built.mosaic_dir / "2025" / "06", "quads")
-    shutil.copy(built.aoi, "aoi.geojson")
-    polygons = geopandas.read_file(built.polygons)
+    shutil.copytree(landscape.mosaic_dir / "2025" / "06", "quads")
+    shutil.copy(landscape.aoi, "aoi.geojson")
+    polygons = geopandas.read_file(landscape.polygons)
     few = polygons.groupby(["month", "class_label"]).head(POLYGONS)
     few.to_file("polygons.gpkg", layer="training_polygons")
     settings(
@@ -63,7 +60,7 @@ def world(built: World, settings: Callable[..., None]) -> World:
         TRAINING_POLYGON_ID_COL="id",
         TRAINING_POLYGON_MONTH_COL="month",
     )
-    return built
+    return landscape
 
 
 @pytest.fixture(scope="module")
@@ -177,13 +174,13 @@ def test_a_quad_that_the_area_does_not_need_may_be_missing_or_empty(world: World
 
 def after_prediction(monkeypatch: pytest.MonkeyPatch, act: Callable[[Any], None]) -> None:
     """Do something to the plan's files once all windows are predicted."""
-    assemble = monthly.assemble_map
+    assemble = mapping.assemble_map
 
-    def act_then_assemble(month: Any, plan: Any, *others: Any) -> Any:
+    def act_then_assemble(run: Any, plan: Any, *others: Any) -> Any:
         act(plan)
-        return assemble(month, plan, *others)
+        return assemble(run, plan, *others)
 
-    monkeypatch.setattr(monthly, "assemble_map", act_then_assemble)
+    monkeypatch.setattr(mapping, "assemble_map", act_then_assemble)
 
 
 @pytest.mark.parametrize("of", ["piece", "confidence"])
@@ -191,7 +188,7 @@ def test_a_map_that_lost_a_pixel_of_a_piece_is_not_published(
     world: World, of: str, monkeypatch, capfd
 ):
     def lose_a_pixel(plan: Any) -> None:
-        path = getattr(plan, of)(plan.windows[0])
+        path = plan.pieces(plan.windows[0])[of]
         with rasterio.open(path, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as piece:
             codes = piece.read(1)
             codes[tuple(np.argwhere(codes != NODATA)[0])] = NODATA
@@ -364,14 +361,14 @@ def test_a_window_whose_map_the_disk_lost_is_made_again(
 def test_a_window_that_is_lost_before_it_is_sieved_ends_the_run_by_its_file(
     world: World, hasty: None, monkeypatch, capfd
 ):
-    gather = windows.gather
+    gather = mapping.gather
 
     def gather_and_lose_the_first(*of_tasks: Any) -> list[Any]:
         first, *others = gather(*of_tasks)
         first.path.write_bytes(b"")
         return [first, *others]
 
-    monkeypatch.setattr(windows, "gather", gather_and_lose_the_first)
+    monkeypatch.setattr(mapping, "gather", gather_and_lose_the_first)
     assert run("--smallest_patch", "4") == FAILED
     told = error(capfd)
     assert "piece_0_0.tif" in told
@@ -405,7 +402,7 @@ def database(request: pytest.FixtureRequest, world: World) -> None:
 
 @pytest.mark.usefixtures("database")
 def test_the_second_run_of_a_month_stops_with_a_sentence_and_another_month_runs(capfd):
-    with only_run(2025, 6, None):
+    with only_run(JUNE, None):
         assert run() == FAILED
         assert (
             "Another run of 2025-06 is at work on the same database: wait for its end, or cancel it"
@@ -426,12 +423,21 @@ def cut_locks(engine: Engine) -> None:
 
 
 def test_a_lock_whose_connection_was_cut_is_taken_again(world: World, in_database, engine: Engine):
-    with only_run(2025, 6, None) as check_alone:
+    with only_run(JUNE, None):
         cut_locks(engine)
-        check_alone()
-        with pytest.raises(LandcoverError, match="Another run of 2025-06"), only_run(2025, 6, None):
+        hold(JUNE)
+        with pytest.raises(LandcoverError, match="Another run of 2025-06"), only_run(JUNE, None):
             pass
-        check_alone()
+        hold(JUNE)
+
+
+@contextmanager
+def another_process_at_work(engine: Engine) -> Iterator[None]:
+    """Hold June's lock as a run of another process does."""
+    with engine.connect() as connection:
+        lock = "SELECT pg_try_advisory_lock(hashtext('chocoforest '), 202506)"
+        assert connection.scalar(text(lock))
+        yield
 
 
 def test_a_run_that_lost_its_lock_to_another_publishes_nothing(
@@ -441,7 +447,7 @@ def test_a_run_that_lost_its_lock_to_another_publishes_nothing(
 
         def lose_the_lock(_: Any) -> None:
             cut_locks(engine)
-            others.enter_context(only_run(2025, 6, None))
+            others.enter_context(another_process_at_work(engine))
 
         after_prediction(monkeypatch, lose_the_lock)
         assert run() == FAILED
@@ -451,11 +457,13 @@ def test_a_run_that_lost_its_lock_to_another_publishes_nothing(
         assert connection.scalar(text("SELECT count(*) FROM raster_predictions")) == 0
 
 
-def test_a_lock_is_of_a_database(world: World, in_database: URL, settings):
-    with only_run(2025, 6, None):
+def test_a_lock_is_of_a_database(world: World, in_database: URL, engine: Engine, settings):
+    with another_process_at_work(engine):
+        with pytest.raises(LandcoverError, match="Another run of 2025-06"), only_run(JUNE, None):
+            pass
         settings(DB_HOST=None)
         Path("data").mkdir()
-        with only_run(2025, 6, None):
+        with only_run(JUNE, None):
             assert Path("data/chocoforest.db.202506.lock").exists()
 
 

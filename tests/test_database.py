@@ -27,6 +27,8 @@ from tasks.polygons import fetch_polygons
 from tasks.records import load_classes
 from tests.months import run_of
 from tests.rows import CONTRACT, classes_of, query, record, record_map
+from tests.servers.postgis import new_database, postgis_server
+from tests.servers.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
@@ -524,20 +526,34 @@ def test_an_env_file_edited_in_the_middle_of_a_run_changes_nothing_in_it(setting
 
 
 @pytest.fixture
-def with_tls(postgis: URL) -> Iterator[None]:
-    """Let the server speak TLS, with a certificate that nobody has signed."""
+def with_tls(settings) -> Iterator[None]:
+    """Settings of a server of this test's own that speaks TLS, with a certificate of nobody."""
     if "TEST_DATABASE_URL" in os.environ:
         pytest.skip("the server is not of these tests")
-    engine = create_engine(postgis, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        folder = Path(connection.scalar(text("SHOW data_directory")))
-        make_certificate(folder)
-        for change in ("SET ssl = on", "RESET ssl"):
-            connection.execute(text(f"ALTER SYSTEM {change}"))
+    with postgis_server() as server, new_database(server, "with_tls") as url:
+        engine = create_engine(server, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            make_certificate(Path(connection.scalar(text("SHOW data_directory"))))
+            connection.execute(text("ALTER SYSTEM SET ssl = on"))
             connection.execute(text("SELECT pg_reload_conf()"))
-            if change == "SET ssl = on":
-                yield
+        wait_for("the server speaks TLS", lambda: shows_tls(server))
+        engine.dispose()
+        settings(
+            DB_HOST=url.host,
+            DB_PORT=url.port,
+            DB_NAME=url.database,
+            DB_USER=url.username,
+            DB_PASSWORD=url.password,
+        )
+        yield
+
+
+def shows_tls(server: URL) -> bool | None:
+    engine = create_engine(server)
+    with engine.connect() as connection:
+        shown = connection.scalar(text("SHOW ssl"))
     engine.dispose()
+    return shown == "on" or None
 
 
 def make_certificate(folder: Path) -> None:
@@ -558,7 +574,7 @@ def is_encrypted() -> bool:
     return found
 
 
-@pytest.mark.usefixtures("in_database", "with_tls")
+@pytest.mark.usefixtures("with_tls")
 def test_a_server_with_tls_is_used_so(settings):
     for mode, encrypted in {"require": True, "disable": False, "prefer": True}.items():
         settings(DB_SSLMODE=mode)

@@ -16,7 +16,7 @@ from upath import UPath
 from landcover.errors import LandcoverError
 from landcover.grid import Grid
 from landcover.imagery.mosaic import Mosaic, describe_mosaic, parse_bands
-from landcover.imagery.quads import find_quads, read_quad
+from landcover.imagery.quads import find_quads, read_quad, write_index
 from tests.rasters import (
     ORIGIN,
     RESOLUTION,
@@ -473,13 +473,9 @@ def lattice(folder: Path, cells: Sequence[tuple[int, int]], area: Polygon) -> Mo
         for column, row in cells
     ]
     images = [image for quad in quads for image in find_quads(str(quad), "it")]
-    return describe_mosaic(
-        [read_quad(image) for image in images],
-        "here",
-        {"blue": 1},
-        UPath(folder / "index.parquet"),
-        area,
-    )
+    headers, index = [read_quad(image) for image in images], folder / "index.parquet"
+    write_index(headers, index)
+    return describe_mosaic(headers, "here", {"blue": 1}, UPath(index), area)
 
 
 EVERY = [(column, row) for column in range(4) for row in range(3)]

@@ -2,14 +2,13 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 from prefect import flow
 
 from landcover.errors import LandcoverError, TransientError
 from tasks.access.process import configure
-from tasks.retries import TASK_PAUSES, io_task
+from tasks.retries import io_task
 
 IMPORTS = """
 import logging, os, warnings
@@ -76,16 +75,7 @@ def test_a_foreseen_failure_is_logged_once_and_without_its_traceback(caplog):
     assert "Traceback" not in caplog.text
 
 
-@pytest.fixture
-def without_pauses() -> Iterator[None]:
-    """Retries of all tasks that follow each other at once."""
-    pauses = TASK_PAUSES.copy()
-    TASK_PAUSES[:] = [0]
-    yield
-    TASK_PAUSES[:] = pauses
-
-
-@pytest.mark.usefixtures("prefect_api", "without_pauses")
+@pytest.mark.usefixtures("prefect_api", "hasty")
 def test_a_task_is_retried_after_a_transient_failure_alone():
     tries: list[int] = []
 
