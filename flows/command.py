@@ -26,6 +26,7 @@ from pydantic_settings import BaseSettings
 
 from flows.logs import quiet_the_console
 from landcover.errors import LandcoverError
+from tasks.access.process import configure
 from tasks.access.settings import EVERY_RUN, read_settings
 
 EPILOG = (
@@ -176,6 +177,7 @@ def run_command(job: Callable[[], object], needs: Sequence[type[BaseSettings]]) 
     Returns:
         0 done, 1 the run failed, 2 the command or the settings are wrong.
     """
+    configure()
     quiet_the_console()
     # Opt out of Prefect's telemetry.
     os.environ.setdefault("DO_NOT_TRACK", "1")
