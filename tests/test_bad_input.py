@@ -535,7 +535,7 @@ ROWS = {
         breaks=overlapping,
     ),
     "polygons-of-one-id": sampled(
-        ["several polygons of id 7; they are told apart as 7#2 and so on"], breaks=same_ids
+        ["several polygons with the id 7; they are told apart as 7#2 and so on"], breaks=same_ids
     ),
     "polygons-too-small-to-hold-a-pixel": sampled(
         ["300 polygons gave no sample (id ", " and 280 more): smaller than a pixel."],
