@@ -15,12 +15,11 @@ from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.radiometry import (
     Distribution,
     ImageryWarning,
-    beyond,
     compare,
     draw_pixels,
     measure,
+    outside_range,
 )
-from landcover.report.wording import Wording
 from tasks.access.storage import storage
 from tasks.access.tables import DETAILS, raster_predictions, tables
 from tasks.mosaic import reading
@@ -29,9 +28,6 @@ from tasks.run import Month
 
 # The key under which the details of a map hold what was measured on its mosaic.
 RADIOMETRY = "radiometry"
-
-# Of logs and rows.
-WORDING = Wording("en")
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,7 @@ class Radiometry:
     @property
     def sentences(self) -> tuple[str, ...]:
         """The warnings in words, for logs and summaries."""
-        return tuple(map(WORDING.warning, self.warnings))
+        return tuple(map(str, self.warnings))
 
 
 @dataclass(frozen=True)
@@ -92,7 +88,7 @@ def check_radiometry(
             rows = pd.read_parquet(BytesIO(samples.read_bytes()))
         found.append(_against_samples(mosaic, pixels, measured, rows))
     warnings = tuple(warning for warning in found if warning)
-    told = [WORDING.warning(warning) for warning in warnings]
+    told = [str(warning) for warning in warnings]
     for sentence in told:
         get_run_logger().warning("%s", sentence)
     compared = before.month if before else None
@@ -129,7 +125,7 @@ def _against_samples(
     found = compare(measured, measure(samples, mosaic.bands))
     if found:
         return ImageryWarning("samples", mosaic.origin, difference=found)
-    shares = beyond(pixels, samples)
+    shares = outside_range(pixels, samples)
     if shares:
-        return ImageryWarning("range", mosaic.origin, beyond=shares)
+        return ImageryWarning("range", mosaic.origin, outside_range=shares)
     return None

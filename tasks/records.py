@@ -15,6 +15,7 @@ from landcover.errors import LandcoverError
 from landcover.files import absolute, publish_all, scratch
 from landcover.maps.stac import COLLECTION_NAME
 from landcover.model.forest import Model
+from landcover.model.metrics import Metrics
 from tasks.access.storage import storage
 from tasks.access.tables import (
     DETAILS,
@@ -88,7 +89,7 @@ def record_model(month: Month, training: Training, run: Mapping[str, object]) ->
                     "sha256": model.sha256,
                     **run,
                 },
-                "metrics": training.metrics,
+                "metrics": training.metrics.to_json() if training.metrics else None,
                 "year": month.year,
                 "month": month.month,
             },
@@ -134,9 +135,8 @@ def find_model(month: Month) -> tuple[int, Training]:
     bands = tuple(row.parameters["bands"])
     model = Model(month.model, row.parameters["sha256"], bands, names)
     settings = {name: row.parameters.get(name) for name in ("forest", "sampling")}
-    return row.model_id, Training(
-        model, row.training_data_source or "", settings, row.metrics or {}
-    )
+    metrics = Metrics.from_json(row.metrics) if row.metrics else None
+    return row.model_id, Training(model, row.training_data_source or "", settings, metrics)
 
 
 @io_task("record prediction", "record prediction {month}")

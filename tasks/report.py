@@ -1,23 +1,19 @@
-"""The month's report, for people who open neither a GIS nor a database."""
+"""The month's report, for people who use neither a GIS nor a database."""
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import geopandas
 from upath import UPath
 
-from landcover.files import (
-    absolute,
-    fetch,
-    publish,
-    scratch,
-)
+from landcover.files import absolute, fetch, publish, scratch
 from landcover.imagery.images import gdal_path
 from landcover.imagery.mosaic import Mosaic, mosaic_of
 from landcover.imagery.radiometry import ImageryWarning
 from landcover.imagery.thumbnails import PRIMARIES
+from landcover.model.metrics import Metrics
+from landcover.period import Period
 from landcover.report.page import Report, draw_pictures, render
 from tasks.access.settings import ReportSettings, read_settings
 from tasks.access.storage import storage
@@ -35,28 +31,28 @@ def write_report(
     mosaic: Mosaic,
     coverage: Coverage,
     prediction: FinishedMap,
-    metrics: Mapping[str, Any],
+    metrics: Metrics | None,
     warnings: Sequence[ImageryWarning],
     provenance: Mapping[str, object],
 ) -> UPath:
     """Write the month's report, and show its pictures in the Prefect UI.
 
-    The page waits in the work folder until its map is recorded.
+    The page stays in the work folder until its map is recorded.
 
     Args:
-        month: whose report.
+        month: that it is about.
         mosaic: the imagery.
         coverage: the area of interest, and how much of it has imagery.
         prediction: the map.
-        metrics: of the model (see `validation.validate`); empty where there are none.
+        metrics: of the model; None where none are recorded.
         warnings: what is wrong with the imagery.
         provenance: what made the map: texts and numbers, or lists and mappings of them.
 
     Returns:
-        Where it waits.
+        Where the page is until then.
 
     Raises:
-        SettingsError: if REPORT_LANGUAGE names no language that it is written in.
+        SettingsError: if REPORT_LANGUAGE is not one of its languages.
         TransientError: if the imagery or the map cannot be read, or the page cannot be written.
     """
     language = read_settings(ReportSettings).report_language
@@ -65,18 +61,19 @@ def write_report(
         scratch(month.work) as folder,
     ):
         report = Report(
-            year=month.year,
-            month=month.month,
+            period=Period(month.year, month.month),
             map=gdal_path(prediction.waiting(prediction.path)),
             confidence=gdal_path(prediction.waiting(prediction.confidence)),
             mosaic=_to_draw(mosaic, prediction, folder),
             area=coverage.aoi.to_crs(mosaic.grid.crs).iloc[0],
             aoi_hectares=coverage.hectares,
+            without_imagery=coverage.missing,
+            without_data=coverage.without_data(prediction.hectares),
             gaps=coverage.gaps,
             polygons=_polygons(month.polygons),
             names=prediction.model.names,
             hectares=prediction.hectares,
-            doubtful=prediction.doubtful,
+            low_confidence=prediction.doubtful,
             metrics=metrics,
             warnings=warnings,
             provenance=provenance,
@@ -92,7 +89,7 @@ def write_report(
 
 
 def _to_draw(mosaic: Mosaic, prediction: FinishedMap, folder: Path) -> Mosaic:
-    """Return the imagery, or the mosaic of its thumbnails where there are some."""
+    """Return the imagery, or a mosaic of its thumbnails if there are any."""
     if not prediction.thumbnails:
         return mosaic
     small = fetch(list(prediction.thumbnails), folder)
@@ -101,7 +98,7 @@ def _to_draw(mosaic: Mosaic, prediction: FinishedMap, folder: Path) -> Mosaic:
 
 
 def _polygons(path: UPath) -> geopandas.GeoDataFrame:
-    """Return the training polygons; none where a map is made with the model of an earlier run."""
+    """Return the training polygons; none if the map is made with the model of an earlier run."""
     if not path.exists():
         return geopandas.GeoDataFrame({"class_label": []}, geometry=[], crs=4326)
     return geopandas.read_parquet(BytesIO(path.read_bytes()))

@@ -1,8 +1,7 @@
 """The month's model, trained on its samples."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -16,8 +15,9 @@ from landcover.classes import assign_codes, class_names
 from landcover.errors import LandcoverError
 from landcover.files import absolute, publish_all, scratch, sha256
 from landcover.model.forest import ForestSettings, Model, fit
+from landcover.model.metrics import Metrics, describe_metrics
 from landcover.model.tuning import tune
-from landcover.model.validation import describe_metrics, validate
+from landcover.model.validation import validate
 from tasks.access.storage import storage
 from tasks.retries import io_task
 from tasks.run import Month
@@ -33,14 +33,14 @@ class Training:
         model: its file, bands and classes.
         source: the samples, and the polygons and imagery that they came from.
         settings: of the forest and of the sampling.
-        metrics: see `landcover.model.validation.validate`; and `tuning`, the forests tried.
+        metrics: how good it is; None where its row has none.
         waiting: the final path of each finished file that is published when the model is recorded.
     """
 
     model: Model
     source: str
     settings: Mapping[str, object]
-    metrics: Mapping[str, object]
+    metrics: Metrics | None
     waiting: Mapping[Path | UPath, UPath] = field(default_factory=dict)
 
 
@@ -78,7 +78,7 @@ def train_model(
     validation = validate(pipeline, samples, bands, truth, names, settings)
     metrics = validation.metrics
     if tuning:
-        metrics["tuning"] = json.loads(tuning.candidates.to_json(orient="records"))
+        metrics = replace(metrics, tuning=tuning.records)
     # The command line prints them at its end.
     logger.info("%s", describe_metrics(metrics), extra={"printed": True})
     with storage(block, absolute(month.model)), scratch(month.work) as folder:

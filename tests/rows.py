@@ -9,6 +9,7 @@ from upath import UPath
 from landcover.aoi import load_aoi
 from landcover.classes import assign_codes, class_names
 from landcover.model.forest import Model
+from landcover.model.metrics import Metrics
 from tasks.assembly import FinishedMap
 from tasks.coverage import Coverage
 from tasks.radiometry import Radiometry
@@ -48,12 +49,16 @@ def training(
         bands=("blue", "nir"),
         names=class_names(codes, given or {}),
     )
-    return Training(model, "samples", {"forest": {"trees": 5}}, {"accuracy": 0.9})
+    return Training(
+        model, "samples", {"forest": {"trees": 5}}, Metrics.from_json({"accuracy": 0.9})
+    )
 
 
 def record(year: int = 2025, month: int = 6, labels: str = "Forest", accuracy: float = 0.9) -> int:
     made = training(year, month, load_classes(month_of()), labels)
-    made = Training(made.model, made.source, made.settings, {"accuracy": accuracy})
+    made = Training(
+        made.model, made.source, made.settings, Metrics.from_json({"accuracy": accuracy})
+    )
     return record_model(month_of(year, month), made, {"command": "test"})
 
 
