@@ -7,9 +7,10 @@ from prefect import flow
 
 from flows.command import add_settings, month_parser, parse, run_command, settings_from
 from flows.parameters import Month, Year
+from landcover.period import Period
 from tasks.access.blocks import Blocks
 from tasks.access.settings import FolderSettings
-from tasks.run import open_month, remove_work
+from tasks.run import open_run, remove_work
 
 
 @flow(name="clean-work", flow_run_name="{year}-{month:02d}")
@@ -21,8 +22,8 @@ def clean_work(year: Year, month: Month, blocks: Blocks = Blocks()) -> str:
         month: The month, 1 to 12.
         blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
-    with open_month(year, month, blocks) as run:
-        removed = remove_work(run, [run.work, run.headers, run.polygons])
+    with open_run(Period(year, month), blocks) as run:
+        removed = remove_work(run, [run.files.work, run.files.index, run.files.polygons])
         return "\n".join([f"{run}: {len(removed)} work files or folders removed", *removed])
 
 

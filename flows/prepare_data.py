@@ -15,18 +15,20 @@ from flows.command import (
 )
 from flows.parameters import Month, Year
 from landcover.model.sampling import SamplingSettings
+from landcover.period import Period
 from tasks.access.blocks import Blocks
 from tasks.access.settings import (
     AoiSettings,
     FolderSettings,
     MosaicSettings,
     PolygonSettings,
-    read_settings,
 )
 from tasks.mosaic import find_mosaic
 from tasks.polygons import fetch_polygons
-from tasks.run import open_month
+from tasks.run import open_run
 from tasks.sampling import sample_mosaic
+
+NEEDS = (MosaicSettings, PolygonSettings, AoiSettings)
 
 
 @flow(name="prepare-data", flow_run_name="{year}-{month:02d}")
@@ -47,13 +49,9 @@ def prepare_data(
         sampling: How pixels are taken from under the training polygons.
         blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
-    with open_month(year, month, blocks) as run:
-        imagery = read_settings(MosaicSettings)
-        labels = read_settings(PolygonSettings)
-        aoi = read_settings(AoiSettings).aoi_definition
-
-        mosaic = find_mosaic(run, mosaic_path, imagery, aoi)
-        polygons = fetch_polygons(run, aoi, labels)
+    with open_run(Period(year, month), blocks, NEEDS) as run:
+        mosaic = find_mosaic(run, mosaic_path)
+        polygons = fetch_polygons(run)
         return str(sample_mosaic(run, mosaic, polygons, sampling))
 
 

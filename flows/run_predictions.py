@@ -13,28 +13,28 @@ from flows.command import (
     run_command,
     settings_from,
 )
+from flows.mapping import Imagery, files_of_map, map_imagery
 from flows.parallel import window_runner
 from flows.parameters import Month, Year
-from flows.provenance import describe_run, describe_sources
+from flows.provenance import describe_run
 from flows.summary import Steps, Summary, finish
-from flows.windows import predict_windows
 from landcover.maps.prediction import PredictionSettings
+from landcover.period import Period
 from tasks.access.blocks import Blocks
 from tasks.access.settings import (
     AoiSettings,
     FolderSettings,
     MosaicSettings,
     ReportSettings,
-    read_settings,
 )
-from tasks.assembly import assemble_map
-from tasks.coverage import check_coverage
+from tasks.coverage import measure_coverage
 from tasks.mosaic import find_mosaic
-from tasks.radiometry import check_radiometry
-from tasks.records import find_model, record_prediction
-from tasks.report import write_report
-from tasks.run import open_month, remove_work
-from tasks.windows import plan_windows
+from tasks.polygons import find_polygons
+from tasks.radiometry import measure_radiometry
+from tasks.records import find_model
+from tasks.run import open_run
+
+NEEDS = (MosaicSettings, AoiSettings)
 
 
 @flow(
@@ -60,48 +60,24 @@ def run_predictions(
         blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
     steps = Steps()
-    with open_month(year, month, blocks) as run:
-        imagery = read_settings(MosaicSettings)
-        aoi = read_settings(AoiSettings).aoi_definition
-        made_by = describe_run(imagery, prediction)
+    with open_run(Period(year, month), blocks, NEEDS) as run:
+        made_by = describe_run(run, prediction)
 
         model_id, training = find_model(run)
-        mosaic = find_mosaic(run, mosaic_path, imagery, aoi)
-        coverage = check_coverage(run, mosaic, aoi, prediction.allow_gaps)
-        radiometry = check_radiometry(run, mosaic, aoi, None)
-        plan = plan_windows(run, mosaic, aoi, training.model)
-        pieces = predict_windows(run, plan, mosaic, training.model, prediction.smallest_patch)
-        steps.done("prediction")
-
-        made = assemble_map(run, plan, pieces, mosaic, training.model)
-        steps.done("map")
-
-        report = write_report(
-            run,
-            mosaic,
-            coverage,
-            made,
-            training.metrics,
-            radiometry.warnings,
-            describe_sources(made, training, made_by),
+        polygons = find_polygons(run, training.polygons_sha256)
+        mosaic = find_mosaic(run, mosaic_path)
+        coverage = measure_coverage(run, mosaic, prediction.allow_gaps)
+        radiometry = measure_radiometry(run, mosaic, None)
+        imagery = Imagery(mosaic, coverage, radiometry)
+        finished = map_imagery(
+            run, imagery, training, model_id, polygons, prediction, made_by, steps
         )
-        steps.done("report")
-
-        record_prediction(run, made, report, coverage, radiometry, model_id, made_by)
-        remove_work(run, [run.work])
-        steps.done("record")
-
         return finish(
             run,
             f"{run} is mapped.",
             steps,
-            {
-                "report": run.report,
-                "map": made.path,
-                "confidence": made.confidence,
-                "model": training.model.path,
-            },
-            prediction=made,
+            files_of_map(run, finished),
+            prediction=finished,
             coverage=coverage,
             warnings=radiometry.sentences,
         )

@@ -7,11 +7,11 @@ from textwrap import indent
 
 from upath import UPath
 
+from landcover.imagery.coverage import Coverage
+from landcover.maps.assembly import FinishedMap
 from landcover.model.metrics import Metrics, describe_metrics
 from tasks.artifacts import show_accuracy, show_hectares, show_summary
-from tasks.assembly import FinishedMap
-from tasks.coverage import Coverage
-from tasks.run import Month
+from tasks.run import Run
 
 
 class Steps:
@@ -77,8 +77,8 @@ class Summary:
 def _map_lines(prediction: FinishedMap, coverage: Coverage) -> list[str]:
     total = sum(prediction.hectares.values())
     shares = [
-        f"{coverage.without_data(prediction.hectares):.1%} of the area of interest has no class",
-        f"{coverage.missing:.1%} no imagery",
+        f"{coverage.without_class(prediction.hectares):.1%} of the area of interest has no class",
+        f"{coverage.without_imagery:.1%} no imagery",
         f"{coverage.under_clouds(prediction.hectares):.1%} is under clouds",
     ]
     return [
@@ -87,12 +87,12 @@ def _map_lines(prediction: FinishedMap, coverage: Coverage) -> list[str]:
             for name, area in prediction.hectares.items()
         ),
         f"  {', '.join(shares)}",
-        f"  on {prediction.doubtful:.1%} of the map fewer than half of the trees agree",
+        f"  on {prediction.low_confidence:.1%} of the map fewer than half of the trees agree",
     ]
 
 
 def finish(
-    month: Month,
+    run: Run,
     title: str,
     steps: Steps,
     files: Mapping[str, UPath],
@@ -104,7 +104,7 @@ def finish(
     """Return a run's summary, and show it on the run's page in the Prefect UI.
 
     Args:
-        month: that was run.
+        run: that ends.
         title: the month, and what was done.
         steps: the clock of its steps.
         files: each file's path, by what it is.
@@ -115,9 +115,9 @@ def finish(
     """
     summary = Summary(title, steps.seconds, files, metrics, prediction, coverage, warnings)
     found = "\n".join([*summary.findings(), summary.times()])
-    show_summary(str(month), f"# {title}\n\n```\n{found}\n```", files)
+    show_summary(str(run), f"# {title}\n\n```\n{found}\n```", files)
     if metrics:
-        show_accuracy(str(month), metrics.classes)
+        show_accuracy(str(run), metrics.classes)
     if prediction:
-        show_hectares(str(month), prediction.hectares)
+        show_hectares(str(run), prediction.hectares)
     return summary

@@ -11,10 +11,11 @@ from flows.parameters import Month, Year
 from flows.provenance import describe_run
 from flows.summary import Steps, Summary, finish
 from landcover.model.forest import ForestSettings
+from landcover.period import Period
 from tasks.access.blocks import Blocks
 from tasks.access.settings import FolderSettings
 from tasks.records import load_classes, record_model
-from tasks.run import open_month, remove_work
+from tasks.run import open_run, remove_work
 from tasks.training import train_model as train
 
 
@@ -36,10 +37,10 @@ def train_model(
         blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
     steps = Steps()
-    with open_month(year, month, blocks) as run:
+    with open_run(Period(year, month), blocks) as run:
         training = train(run, UPath(input_data), forest, load_classes(run))
-        record_model(run, training, describe_run())
-        remove_work(run, [run.training])
+        record_model(run, training, describe_run(run))
+        remove_work(run, [run.files.training])
         steps.done("model")
 
         return finish(

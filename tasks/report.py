@@ -7,30 +7,28 @@ from pathlib import Path
 import geopandas
 from upath import UPath
 
-from landcover.files import absolute, fetch, publish, scratch
+from landcover.files import fetch, publish, scratch
+from landcover.imagery.coverage import Coverage
 from landcover.imagery.images import gdal_path
 from landcover.imagery.mosaic import Mosaic, mosaic_of
 from landcover.imagery.radiometry import ImageryWarning
 from landcover.imagery.thumbnails import PRIMARIES
+from landcover.maps.assembly import FinishedMap
 from landcover.model.metrics import Metrics
-from landcover.period import Period
 from landcover.report.page import Report, draw_pictures, render
-from tasks.access.settings import ReportSettings, read_settings
-from tasks.access.storage import storage
+from tasks.access.settings import ReportSettings
 from tasks.artifacts import show_pictures
-from tasks.assembly import FinishedMap
-from tasks.coverage import Coverage
-from tasks.mosaic import reading
 from tasks.retries import io_task
-from tasks.run import Month
+from tasks.run import Run
 
 
-@io_task("write report", "write report {month}")
+@io_task("write report", "write report {run}")
 def write_report(
-    month: Month,
+    run: Run,
     mosaic: Mosaic,
     coverage: Coverage,
-    prediction: FinishedMap,
+    finished: FinishedMap,
+    polygons: UPath | None,
     metrics: Metrics | None,
     warnings: Sequence[ImageryWarning],
     provenance: Mapping[str, object],
@@ -40,10 +38,11 @@ def write_report(
     The page stays in the work folder until its map is recorded.
 
     Args:
-        month: that it is about.
+        run: whose report.
         mosaic: the imagery.
         coverage: the area of interest, and how much of it has imagery.
-        prediction: the map.
+        finished: the map.
+        polygons: the training polygons of its model; None where they are not at hand.
         metrics: of the model; None where none are recorded.
         warnings: what is wrong with the imagery.
         provenance: what made the map: texts and numbers, or lists and mappings of them.
@@ -55,50 +54,43 @@ def write_report(
         SettingsError: if REPORT_LANGUAGE is not one of its languages.
         TransientError: if the imagery or the map cannot be read, or the page cannot be written.
     """
-    language = read_settings(ReportSettings).report_language
-    with (
-        storage(month.blocks.storage_block, absolute(month.report)),
-        scratch(month.work) as folder,
-    ):
+    language = run.settings[ReportSettings].report_language
+    with run.storage(run.files.report), scratch(run.files.work) as folder:
         report = Report(
-            period=Period(month.year, month.month),
-            map=gdal_path(prediction.waiting(prediction.path)),
-            confidence=gdal_path(prediction.waiting(prediction.confidence)),
-            mosaic=_to_draw(mosaic, prediction, folder),
-            area=coverage.aoi.to_crs(mosaic.grid.crs).iloc[0],
-            aoi_hectares=coverage.hectares,
-            without_imagery=coverage.missing,
-            without_data=coverage.without_data(prediction.hectares),
-            gaps=coverage.gaps,
-            polygons=_polygons(month.polygons),
-            names=prediction.model.names,
-            hectares=prediction.hectares,
-            low_confidence=prediction.doubtful,
+            period=run.period,
+            map=gdal_path(finished.folder / finished.layers[0].file),
+            confidence=gdal_path(finished.folder / finished.layers[1].file),
+            mosaic=_to_draw(mosaic, finished, folder),
+            area=run.area(mosaic.grid.crs),
+            coverage=coverage,
+            polygons=_read_polygons(polygons),
+            names=finished.model.names,
+            hectares=finished.hectares,
+            low_confidence=finished.low_confidence,
             metrics=metrics,
             warnings=warnings,
             provenance=provenance,
         )
-        with reading(mosaic, "to draw the report"):
+        with run.imagery(mosaic, "to draw the report"):
             pictures = draw_pictures(report, language)
-        built = folder / month.report.name
+        built = folder / run.files.report.name
         built.write_text(render(report, language, pictures), "utf-8")
-        waiting = prediction.waiting(month.report)
+        waiting = finished.folder / built.name
         publish(built, waiting)
-    show_pictures(str(month), pictures)
+    show_pictures(str(run), pictures)
     return waiting
 
 
-def _to_draw(mosaic: Mosaic, prediction: FinishedMap, folder: Path) -> Mosaic:
+def _to_draw(mosaic: Mosaic, finished: FinishedMap, folder: Path) -> Mosaic:
     """Return the imagery, or a mosaic of its thumbnails if there are any."""
-    if not prediction.thumbnails:
+    if not finished.thumbnails:
         return mosaic
-    small = fetch(list(prediction.thumbnails), folder)
+    small = fetch(list(finished.thumbnails), folder)
     bands = {name: number for number, name in enumerate(PRIMARIES, start=1)}
     return mosaic_of(small, bands, folder / "thumbnails.parquet")
 
 
-def _polygons(path: UPath) -> geopandas.GeoDataFrame:
-    """Return the training polygons; none if the map is made with the model of an earlier run."""
-    if not path.exists():
+def _read_polygons(path: UPath | None) -> geopandas.GeoDataFrame:
+    if path is None:
         return geopandas.GeoDataFrame({"class_label": []}, geometry=[], crs=4326)
     return geopandas.read_parquet(BytesIO(path.read_bytes()))

@@ -14,9 +14,9 @@ from shapely.geometry import MultiPolygon, Polygon, box
 from sqlalchemy import URL, Engine, event, text
 
 from landcover.errors import LandcoverError, SettingsError
-from tasks.access.settings import PolygonSettings, read_settings
+from tasks.access.settings import PolygonSettings
 from tasks.polygons import fetch_polygons
-from tests.months import month_of
+from tests.months import run_of
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
@@ -72,7 +72,7 @@ def put(engine: Engine, in_database: URL, settings) -> Callable[..., None]:
 
 
 def fetch(month: int = 6, year: int = 2025, aoi: str = AOI) -> geopandas.GeoDataFrame:
-    path = fetch_polygons(month_of(year, month), aoi, read_settings(PolygonSettings))
+    path = fetch_polygons(run_of(year, month, PolygonSettings, aoi=aoi))
     return geopandas.read_parquet(path)
 
 
@@ -155,7 +155,7 @@ def test_duplicate_and_missing_ids_are_told_apart_and_told(put, drawn, caplog):
     numbers = pd.Series([7, 7, 7, None, 12, None], dtype="Int64")
     put(drawn.assign(number=numbers), TRAINING_POLYGON_ID_COL="number")
     assert list(fetch()["polygon_id"]) == ["7", "7#2", "7#3", "none"]
-    assert "polygons has several polygons of id 7;" in caplog.text
+    assert "polygons has several polygons with the id 7;" in caplog.text
 
 
 MONTHS = {
@@ -399,7 +399,7 @@ def test_duplicate_and_missing_ids_of_a_file_are_told_apart_and_told(in_file, dr
     drawn.assign(number=numbers).to_file("polygons.gpkg")
     in_file("polygons.gpkg")
     assert list(fetch()["polygon_id"]) == ["7", "7#2", "7#3", "none"]
-    assert "polygons.gpkg has several polygons of id 7;" in caplog.text
+    assert "polygons.gpkg has several polygons with the id 7;" in caplog.text
 
 
 def test_a_file_of_several_layers_is_told(in_file, drawn):

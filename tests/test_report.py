@@ -21,15 +21,15 @@ from rasterio.io import MemoryFile
 from rasterio.windows import Window
 from shapely.geometry import MultiPolygon
 
-from landcover.aoi import load_aoi
 from landcover.classes import NODATA
 from landcover.imagery import thumbnails
-from landcover.imagery.coverage import Gap
+from landcover.imagery.coverage import Coverage, Gap
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.radiometry import Difference, ImageryWarning
 from landcover.imagery.thumbnails import Thumbnail, needs_thumbnails
+from landcover.maps.assembly import FinishedMap
 from landcover.maps.cog import write_cog
-from landcover.maps.kernels import halve, halve_mean
+from landcover.maps.layers import prediction_layers
 from landcover.maps.measure import measure_classes
 from landcover.maps.pieces import write_piece
 from landcover.model.forest import Model
@@ -43,11 +43,18 @@ from landcover.report.pictures import Picture
 from landcover.report.true_colour import true_colour
 from landcover.report.wording import NONE, TEXTS, Language, Wording
 from landcover.windows import split
-from tasks.assembly import FinishedMap
-from tasks.coverage import Coverage
 from tasks.report import write_report
-from tests.months import month_of
-from tests.rasters import ORIGIN, RESOLUTION, mosaic_of, moved, pixel_box, write_raster
+from tests.months import run_of
+from tests.rasters import (
+    NUMBERS,
+    ORIGIN,
+    RESOLUTION,
+    class_layer,
+    mosaic_of,
+    moved,
+    pixel_box,
+    write_raster,
+)
 
 SHOWN = Path(__file__).parents[1] / "test-output"
 CHROMIUM = "/usr/bin/chromium"
@@ -75,9 +82,10 @@ def patches(codes: list[int]) -> NDArray[np.uint8]:
 
 def write_map(codes: NDArray[np.uint8], mosaic: Mosaic, path: Path, *, numbers: bool) -> Path:
     piece = path.with_suffix(".piece.tif")
-    write_piece(codes, mosaic.grid, [2], piece, halve_mean if numbers else halve)
+    layer = NUMBERS if numbers else class_layer(NAMES)
+    write_piece(layer, codes, mosaic.grid, [2], piece)
     windows = {piece: Window(0, 0, SIZE, SIZE)}
-    write_cog(windows, mosaic.grid, [2], None if numbers else NAMES, {}, path)
+    write_cog(layer, windows, mosaic.grid, [2], {}, path)
     return path
 
 
@@ -177,10 +185,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         confidence=str(confidence_path),
         mosaic=mosaic,
         area=area,
-        aoi_hectares=12_345.67,
-        without_imagery=1246.9 / 12_345.67,
-        without_data=0.2345,
-        gaps=[Gap("570-1026", 12.34), Gap("571-<b>1026.tif", 1234.56)],
+        coverage=Coverage(
+            12_345.67,
+            missing=(Gap("570-1026", 12.34),),
+            empty=(Gap("571-<b>1026.tif", 1234.56),),
+        ),
         polygons=drawn(mosaic),
         names=NAMES,
         hectares={**hectares, NAMES[0]: 5678.94},
@@ -395,7 +404,7 @@ def test_gaps_warnings_and_doubts_are_told(opened: Opened) -> None:
         assert said in sentence
     text = opened.page.inner_text("main")
     assert {"en": "On 2.3% of the map", "es": "En el 2,3\u202f% del mapa"}[wording.language] in text
-    assert {"en": "23.4% of the area", "es": "El 23,4\u202f% del área"}[wording.language] in text
+    assert {"en": "49.4% of the area", "es": "El 49,4\u202f% del área"}[wording.language] in text
 
 
 def test_what_made_it_is_told(opened: Opened) -> None:
@@ -412,7 +421,7 @@ def test_a_month_without_metrics_polygons_or_warnings_has_a_report_too(
         metrics=None,
         polygons=world.report.polygons.iloc[:0],
         warnings=(),
-        gaps=(),
+        coverage=Coverage(world.report.coverage.hectares),
         provenance={},
     )
     drawn = draw_pictures(bare, "en")
@@ -575,33 +584,35 @@ def test_the_task_writes_the_page_and_shows_its_pictures(
     world: World, settings: Callable[..., None]
 ) -> None:
     settings(REPORT_LANGUAGE="es")
-    month, report = month_of(), world.report
-    prediction = FinishedMap(
-        path=month.prediction,
-        confidence=month.confidence,
-        folder=month.work,
+    report = world.report
+    lonlat = geopandas.GeoSeries([report.area], crs=report.mosaic.grid.crs).to_crs(4326).iloc[0]
+    run = run_of(aoi=lonlat.wkt)
+    finished = FinishedMap(
+        layers=prediction_layers(run.period, NAMES),
+        final=run.files.maps,
+        folder=run.files.work,
         sha256="0" * 64,
-        model=Model(month.model, "0" * 64, (), NAMES),
+        model=Model(run.files.model, "0" * 64, (), NAMES),
         source_mosaic=report.mosaic.origin,
         hectares=report.hectares,
-        doubtful=report.low_confidence,
+        low_confidence=report.low_confidence,
     )
-    prediction.folder.mkdir(parents=True)
-    for made, path in ((report.map, prediction.path), (report.confidence, prediction.confidence)):
-        prediction.waiting(path).write_bytes(Path(made).read_bytes())
-    lonlat = geopandas.GeoSeries([report.area], crs=report.mosaic.grid.crs).to_crs(4326).iloc[0]
-    coverage = Coverage(load_aoi(lonlat.wkt), report.aoi_hectares, ())
+    finished.folder.mkdir(parents=True)
+    for made, layer in zip((report.map, report.confidence), finished.layers, strict=True):
+        (finished.folder / layer.file).write_bytes(Path(made).read_bytes())
+    coverage = report.coverage
 
     @flow
     def reporting() -> str:
-        path = write_report(month, report.mosaic, coverage, prediction, None, [], {"command": "x"})
-        return str(path)
+        return str(
+            write_report(run, report.mosaic, coverage, finished, None, None, [], {"command": "x"})
+        )
 
-    waiting = prediction.waiting(month.report)
+    waiting = finished.folder / run.files.report.name
     assert reporting() == str(waiting)
     assert "Cobertura del suelo en junio de 2025" in waiting.read_text("utf-8")
-    assert not month.report.exists()
-    assert sorted(path.name for path in prediction.folder.iterdir()) == [
+    assert not run.files.report.exists()
+    assert sorted(path.name for path in finished.folder.iterdir()) == [
         "confidence_202506.tif",
         "prediction_202506.tif",
         "report_202506.html",

@@ -121,7 +121,9 @@ def test_every_id_is_there_once_whatever_ids_were_given(ids: list[str]) -> None:
     labels = ["Forest", "Water"] * 5
     tidy, warnings = tidy_polygons(drawn(labels[: len(ids)], ids=ids), WHERE)
     assert tidy["polygon_id"].is_unique
-    assert any("several polygons of id" in text for text in warnings) == (len(set(ids)) < len(ids))
+    assert any("several polygons with the id" in text for text in warnings) == (
+        len(set(ids)) < len(ids)
+    )
 
 
 def test_polygons_without_an_id_are_told_apart() -> None:

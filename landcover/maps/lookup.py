@@ -38,7 +38,7 @@ class Predictor(Protocol):
     def predict(
         self, values: NDArray[np.generic], wanted: NDArray[np.bool_]
     ) -> tuple[Codes, Confidence]:
-        """Return the class code of each wanted pixel, and how sure the model is of it.
+        """Return the class code of each wanted pixel, and the model's confidence in it.
 
         Args:
             values: raw band values, (bands, ...).
@@ -202,5 +202,5 @@ def _ask(pipeline: Pipeline, values: NDArray[np.generic]) -> tuple[Codes, Confid
     """Return class codes and confidence in percent of values (pixels, bands)."""
     probabilities = pipeline.predict_proba(values)
     best = probabilities.argmax(axis=1)
-    sure = np.take_along_axis(probabilities, best[:, np.newaxis], axis=1)[:, 0]
-    return pipeline.classes_[best].astype(np.uint8), np.rint(100 * sure).astype(np.uint8)
+    highest = np.take_along_axis(probabilities, best[:, np.newaxis], axis=1)[:, 0]
+    return pipeline.classes_[best].astype(np.uint8), np.rint(100 * highest).astype(np.uint8)

@@ -55,7 +55,7 @@ from landcover.maps.sieve_kernels import (
     replace_small,
     settle,
 )
-from landcover.windows import split
+from landcover.windows import split, within
 
 # Height and width of what is sieved at once: 19 million pixels with the usual margin.
 SIDE = 4096
@@ -136,7 +136,7 @@ def sieve_window(
     """
     sieved = np.empty((window.height, window.width), dtype=np.uint8)
     for block in split(window, SIDE, SIDE):
-        sieved[_place(block, window)] = _sieve_block(pieces, block, smallest)
+        sieved[within(block, window)] = _sieve_block(pieces, block, smallest)
     return sieved
 
 
@@ -166,9 +166,9 @@ def read_around(
     for covered, path in pieces.items():
         if intersect(covered, around):
             shared = intersection(covered, around)
-            inside = Window.from_slices(*_place(shared, covered))
+            inside = Window.from_slices(*within(shared, covered))
             with rasterio.open(path) as dataset:
-                codes[_place(shared, around)] = dataset.read(1, window=inside)
+                codes[within(shared, around)] = dataset.read(1, window=inside)
     return codes
 
 
@@ -214,9 +214,3 @@ def _replace(
         find_small(codes, states, width, pixels, threshold, patch)
         replace_small(codes, states, width, pixels, patch)
         pixels = pixels[: keep_open(states, pixels)]
-
-
-def _place(part: Window, of: Window) -> tuple[slice, slice]:
-    """Return where a part of a window lies in an array of that window."""
-    row, column = part.row_off - of.row_off, part.col_off - of.col_off
-    return slice(row, row + part.height), slice(column, column + part.width)

@@ -1,6 +1,7 @@
 """The model: a random forest over the bands of a pixel."""
 
 import hashlib
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -15,9 +16,13 @@ from sklearn.preprocessing import FunctionTransformer
 from upath import UPath
 
 from landcover.errors import LandcoverError
+from landcover.model import bins, indices
 from landcover.model.balance import at_most_per_class
 from landcover.model.bins import LogBins
 from landcover.model.indices import with_normalized_differences
+
+# Where files of models that were trained before 2026-12 say that their parts are.
+MOVED = {"landcover.bins": bins, "landcover.indices": indices}
 
 
 class ForestSettings(BaseModel):
@@ -186,5 +191,7 @@ def load(path: UPath, digest: str) -> Pipeline:
             f"The model file {path} is not the one that was recorded when it was trained "
             "(its SHA-256 differs), so it is not opened: train the month's model again."
         )
+    for old, module in MOVED.items():
+        sys.modules.setdefault(old, module)
     pipeline: Pipeline = joblib.load(BytesIO(content))
     return pipeline.set_params(forest__n_jobs=1)

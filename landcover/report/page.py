@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from shapely.geometry.base import BaseGeometry
 
 from landcover.classes import colour
-from landcover.imagery.coverage import Gap
+from landcover.imagery.coverage import Coverage
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.radiometry import ImageryWarning
 from landcover.model.metrics import ClassMetrics, Estimate, Metrics
@@ -56,17 +56,8 @@ class Report:
     area: BaseGeometry
     """The area of interest, in the mosaic's CRS."""
 
-    aoi_hectares: float
-    """Its true area."""
-
-    without_imagery: float
-    """The share of it, 0 to 1, that has no imagery."""
-
-    without_data: float
-    """The share of it, 0 to 1, that the map leaves without a class."""
-
-    gaps: Sequence[Gap]
-    """Its parts without imagery."""
+    coverage: Coverage
+    """How much of it has imagery."""
 
     polygons: geopandas.GeoDataFrame
     """The training polygons, with `class_label`; there may be none."""
@@ -219,17 +210,18 @@ def _measured(report: Report) -> dict[str, ClassMetrics]:
 
 
 def _headline(report: Report, wording: Wording) -> dict[str, object]:
+    coverage = report.coverage
     accuracy = report.metrics.accuracy if report.metrics else Estimate(None)
     value, error = accuracy.value, accuracy.standard_error
     return {
         "accuracy": _known_percent(value, wording),
         "accuracy_error": None if error is None else wording.points(error),
         "right": None if value is None else wording.number(100 * value),
-        "aoi_hectares": wording.hectares(report.aoi_hectares),
-        "without_imagery": wording.percent(report.without_imagery),
-        "without_data": wording.percent(report.without_data),
+        "aoi_hectares": wording.hectares(coverage.hectares),
+        "without_imagery": wording.percent(coverage.without_imagery),
+        "without_class": wording.percent(coverage.without_class(report.hectares)),
         "low_confidence": wording.percent(report.low_confidence),
-        "gaps": gap_rows(report.gaps, wording),
+        "gaps": gap_rows(coverage.gaps, wording),
     }
 
 

@@ -52,7 +52,7 @@ ENGLISH = Texts(
         "no_warnings": "None: nothing was reported while this map was made.",
         "warnings_title": "Warnings and gaps",
         **radiometry.ENGLISH,
-        "without_data": "{share} of the area of interest has no class: there is no valid imagery.",
+        "without_class": "{share} of the area of interest has no class: there is no valid imagery.",
         "gaps_caption": "Parts of the area of interest without imagery, by the image file that is "
         "missing or empty there",
         "gap": "Image file",

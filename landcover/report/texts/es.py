@@ -75,7 +75,7 @@ SPANISH = Texts(
         "bright": "{band} es unas {factor} veces más brillante (mediana {ours} frente a {theirs})",
         "dark": "{band} es unas {factor} veces más oscura (mediana {ours} frente a {theirs})",
         "outside_range": "{share} en {band}",
-        "without_data": "El {share} del área de interés no tiene clase, por falta de imagen "
+        "without_class": "El {share} del área de interés no tiene clase, por falta de imagen "
         "válida.",
         "gaps_caption": "Partes del área de interés sin imagen, según el archivo de imagen que "
         "falta o está vacío",
