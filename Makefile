@@ -1,5 +1,6 @@
 # make demo    set up and run two months on a small generated world
 # make test    set up (PostGIS and Chromium included) and run every check and test
+# make docs    set up and build the documentation in docs/_build/html
 # make bench   set up and print the benchmarks
 # make soak    set up and try months under kills, faults and full disks (takes over an hour)
 # make audit   ask for known vulnerabilities of the locked dependencies (needs an advisory service)
@@ -17,7 +18,7 @@ RUN := $(STAMPS)/run
 DEV := $(STAMPS)/dev
 SYSTEM := $(STAMPS)/system
 
-.PHONY: demo test check suite bench soak audit lock clean
+.PHONY: demo test check suite docs bench soak audit lock clean
 .DEFAULT_GOAL := test
 
 demo: $(RUN)
@@ -28,14 +29,17 @@ test: check suite
 suite: $(DEV) $(SYSTEM)
 	# So that modules are not compiled by all of pytest's processes at once.
 	$(BIN)/python flows/monthly.py --help >/dev/null
-	# Many tests wait for servers: five at once keep two cores busy. Files of long tests are not
-	# put last, where they would keep one waiting for the others.
-	$(BIN)/pytest -n 5 --dist loadfile --no-loadscope-reorder
+	# Many tests wait for servers: four at once keep two cores busy.
+	$(BIN)/pytest -n 4 --dist loadgroup
 
-check: $(DEV)
+check: $(DEV) docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(DEV)
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
 
 bench: $(DEV)
 	$(BIN)/python -m benchmarks

@@ -1,15 +1,13 @@
 """Removal of what a month that was cut short has left in the work folder."""
 
 import sys
-from collections.abc import Sequence
 
 from prefect import flow
 
-from flows.command import add_settings, month_parser, parse, run_command, settings_from
+from flows.command import command
 from flows.parameters import Month, Year
 from landcover.period import Period
 from tasks.access.blocks import Blocks
-from tasks.access.settings import FolderSettings
 from tasks.run import open_run, remove_work
 
 
@@ -18,7 +16,7 @@ def clean_work(year: Year, month: Month, blocks: Blocks = Blocks()) -> str:
     """Remove a month's work in progress, so that its next run starts anew; results stay.
 
     Args:
-        year: The year of the month.
+        year: The year of the month, such as 2025.
         month: The month, 1 to 12.
         blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
@@ -27,17 +25,7 @@ def clean_work(year: Year, month: Month, blocks: Blocks = Blocks()) -> str:
         return "\n".join([f"{run}: {len(removed)} work files or folders removed", *removed])
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit status."""
-    parser = month_parser(
-        "Remove what a month that was cut short has left in the work folder; its results stay."
-    )
-    add_settings(parser, Blocks)
-    options = parse(parser, argv)
-    blocks = settings_from(parser, options, Blocks)
-    return run_command(
-        lambda: clean_work(options.year, options.month, blocks), needs=[FolderSettings]
-    )
+main = command(clean_work)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,10 @@
 """The whole month: from training polygons and imagery to a recorded map."""
 
 import sys
-from collections.abc import Sequence
 
 from prefect import flow
 
-from flows.command import (
-    MOSAIC_PATH_HELP,
-    add_settings,
-    month_parser,
-    parse,
-    run_command,
-    settings_from,
-)
+from flows.command import command
 from flows.mapping import Imagery, files_of_map, map_imagery
 from flows.parallel import window_runner
 from flows.parameters import Month, Year
@@ -25,10 +17,7 @@ from landcover.period import Period
 from tasks.access.blocks import Blocks
 from tasks.access.settings import (
     AoiSettings,
-    FolderSettings,
-    MosaicSettings,
     PolygonSettings,
-    ReportSettings,
 )
 from tasks.coverage import measure_coverage
 from tasks.mosaic import find_mosaic
@@ -39,7 +28,7 @@ from tasks.run import open_run
 from tasks.sampling import sample_mosaic
 from tasks.training import train_model
 
-NEEDS = (MosaicSettings, PolygonSettings, AoiSettings)
+NEEDS = (PolygonSettings, AoiSettings)
 
 
 @flow(
@@ -58,11 +47,14 @@ def monthly_pipeline(
 ) -> Summary:
     """Map the land cover of one month.
 
+    Fetch the training polygons, sample the mosaic under them, train a random forest, predict, and
+    record model and map in the database.
+
     Args:
-        year: The year of the imagery and of the training polygons.
+        year: The year of the imagery and of the training polygons, such as 2025.
         month: The month, 1 to 12.
         mosaic_path: The imagery, where it is not at its usual place: a file, a folder of quads, or
-            a glob; on the worker's disk, or in a bucket as s3://...
+            a glob; on the disk of the machine that runs this, or in a bucket as s3://...
         sampling: How pixels are taken from under the training polygons.
         forest: The random forest and its validation.
         prediction: How the map is made.
@@ -100,28 +92,7 @@ def monthly_pipeline(
         )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit status."""
-    parser = month_parser(
-        "Map the land cover of one month: fetch the training polygons, sample the mosaic under "
-        "them, train a random forest, predict, and record model and map in the database."
-    )
-    parser.add_argument("--mosaic_path", help=MOSAIC_PATH_HELP)
-    add_settings(parser, SamplingSettings)
-    add_settings(parser, ForestSettings)
-    add_settings(parser, PredictionSettings)
-    add_settings(parser, Blocks)
-    options = parse(parser, argv)
-    sampling = settings_from(parser, options, SamplingSettings)
-    forest = settings_from(parser, options, ForestSettings)
-    prediction = settings_from(parser, options, PredictionSettings)
-    blocks = settings_from(parser, options, Blocks)
-    return run_command(
-        lambda: monthly_pipeline(
-            options.year, options.month, options.mosaic_path, sampling, forest, prediction, blocks
-        ),
-        needs=[FolderSettings, MosaicSettings, PolygonSettings, AoiSettings, ReportSettings],
-    )
+main = command(monthly_pipeline, NEEDS)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,10 @@
 """The third step of a month: a recorded model and imagery to a recorded map."""
 
 import sys
-from collections.abc import Sequence
 
 from prefect import flow
 
-from flows.command import (
-    MOSAIC_PATH_HELP,
-    add_settings,
-    month_parser,
-    parse,
-    run_command,
-    settings_from,
-)
+from flows.command import command
 from flows.mapping import Imagery, files_of_map, map_imagery
 from flows.parallel import window_runner
 from flows.parameters import Month, Year
@@ -23,9 +15,6 @@ from landcover.period import Period
 from tasks.access.blocks import Blocks
 from tasks.access.settings import (
     AoiSettings,
-    FolderSettings,
-    MosaicSettings,
-    ReportSettings,
 )
 from tasks.coverage import measure_coverage
 from tasks.mosaic import find_mosaic
@@ -34,7 +23,7 @@ from tasks.radiometry import measure_radiometry
 from tasks.records import find_model
 from tasks.run import open_run
 
-NEEDS = (MosaicSettings, AoiSettings)
+NEEDS = (AoiSettings,)
 
 
 @flow(
@@ -52,10 +41,10 @@ def run_predictions(
     """Map the land cover of one month with the model that was trained for it.
 
     Args:
-        year: The year of the model and of the imagery.
+        year: The year of the model and of the imagery, such as 2025.
         month: The month, 1 to 12.
         mosaic_path: The imagery, where it is not at its usual place: a file, a folder of quads, or
-            a glob; on the worker's disk, or in a bucket as s3://...
+            a glob; on the disk of the machine that runs this, or in a bucket as s3://...
         prediction: How the map is made.
         blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
@@ -83,21 +72,7 @@ def run_predictions(
         )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit status."""
-    parser = month_parser("Map the land cover of one month with the model trained for it.")
-    parser.add_argument("--mosaic_path", help=MOSAIC_PATH_HELP)
-    add_settings(parser, PredictionSettings)
-    add_settings(parser, Blocks)
-    options = parse(parser, argv)
-    prediction = settings_from(parser, options, PredictionSettings)
-    blocks = settings_from(parser, options, Blocks)
-    return run_command(
-        lambda: run_predictions(
-            options.year, options.month, options.mosaic_path, prediction, blocks
-        ),
-        needs=[FolderSettings, MosaicSettings, AoiSettings, ReportSettings],
-    )
+main = command(run_predictions, NEEDS)
 
 
 if __name__ == "__main__":

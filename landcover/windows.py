@@ -1,21 +1,16 @@
 """Windows: the rectangles of a mosaic that are read and predicted one by one."""
 
-import warnings
 from collections.abc import Iterator
 
 import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.features import geometry_mask
 from rasterio.windows import Window, bounds, transform
 from shapely.geometry.base import BaseGeometry
 
 from landcover.grid import Grid
-
-# rasterio hides this warning while it rasterises, but not from other threads that do the same.
-warnings.filterwarnings("ignore", category=NotGeoreferencedWarning, module="rasterio.features")
 
 # A map's blocks: windows start on them, so that no block of a map belongs to two windows.
 BLOCK = 512
@@ -34,6 +29,9 @@ MOST_WINDOWS = 500
 
 def split(window: Window, rows: int, columns: int | None = None) -> Iterator[Window]:
     """Cut a window into smaller ones, row by row; those at the far edges may be smaller still.
+
+    >>> [(part.col_off, part.width) for part in split(Window(0, 0, 5, 2), 2, 3)]
+    [(0, 3), (3, 2)]
 
     Args:
         window: what to cut, in pixels.

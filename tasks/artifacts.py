@@ -5,7 +5,7 @@ The month does not depend on it: if the server cannot be reached, a warning says
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 from prefect.artifacts import (
@@ -19,7 +19,9 @@ from upath import UPath
 
 from landcover.files import absolute
 from landcover.model.metrics import ClassMetrics
-from landcover.report.pictures import Picture
+
+if TYPE_CHECKING:
+    from landcover.report.pictures import Picture
 
 Item = TypeVar("Item")
 
@@ -121,7 +123,7 @@ def show_hectares(month: str, hectares: Mapping[str, float]) -> None:
         create_table_artifact(rows, key=key, description="True hectares of each class")
 
 
-def show_pictures(month: str, pictures: Mapping[str, Picture]) -> None:
+def show_pictures(month: str, pictures: Mapping[str, "Picture"]) -> None:
     """Show pictures, each as an artifact of its own.
 
     They are Markdown, because beneath an image artifact the UI prints the whole data URI.

@@ -1,4 +1,4 @@
-"""Which part of the area of interest has imagery, made sure of before anything is predicted."""
+"""Which part of the area of interest has imagery: checked before anything is predicted."""
 
 from collections.abc import Sequence
 from itertools import chain

@@ -15,7 +15,6 @@ from landcover.imagery.radiometry import ImageryWarning
 from landcover.imagery.thumbnails import PRIMARIES
 from landcover.maps.assembly import FinishedMap
 from landcover.model.metrics import Metrics
-from landcover.report.page import Report, draw_pictures, render
 from tasks.access.settings import ReportSettings
 from tasks.artifacts import show_pictures
 from tasks.retries import io_task
@@ -54,6 +53,9 @@ def write_report(
         SettingsError: if REPORT_LANGUAGE is not one of its languages.
         TransientError: if the imagery or the map cannot be read, or the page cannot be written.
     """
+    # Here, because matplotlib comes with it, for which --help would wait.
+    from landcover.report.page import Report, draw_pictures, render
+
     language = run.settings[ReportSettings].report_language
     with run.storage(run.files.report), scratch(run.files.work) as folder:
         report = Report(

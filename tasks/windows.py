@@ -50,7 +50,7 @@ def plan_windows(run: Run, mosaic: Mosaic, model: Model) -> Plan:
 
     Raises:
         LandcoverError: if the mosaic lacks a band that the model reads.
-        TransientError: if the bucket cannot be reached, or the imagery not be opened.
+        TransientError: if the bucket cannot be reached, or the imagery cannot be opened.
     """
     missing = [name for name in model.bands if name not in mosaic.bands]
     if missing:

@@ -141,12 +141,11 @@ def test_broken_wkt_is_told_with_an_example(text: str) -> None:
 
 @pytest.mark.parametrize("srid", ["EPSG:3857", "SRID=", "SRID=web", "3857 degrees"])
 def test_a_prefix_that_is_no_srid_is_told_with_what_it_should_be(srid: str) -> None:
-    message = refused(f"{srid};{SQUARE.wkt}") if srid != "SRID=" else "should be like SRID=3857;"
-    assert "should be like SRID=3857;" in message
+    assert "should be like SRID=3857;" in refused(f"{srid};{SQUARE.wkt}")
 
 
 def test_an_unknown_srid_is_told() -> None:
-    assert "'SRID=999999', which names no known" in refused(f"SRID=999999;{SQUARE.wkt}")
+    assert "'SRID=999999', which does not name a known" in refused(f"SRID=999999;{SQUARE.wkt}")
 
 
 METRES = shapely.box(-8828000, 0, -8827000, 1000)
@@ -155,7 +154,7 @@ METRES = shapely.box(-8828000, 0, -8827000, 1000)
 @pytest.mark.parametrize("prefix", ["", "SRID=4326;", "SRID=4258;"])
 def test_wkt_in_metres_that_does_not_say_so_is_refused(prefix: str) -> None:
     message = refused(f"{prefix}{METRES.wkt}")
-    assert "no longitudes and latitudes" in message
+    assert "not longitudes and latitudes" in message
     assert "SRID=3857;POLYGON" in message
 
 
@@ -164,16 +163,17 @@ def test_geojson_in_metres_that_does_not_say_so_is_refused(tmp_path: Path, monke
     path = Path("aoi.geojson")
     path.write_text(json.dumps(shapely.geometry.mapping(METRES)))
     message = refused(str(path))
-    assert "no longitudes and latitudes" in message
+    assert "not longitudes and latitudes" in message
     assert str(path) in message
 
 
 def test_latitudes_beyond_the_pole_are_refused() -> None:
-    assert "no longitudes and latitudes" in refused("POLYGON((0 89, 1 89, 1 91, 0 89))")
+    assert "not longitudes and latitudes" in refused("POLYGON((0 89, 1 89, 1 91, 0 89))")
 
 
-def test_a_file_that_is_missing_is_named() -> None:
-    assert "a file that exists: nowhere/at-all.gpkg." in refused("nowhere/at-all.gpkg")
+@pytest.mark.parametrize("name", ["nowhere/at-all.gpkg", "polygon.geojson"])
+def test_a_file_that_is_missing_is_named(name: str) -> None:
+    assert f"a file that exists: {name}." in refused(name)
 
 
 @pytest.mark.parametrize("text", ["", "western Ecuador", "CIRCLE(0 0, 1)", "/tmp", "a\0b"])
@@ -191,8 +191,9 @@ def test_long_text_is_told_in_short(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["aoi.geojson", "aoi.gpkg", "aoi.shp"])
 def test_a_file_of_garbage_is_named(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    path.write_bytes(b"\x00garbage" * 40)
-    assert f"cannot be read: {path}" in refused(str(path))
+    for content in (b"", b"\x00garbage" * 40):
+        path.write_bytes(content)
+        assert f"cannot be read: {path}" in refused(str(path))
 
 
 def test_a_table_without_geometries_is_named(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Band values rounded to levels that are even in the logarithm."""
 
-import doctest
 import warnings
 
 import numpy as np
@@ -8,12 +7,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from landcover.model import bins as module
 from landcover.model.bins import LogBins
-
-
-def test_its_examples_are_true():
-    assert doctest.testmod(module) == (0, 5)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """Folds: what is held out together, and what trains meanwhile."""
 
-import doctest
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from landcover.errors import SettingsError
-from landcover.model import folds as module
 from landcover.model.balance import at_most_per_class
 from landcover.model.folds import (
     block_folds,
@@ -19,10 +16,6 @@ from landcover.model.folds import (
     validation_folds,
 )
 from landcover.model.forest import ForestSettings
-
-
-def test_its_examples_are_true() -> None:
-    assert doctest.testmod(module) == (0, 3)
 
 
 @st.composite

@@ -1,16 +1,9 @@
 """Lists in sentences."""
 
-import doctest
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landcover import listing
 from landcover.listing import listed
-
-
-def test_its_examples_are_true() -> None:
-    assert doctest.testmod(listing) == (0, 2)
 
 
 @given(st.lists(st.integers()), st.integers(1, 10))

@@ -135,7 +135,7 @@ def find_empty(mosaic: Mosaic, area: BaseGeometry, quad: Quad) -> list[Gap]:
     """Tell whether a quad holds no valid pixel in an area; it is then a gap.
 
     Its blocks are read until one has a valid pixel, those in its middle first: most quads take one.
-    A quad without any is no gap where others lie over it and have them all.
+    A quad without any is not a gap where others lie over it and have them all.
 
     Args:
         mosaic: the imagery.

@@ -322,7 +322,19 @@ def _grid(grids: Sequence[Grid], origin: str, area: BaseGeometry | None) -> Grid
         )
     if len(grids) == 1:
         return grids[0]
-    return _snap(grids[0], _lattice(grids), extent if area is None else area.bounds)
+    return _around(grids[0], extent) if area is None else _snap(grids, area.bounds)
+
+
+def _around(first: Grid, bounds: Bounds) -> Grid:
+    """Return the grid of the pixels of a quad within bounds, which are edges of pixels."""
+    west, south, east, north = bounds
+    step = first.transform
+    return Grid(
+        crs=first.crs,
+        transform=Affine(step.a, 0, west, 0, step.e, north),
+        width=round((east - west) / step.a),
+        height=round((south - north) / step.e),
+    )
 
 
 def _bounds(grids: Sequence[Grid]) -> Bounds:
@@ -350,14 +362,14 @@ def _lattice(grids: Sequence[Grid]) -> tuple[int, int]:
     return (first.width, first.height) if regular else (1, 1)
 
 
-def _snap(first: Grid, cell: tuple[int, int], bounds: Bounds) -> Grid:
-    """Return the grid of those cells of a lattice that bounds touch.
+def _snap(grids: Sequence[Grid], bounds: Bounds) -> Grid:
+    """Return the grid of those cells of the quads' lattice that bounds touch.
 
     Args:
-        first: the grid of a quad; the lattice goes through its upper left corner.
-        cell: width and height of a cell in pixels.
+        grids: of the quads.
         bounds: in CRS units.
     """
+    first, cell = grids[0], _lattice(grids)
     west, south, east, north = bounds
     pixel = first.transform.a, first.transform.e
     # Headers round coordinates: counted from the CRS's origin, in pixels, every quad of a lattice
@@ -403,7 +415,7 @@ def _check_bands(quad: Quad, bands: Mapping[str, int]) -> None:
         )
     if any("complex" in quad.dtypes[number - 1] for number in bands.values()):
         raise LandcoverError(
-            f"The image {quad.path} holds complex numbers, which are no reflectance: "
+            f"The image {quad.path} holds complex numbers, which are not reflectances: "
             "set MOSAIC_BANDS to bands of real numbers."
         )
 

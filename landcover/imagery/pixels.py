@@ -1,17 +1,12 @@
 """The one way that pixels are read: for training, for prediction and for pictures."""
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
-from rasterio.errors import NodataShadowWarning
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
-
-# rasterio ignores alpha where nodata is set, and warns of it; here both count.
-warnings.filterwarnings("ignore", category=NodataShadowWarning)
 
 
 def read_pixels(

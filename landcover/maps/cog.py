@@ -162,7 +162,7 @@ def _halve_tiles(layer: Layer, tiles: Tiles, grid: Grid) -> Tiles:
                 four[down * BLOCK : (down + 1) * BLOCK, across * BLOCK : (across + 1) * BLOCK] = (
                     _pixels(tile, layer.dtype)
                 )
-        # What a tile holds beyond the edge of its level is no part of the map.
+        # What a tile holds beyond the edge of its level is not part of the map.
         four[max(0, grid.height - 2 * BLOCK * row) :] = layer.nodata
         four[:, max(0, grid.width - 2 * BLOCK * column) :] = layer.nodata
         halved[row, column] = zlib.compress(

@@ -1,4 +1,4 @@
-"""Prediction by looking up: the answer to each cell of levels is worked out once and kept."""
+"""Prediction by look-up: the forest's answer to each cell of levels is worked out once and kept."""
 
 import os
 import threading
@@ -16,14 +16,14 @@ from landcover.maps.kernels import number_cells, read_entries
 from landcover.model.bins import LogBins
 from landcover.model.forest import load
 
-# Two bytes a cell, of which the operating system provides only those pages that are met: at most
-# 512 MB, in practice a few. Four bands of 64 levels make 2**24 cells, of 128 levels 2**28.
+# A cell takes two bytes, but the operating system provides only those pages that are touched: at
+# most 512 MB, in practice a few. Four bands of 64 levels make 2**24 cells, of 128 levels 2**28.
 MAX_CELLS = 2**28
 
 # Pixels looked up at once: few enough that their cells stay in the processor's cache.
 CHUNK = 65_536
 
-# Fewer cells than this are worked out on one core: a call of the forest costs as much as 1000.
+# Fewer cells than this are worked out on one core: calling the forest costs as much as 1000.
 FEW = 1024
 
 _NONE = np.empty(0, dtype=np.int64)
@@ -178,8 +178,8 @@ class Lookup:
         with self._filling:
             # Another thread may have met them meanwhile.
             cells = cells[self._entries[cells] == 0]
-            # One core a part, and the trees of a part summed in their order: the result of a sum
-            # must not depend on which thread was first.
+            # One core for each part, and within it the trees summed in their order: the result of a
+            # sum must not depend on which thread came first.
             cores = os.cpu_count() or 1
             parts = np.array_split(cells, cores) if cells.size >= FEW else [cells]
             with ThreadPoolExecutor(cores) as pool:

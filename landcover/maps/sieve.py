@@ -13,6 +13,11 @@ for speckle first. Done in one round, as by `gdal_sieve`, whatever lies amid oth
 stays small or takes the class of the far surroundings; in rising rounds a noisy field becomes a
 field before it is asked whether it is large enough.
 
+The sieve of 2 gives the single 1 of this row to the 0s, with which it shares its border:
+
+    >>> sieve(np.array([[0, 0, 1, 0, 0, 2, 2]], np.uint8), 2)
+    array([[0, 0, 0, 0, 0, 2, 2]], dtype=uint8)
+
 What is promised:
 
 - Nodata is neither filled nor does it vote.
@@ -89,13 +94,13 @@ def margin(smallest: int) -> int:
 def sieve(codes: NDArray[np.uint8], smallest: int) -> NDArray[np.uint8]:
     """Return a whole map without its small patches (see the module for the rule).
 
-    Takes 2 bytes a pixel beside the map, result included, and 4 for each pixel of a small patch.
+    Memory: 2 bytes a pixel beside the map, result included, and 4 for each pixel of a small patch.
 
     Args:
         codes: class codes (rows, columns), nodata 255; not changed.
         smallest: pixels of the smallest patch to keep; of 1 or less, every patch is kept.
     """
-    sieved, _ = _sieve(codes, smallest, beyond=OPEN)
+    sieved, _ = _sieve(codes, smallest, around=OPEN)
     return sieved
 
 
@@ -112,7 +117,7 @@ def sieve_part(
         The sieved part, and which of its pixels are those of the whole map, sieved; among them are
         all that lie at least `margin(smallest)` pixels from the part's edges.
     """
-    sieved, states = _sieve(codes, smallest, beyond=UNKNOWN)
+    sieved, states = _sieve(codes, smallest, around=UNKNOWN)
     return sieved, states != UNKNOWN
 
 
@@ -186,15 +191,15 @@ def _sieve_block(
 
 
 def _sieve(
-    codes: NDArray[np.uint8], smallest: int, beyond: np.uint8
+    codes: NDArray[np.uint8], smallest: int, around: np.uint8
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Sieve a map; `beyond` is the state of what lies around it.
+    """Sieve a map; `around` is the state of what lies around it.
 
     Patches of N pixels or more stay as they are through all rounds, so that after they are found
     the rounds look at the pixels of the others only.
     """
     framed = np.pad(codes, 1, constant_values=NODATA)
-    states = np.full(framed.shape, beyond)
+    states = np.full(framed.shape, around)
     states[1:-1, 1:-1] = OPEN
     if smallest > 1:
         _replace(framed.ravel(), states.ravel(), framed.shape[1], smallest)
