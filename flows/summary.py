@@ -1,16 +1,15 @@
-"""What a run says at its end."""
+"""What a run reports when it ends."""
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from textwrap import indent
-from typing import Any
 
 from upath import UPath
 
 from landcover.imagery.coverage import Coverage
 from landcover.maps.assembly import FinishedMap
-from landcover.model.validation import describe_metrics
+from landcover.model.metrics import Metrics, describe_metrics
 from tasks.artifacts import show_accuracy, show_hectares, show_summary
 from tasks.run import Run
 
@@ -32,25 +31,28 @@ class Steps:
 
 @dataclass(frozen=True)
 class Summary:
-    """The outcome of a run.
-
-    Attributes:
-        title: the month, and what was done.
-        seconds: of each step.
-        files: what each file is, and where.
-        metrics: of the model (see `landcover.model.validation.validate`).
-        prediction: the map.
-        coverage: how much of the area of interest has imagery.
-        warnings: what is wrong with the imagery.
-    """
+    """The outcome of a run; as text, the lines that a person reads."""
 
     title: str
+    """The month, and what was done."""
+
     seconds: Mapping[str, float]
+    """How long each step took."""
+
     files: Mapping[str, UPath]
-    metrics: Mapping[str, Any] = field(default_factory=dict)
+    """Each file's path, by what it is."""
+
+    metrics: Metrics | None = None
+    """Of the model, if the run trained one."""
+
     prediction: FinishedMap | None = None
+    """The map, if the run made one."""
+
     coverage: Coverage | None = None
+    """How much of the area of interest has imagery."""
+
     warnings: Sequence[str] = ()
+    """What is wrong with the imagery."""
 
     def __str__(self) -> str:
         """Return the lines that a person reads."""
@@ -58,7 +60,7 @@ class Summary:
         return "\n".join([self.title, *self.findings(), *files, self.times()])
 
     def findings(self) -> list[str]:
-        """Return what came out, line by line."""
+        """Return the results, line by line."""
         lines = []
         if self.metrics:
             lines.append(indent(describe_metrics(self.metrics), "  "))
@@ -67,7 +69,7 @@ class Summary:
         return [*lines, *(f"Warning: {warning}" for warning in self.warnings)]
 
     def times(self) -> str:
-        """Return how long the steps took."""
+        """Return how long each step took."""
         steps = ", ".join(f"{step} {seconds:g}" for step, seconds in self.seconds.items())
         return f"seconds: {steps}"
 
@@ -94,7 +96,7 @@ def finish(
     title: str,
     steps: Steps,
     files: Mapping[str, UPath],
-    metrics: Mapping[str, Any] | None = None,
+    metrics: Metrics | None = None,
     prediction: FinishedMap | None = None,
     coverage: Coverage | None = None,
     warnings: Sequence[str] = (),
@@ -103,19 +105,19 @@ def finish(
 
     Args:
         run: that ends.
-        title: what was done.
-        steps: their times.
-        files: what each file is, and where.
-        metrics: of the model.
-        prediction: the map.
+        title: the month, and what was done.
+        steps: the clock of its steps.
+        files: each file's path, by what it is.
+        metrics: of the model, if one was trained.
+        prediction: the map, if one was made.
         coverage: how much of the area of interest has imagery.
         warnings: what is wrong with the imagery.
     """
-    summary = Summary(title, steps.seconds, files, metrics or {}, prediction, coverage, warnings)
+    summary = Summary(title, steps.seconds, files, metrics, prediction, coverage, warnings)
     found = "\n".join([*summary.findings(), summary.times()])
     show_summary(str(run), f"# {title}\n\n```\n{found}\n```", files)
     if metrics:
-        show_accuracy(str(run), metrics)
+        show_accuracy(str(run), metrics.classes)
     if prediction:
         show_hectares(str(run), prediction.hectares)
     return summary

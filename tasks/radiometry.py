@@ -12,22 +12,18 @@ from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.radiometry import (
     Distribution,
     ImageryWarning,
-    beyond,
     compare,
     draw_pixels,
     measure,
+    outside_range,
 )
 from landcover.model.sampling import read_samples
-from landcover.report.wording import Wording
 from tasks.access.tables import DETAILS, raster_predictions
 from tasks.retries import io_task
 from tasks.run import Run
 
 # The key under which the details of a map hold what was measured on its mosaic.
 RADIOMETRY = "radiometry"
-
-# Of logs and rows.
-WORDING = Wording("en")
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ class Radiometry:
     @property
     def sentences(self) -> tuple[str, ...]:
         """The warnings in words, for logs and summaries."""
-        return tuple(map(WORDING.warning, self.warnings))
+        return tuple(map(str, self.warnings))
 
 
 @dataclass(frozen=True)
@@ -83,7 +79,7 @@ def measure_radiometry(run: Run, mosaic: Mosaic, samples: UPath | None) -> Radio
             rows, _ = read_samples(samples, list(mosaic.bands))
         found.append(_against_samples(mosaic, pixels, measured, rows))
     warnings = tuple(warning for warning in found if warning)
-    told = [WORDING.warning(warning) for warning in warnings]
+    told = [str(warning) for warning in warnings]
     for sentence in told:
         get_run_logger().warning("%s", sentence)
     compared = before.month if before else None
@@ -120,7 +116,7 @@ def _against_samples(
     found = compare(measured, measure(samples, mosaic.bands))
     if found:
         return ImageryWarning("samples", mosaic.origin, difference=found)
-    shares = beyond(pixels, samples)
+    shares = outside_range(pixels, samples)
     if shares:
-        return ImageryWarning("range", mosaic.origin, beyond=shares)
+        return ImageryWarning("range", mosaic.origin, outside_range=shares)
     return None

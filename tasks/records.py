@@ -16,6 +16,7 @@ from landcover.imagery.coverage import Coverage
 from landcover.maps.assembly import FinishedMap
 from landcover.maps.stac import COLLECTION_NAME
 from landcover.model.forest import Model
+from landcover.model.metrics import Metrics
 from tasks.access.lock import hold
 from tasks.access.tables import (
     DETAILS,
@@ -89,7 +90,7 @@ def record_model(run: Run, training: Training, made_by: Mapping[str, object]) ->
                     "polygons_sha256": training.polygons_sha256,
                     **made_by,
                 },
-                "metrics": training.metrics,
+                "metrics": training.metrics.to_json() if training.metrics else None,
                 "year": run.period.year,
                 "month": run.period.month,
             },
@@ -139,7 +140,7 @@ def find_model(run: Run) -> tuple[int, Training]:
         model,
         row.training_data_source or "",
         settings,
-        row.metrics or {},
+        Metrics.from_json(row.metrics) if row.metrics else None,
         row.parameters.get("polygons_sha256"),
     )
 

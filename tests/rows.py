@@ -11,6 +11,7 @@ from landcover.imagery.coverage import Coverage
 from landcover.maps.assembly import FinishedMap
 from landcover.maps.layers import prediction_layers
 from landcover.model.forest import Model
+from landcover.model.metrics import Metrics
 from tasks import records
 from tasks.access.lock import only_run
 from tasks.access.tables import check_tables
@@ -49,13 +50,17 @@ def training(
         bands=("blue", "nir"),
         names=class_names(codes, given or {}),
     )
-    return Training(model, "samples", {"forest": {"trees": 5}}, {"accuracy": 0.9})
+    return Training(
+        model, "samples", {"forest": {"trees": 5}}, Metrics.from_json({"accuracy": 0.9})
+    )
 
 
 def record(year: int = 2025, month: int = 6, labels: str = "Forest", accuracy: float = 0.9) -> int:
     check_tables(None)
     made = training(year, month, load_classes(run_of()), labels)
-    made = Training(made.model, made.source, made.settings, {"accuracy": accuracy})
+    made = Training(
+        made.model, made.source, made.settings, Metrics.from_json({"accuracy": accuracy})
+    )
     run = run_of(year, month)
     with only_run(run.period, run.blocks.database_block):
         return record_model(run, made, {"command": "test"})

@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, Engine, create_engine, event, inspect
+from sqlalchemy import URL, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import IntegrityError
 from upath import UPath
 
 from landcover.classes import FIXED_CODES
 from landcover.errors import LandcoverError, SettingsError, TransientError
 from landcover.model.forest import Model
+from landcover.model.metrics import Metrics
 from tasks import records
 from tasks.access.tables import check_tables
 from tasks.records import record_model
@@ -240,10 +241,19 @@ def test_a_model_is_found_as_it_was_recorded(tables):
             ),
             "samples",
             {"forest": {"trees": 5}, "sampling": None},
-            {"accuracy": 0.9},
+            Metrics.from_json({"accuracy": 0.9}),
         ),
     )
     assert query(tables, "SELECT count(*) FROM ml_models") == [(1,)]
+
+
+@pytest.mark.parametrize("metrics", ["NULL", "'null'", "'{}'"])
+def test_a_row_without_metrics_has_none(tables, metrics):
+    record()
+    with tables.begin() as connection:
+        connection.execute(text(f"UPDATE ml_models SET metrics = {metrics}"))
+    _, found = find_model(run_of(2025, 6))
+    assert found.metrics is None
 
 
 @pytest.mark.usefixtures("tables")

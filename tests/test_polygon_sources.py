@@ -155,7 +155,7 @@ def test_duplicate_and_missing_ids_are_told_apart_and_told(put, drawn, caplog):
     numbers = pd.Series([7, 7, 7, None, 12, None], dtype="Int64")
     put(drawn.assign(number=numbers), TRAINING_POLYGON_ID_COL="number")
     assert list(fetch()["polygon_id"]) == ["7", "7#2", "7#3", "none"]
-    assert "polygons has several polygons of id 7;" in caplog.text
+    assert "polygons has several polygons with the id 7;" in caplog.text
 
 
 MONTHS = {
@@ -403,7 +403,7 @@ def test_duplicate_and_missing_ids_of_a_file_are_told_apart_and_told(in_file, dr
     drawn.assign(number=numbers).to_file("polygons.gpkg")
     in_file("polygons.gpkg")
     assert list(fetch()["polygon_id"]) == ["7", "7#2", "7#3", "none"]
-    assert "polygons.gpkg has several polygons of id 7;" in caplog.text
+    assert "polygons.gpkg has several polygons with the id 7;" in caplog.text
 
 
 def test_a_file_of_several_layers_is_told(in_file, drawn):
