@@ -14,7 +14,7 @@ from shapely.geometry import Polygon, box
 
 from landcover.grid import Bounds, Grid
 from landcover.imagery.mosaic import Mosaic
-from landcover.maps.pieces import PROFILE, part_of
+from landcover.maps.pieces import PROFILE
 from landcover.windows import BLOCK, plan_windows, split
 
 BANDS = {"blue": 1, "green": 2, "red": 3, "nir": 4}
@@ -28,7 +28,7 @@ def copy(mosaic: Mosaic, folder: Path) -> Path:
 
     def piece(window: Window) -> Path:
         path = folder / f"{window.col_off}_{window.row_off}.tif"
-        place = part_of(mosaic.grid, window)
+        place = mosaic.grid.part(window)
         with (
             mosaic.open() as reader,
             rasterio.open(
@@ -60,7 +60,7 @@ def copy(mosaic: Mosaic, folder: Path) -> Path:
         pieces = list(pool.map(piece, windows))
     index = _write_tile_index(
         [str(path) for path in pieces],
-        [part_of(mosaic.grid, window) for window in windows],
+        [mosaic.grid.part(window) for window in windows],
         mosaic.grid,
         folder / "copy.gti.gpkg",
     )

@@ -16,24 +16,20 @@ from prefect.server.api.server import SubprocessASGIServer
 from benchmarks.place import quads_touching, write_month
 from benchmarks.report import Figure
 from demo.world import World
+from flows.monthly import NEEDS
 from landcover.model.forest import ForestSettings
 from landcover.model.sampling import SamplingSettings
+from landcover.period import Period
 from tasks.access.blocks import Blocks
-from tasks.access.settings import (
-    AoiSettings,
-    FolderSettings,
-    MosaicSettings,
-    PolygonSettings,
-    read_settings,
-)
+from tasks.access.lock import only_run
 from tasks.assembly import assemble_map
-from tasks.coverage import check_coverage
+from tasks.coverage import measure_coverage
 from tasks.mosaic import find_mosaic
 from tasks.polygons import fetch_polygons
-from tasks.radiometry import check_radiometry
+from tasks.radiometry import measure_radiometry
 from tasks.records import load_classes, record_model, record_prediction
 from tasks.report import write_report
-from tasks.run import Month
+from tasks.run import prepare_run
 from tasks.sampling import sample_mosaic
 from tasks.training import train_model
 from tasks.windows import plan_windows, predict_window
@@ -135,25 +131,18 @@ def run(command: list[object], folder: Path, api: str) -> Run:
 
 def month_without_prefect() -> None:
     """Do what the month's flow does, with the bare functions of its tasks."""
-    run = Month(
-        YEAR,
-        MONTH,
-        read_settings(FolderSettings),
-        Blocks(database_block=None, storage_block=None),
-        check_alone=lambda: None,
-    )
-    imagery, labels = read_settings(MosaicSettings), read_settings(PolygonSettings)
-    aoi = read_settings(AoiSettings).aoi_definition
-
+    blocks = Blocks(database_block=None, storage_block=None)
+    run = prepare_run(Period(YEAR, MONTH), blocks, NEEDS)
     classes = load_classes.fn(run)
-    mosaic = find_mosaic.fn(run, None, imagery, aoi)
-    coverage = check_coverage.fn(run, mosaic, aoi, allow_gaps=False)
-    polygons = fetch_polygons.fn(run, aoi, labels)
+    mosaic = find_mosaic.fn(run, None)
+    coverage = measure_coverage.fn(run, mosaic, allow_gaps=False)
+    polygons = fetch_polygons.fn(run)
     samples = sample_mosaic.fn(run, mosaic, polygons, SamplingSettings())
-    radiometry = check_radiometry.fn(run, mosaic, aoi, samples)
+    radiometry = measure_radiometry.fn(run, mosaic, samples)
     training = train_model.fn(run, samples, ForestSettings(), classes)
-    model_id = record_model.fn(run, training, {})
-    plan = plan_windows.fn(run, mosaic, aoi, training.model)
+    with only_run(run.period, None):
+        model_id = record_model.fn(run, training, {})
+    plan = plan_windows.fn(run, mosaic, training.model)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         pieces = list(
             pool.map(
@@ -161,17 +150,12 @@ def month_without_prefect() -> None:
                 plan.windows,
             )
         )
-    prediction = assemble_map.fn(run, plan, pieces, mosaic, training.model)
+    finished = assemble_map.fn(run, plan, pieces, mosaic, training.model)
     report = write_report.fn(
-        run,
-        mosaic,
-        coverage,
-        prediction,
-        training.metrics,
-        radiometry.warnings,
-        {},
+        run, mosaic, coverage, finished, polygons, training.metrics, radiometry.warnings, {}
     )
-    record_prediction.fn(run, prediction, report, coverage, radiometry, model_id, {})
+    with only_run(run.period, None):
+        record_prediction.fn(run, finished, report, coverage, radiometry, model_id, {})
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The prediction stage against copying, and against the plain forest."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from functools import partial
@@ -12,6 +12,7 @@ import geopandas
 import shapely
 from rasterio.windows import Window
 from sklearn.pipeline import Pipeline
+from upath import UPath
 
 from benchmarks.copying import BANDS, WORKERS, copy
 from benchmarks.imagery import QUAD, realistic, scattered, write_quad
@@ -20,14 +21,15 @@ from demo.world import World
 from landcover.classes import FIXED_CODES, assign_codes
 from landcover.files import sha256
 from landcover.imagery.mosaic import Mosaic, mosaic_of
-from landcover.maps.cog import write_cog
-from landcover.maps.kernels import halve_mean
+from landcover.maps.assembly import assemble_layer
+from landcover.maps.layers import Layer, prediction_layers
 from landcover.maps.lookup import Lookup, Predictor
-from landcover.maps.measure import count_map, measure_classes
-from landcover.maps.pieces import part_of, piece_factors, write_piece
+from landcover.maps.measure import measure_classes
+from landcover.maps.pieces import Plan, piece_factors, write_piece
 from landcover.maps.prediction import predict_window
 from landcover.model.forest import ForestSettings, fit
 from landcover.model.sampling import SamplingSettings, sample_polygons
+from landcover.period import Period
 from landcover.windows import plan_windows
 
 REPEATS = 3
@@ -67,33 +69,31 @@ def predict(mosaic: Mosaic, predictor: Predictor, folder: Path, *, confidence: b
     """Run the prediction stage: windows side by side, then the maps, counted and hashed."""
     area = shapely.box(*mosaic.grid.bounds)
     size, windows = plan_windows(mosaic.grid, area, WORKERS)
-    factors = piece_factors(mosaic.grid, size)
 
-    def piece(window: Window) -> tuple[Path, Path]:
-        codes, sure = predict_window(mosaic, predictor, list(BANDS), area, window)
-        path = folder / f"{window.col_off}_{window.row_off}.tif"
-        beside = path.with_name(f"sure_{path.name}")
-        part = part_of(mosaic.grid, window)
-        write_piece(codes, part, factors, path)
-        measure_classes(str(path))
-        if confidence:
-            write_piece(sure, part, factors, beside, halve_mean)
-        return path, beside
+    plan = Plan(
+        folder=UPath(folder),
+        grid=mosaic.grid,
+        windows=tuple(windows),
+        factors=tuple(piece_factors(mosaic.grid, size)),
+        layers=prediction_layers(Period(2025, 6), NAMES)[: 1 + confidence],
+        thumbnails=False,
+    )
+
+    def piece(window: Window) -> None:
+        values = predict_window(mosaic, predictor, list(BANDS), area, window)
+        part = mosaic.grid.part(window)
+        for layer, those in zip(plan.layers, values, strict=False):
+            write_piece(layer, those, part, plan.factors, Path(plan.piece(layer, window)))
+        measure_classes(str(plan.piece(plan.classes, window)))
+
+    def assemble(layer: Layer) -> Path:
+        pieces = {Path(plan.piece(layer, window)): window for window in windows}
+        built, _ = assemble_layer(layer, pieces, plan, {}, folder)
+        return built
 
     with ThreadPoolExecutor(WORKERS) as pool:
-        codes, sure = zip(*pool.map(piece, windows), strict=True)
-
-    def assemble(files: Sequence[Path], names: Mapping[int, str] | None, path: Path) -> None:
-        pieces = dict(zip(files, windows, strict=True))
-        write_cog(pieces, mosaic.grid, factors, names, {}, path)
-        count_map(str(path))
-
-    built = folder / "map.tif"
-    wanted: list[tuple[Sequence[Path], Mapping[int, str] | None, Path]] = [(codes, NAMES, built)]
-    if confidence:
-        wanted.append((sure, None, folder / "confidence.tif"))
-    with ThreadPoolExecutor(WORKERS) as pool:
-        list(pool.map(assemble, *zip(*wanted, strict=True)))
+        list(pool.map(piece, windows))
+        built, *_ = pool.map(assemble, plan.layers)
     sha256(built)
     return built
 

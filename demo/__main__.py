@@ -12,7 +12,8 @@ from demo.compare import agreement, cleared, hectares, read_codes
 from demo.picture import draw_months
 from demo.world import World, build_world
 from flows import monthly
-from landcover.files import prediction_name
+from landcover.files import file_name
+from landcover.period import Period
 from tasks.access.settings import SETTINGS_GROUPS
 
 FOLDER = Path("data/demo")
@@ -58,7 +59,9 @@ def enter(world: World, folder: Path) -> None:
 
 def tell(world: World) -> None:
     """Print how the maps compare with the truth, and where everything is."""
-    maps = {month: Path("data/predictions") / prediction_name(*month) for month in world.months}
+    maps = {
+        month: Path("data/predictions") / file_name("map", Period(*month)) for month in world.months
+    }
     print("\nHow the maps compare with the known truth:")
     for (year, month), path in maps.items():
         found = agreement(read_codes(path), read_codes(world.truth[year, month]))

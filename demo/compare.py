@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from landcover.areas import SQUARE_METRES_A_HECTARE, pixel_areas
 from landcover.classes import FIXED_CODES, NODATA
 from landcover.grid import grid_of
-from landcover.windows import whole
 
 Codes = NDArray[np.uint8]
 
@@ -61,4 +60,4 @@ def hectares(pixels: NDArray[np.bool_], path: Path) -> float:
     """Return the true area of pixels of a map's grid."""
     with rasterio.open(path) as dataset:
         grid = grid_of(dataset)
-    return float(pixels.sum()) * pixel_areas(grid)(whole(grid)) / SQUARE_METRES_A_HECTARE
+    return float(pixels.sum()) * pixel_areas(grid)(grid.whole) / SQUARE_METRES_A_HECTARE

@@ -17,7 +17,6 @@ from rasterio.plot import plotting_extent
 from demo.compare import read_codes
 from landcover.classes import FIXED_CODES, NODATA, colour
 from landcover.imagery.mosaic import mosaic_of
-from landcover.windows import whole
 
 BRIGHTEST = 2000  # reflectance x 10 000 shown as full brightness; forest is below 500
 
@@ -74,7 +73,7 @@ def _read(quads: Sequence[Path]) -> NDArray[np.uint16]:
     with TemporaryDirectory() as folder:
         mosaic = mosaic_of(quads, {"red": 3, "green": 2, "blue": 1}, Path(folder) / "quads.parquet")
         with mosaic.open() as reader:
-            values, _ = reader.read([3, 2, 1], whole(mosaic.grid))
+            values, _ = reader.read([3, 2, 1], mosaic.grid.whole)
     return values.astype(np.uint16)
 
 

@@ -1,13 +1,15 @@
 """The command lines: options from the flows' own parameters, one sentence for a failure."""
 
 import argparse
+import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
 from signal import SIGINT, SIGTERM, Signals
 from types import NoneType
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args, get_type_hints
 
+from prefect import Flow
 from prefect.exceptions import TerminationSignal
 from prefect.settings import (
     PREFECT_API_URL,
@@ -16,83 +18,132 @@ from prefect.settings import (
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
     temporary_settings,
 )
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from prefect.utilities.callables import parameter_docstrings
+from pydantic import BaseModel, Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings
 
 from flows.logs import quiet_the_console
-from flows.parameters import Month, Year
 from landcover.errors import LandcoverError
 from tasks.access.settings import read_settings
 
-Settings = TypeVar("Settings", bound=BaseModel)
-
-MOSAIC_PATH_HELP = (
-    "the imagery, where it is not at its usual place: a file, a folder, or a glob, on disk or in a "
-    "bucket (s3://...)"
-)
-
 EPILOG = (
-    "Settings come from the environment and from .env in the working folder; README.md lists "
-    "them. Options may be written with - or with _."
+    "Settings come from the environment and from .env in the working folder; docs/settings.md "
+    "lists them. Options may be written with - or with _."
 )
 
+AnyFlow = Flow[..., Any]
 
-def month_parser(description: str) -> argparse.ArgumentParser:
-    """Return a command line with --year and --month."""
-    parser = argparse.ArgumentParser(
-        description=description,
-        epilog=EPILOG,
-    )
-    parser.add_argument("--year", required=True, type=_checked(Year), help="such as 2025")
-    parser.add_argument("--month", required=True, type=_checked(Month), help="1 to 12")
+
+def command(flow: AnyFlow, needs: Sequence[type[BaseSettings]]) -> Callable[..., int]:
+    """Return the `main` of a flow: what runs its command line and returns the exit status.
+
+    Args:
+        flow: what to run; see `parser_of` for what its signature and docstring become.
+        needs: the groups of settings that it reads; they are checked before Prefect starts.
+    """
+
+    def main(argv: Sequence[str] | None = None) -> int:
+        arguments = read_arguments(flow, argv)
+        return run_command(lambda: flow(**arguments), needs)
+
+    return main
+
+
+def parser_of(flow: AnyFlow) -> argparse.ArgumentParser:
+    """Return the parser of a flow's command line.
+
+    A parameter becomes an option, described by its entry under `Args:` in the flow's docstring. A
+    parameter that is a pydantic model becomes a group of options, one for each of its fields; what
+    an earlier model has too is one option for both.
+    """
+    description, texts = _read_docstring(flow)
+    parser = argparse.ArgumentParser(description=description, epilog=EPILOG)
+    added: dict[str, argparse.Action] = {}
+    for parameter, model in _models(flow).items():
+        alone = issubclass(model, _Alone)
+        group = None if alone else parser.add_argument_group(texts[parameter].rstrip("."))
+        for name, field in model.model_fields.items():
+            if name in added:
+                added[name].help = f"{_escaped(field.description)} {added[name].help}"
+            else:
+                added[name] = (group or parser).add_argument(f"--{name}", **_option(field))
     return parser
 
 
-def _checked(kind: Any) -> Callable[[str], int]:  # noqa: ANN401
-    """Return what reads an option's text and says why when it is out of bounds."""
-    adapter: TypeAdapter[int] = TypeAdapter(kind)
+def read_arguments(flow: AnyFlow, argv: Sequence[str] | None) -> dict[str, object]:
+    """Return a flow's arguments from its command line.
 
-    def read(text: str) -> int:
-        try:
-            return adapter.validate_python(text)
-        except ValidationError as error:
-            raise argparse.ArgumentTypeError(f"{text}: {error.errors()[0]['msg']}") from None
-
-    return read
-
-
-def add_settings(parser: argparse.ArgumentParser, model: type[BaseModel]) -> None:
-    """Add an option for each field of a model; a field that another model has too is added once.
-
-    Args:
-        parser: the command line.
-        model: a pydantic model whose fields have descriptions.
+    Raises:
+        SystemExit: with status 2 and a sentence on stderr, if an option is unknown, missing or
+            out of bounds; with status 0 after --help.
     """
-    group = parser.add_argument_group((model.__doc__ or model.__name__).rstrip("."))
-    there = {action.dest: action for action in parser._actions}
-    for name, field in model.model_fields.items():
-        if name in there:
-            told = str(field.description).replace("%", "%%")
-            there[name].help = f"{told} {there[name].help}"
-            continue
-        default = "none" if field.default is None else field.default
-        text = f"{field.description} Default: {default}."
-        options: dict[str, Any] = {"default": argparse.SUPPRESS, "help": text.replace("%", "%%")}
-        if field.annotation is bool:
-            options["action"] = "store_true"
-        elif choices := [value for value in get_args(field.annotation) if isinstance(value, str)]:
-            options["choices"] = choices
-        else:
-            options["metavar"] = "N"
-        group.add_argument(f"--{name}", **options)
+    parser = parser_of(flow)
+    options = vars(parse(parser, argv))
+    arguments: dict[str, object] = {}
+    for parameter, model in _models(flow).items():
+        fields = model.model_fields
+        given = {name: _value(options[name], fields[name]) for name in fields if name in options}
+        try:
+            made = model(**given)
+        except ValidationError as error:
+            parser.error(_describe(error.errors()[0]))
+        arguments[parameter] = getattr(made, parameter) if isinstance(made, _Alone) else made
+    return arguments
 
 
 def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parse a command line, taking - and _ within an option's name for the same."""
+    """Parse a command line; within an option's name, - and _ are the same."""
     return parser.parse_args(
         [_underscored(word) for word in (sys.argv[1:] if argv is None else argv)]
     )
+
+
+class _Alone(BaseModel):
+    """A parameter that is an option by itself: the only field, of the same name."""
+
+
+def _models(flow: AnyFlow) -> dict[str, type[BaseModel]]:
+    """Return the model that each parameter is, or is the only field of."""
+    kinds = get_type_hints(flow.fn, include_extras=True)
+    _, texts = _read_docstring(flow)
+    models: dict[str, type[BaseModel]] = {}
+    for name, parameter in inspect.signature(flow.fn).parameters.items():
+        kind = kinds[name]
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            default = ... if parameter.default is parameter.empty else parameter.default
+            field: Any = (kind, Field(default, description=texts[name]))
+            kind = create_model(name, __base__=_Alone, **{name: field})
+        models[name] = kind
+    return models
+
+
+def _read_docstring(flow: AnyFlow) -> tuple[str, dict[str, str]]:
+    """Return what a flow does, and what each of its parameters is."""
+    text = inspect.getdoc(flow.fn) or ""
+    return text.partition("\n\nArgs:")[0], parameter_docstrings(text)
+
+
+def _option(field: FieldInfo) -> dict[str, Any]:
+    """Return how argparse is told of a field."""
+    required = field.is_required()
+    default = "none" if field.default is None else field.default
+    text = f"{field.description}" if required else f"{field.description} Default: {default}."
+    option = {"help": _escaped(text), "required": required, "default": argparse.SUPPRESS}
+    kinds = [field.annotation, *get_args(field.annotation)]
+    if field.annotation is bool and default is False:
+        return option | {"action": "store_true"}
+    if words := [word for kind in kinds for word in get_args(kind) if isinstance(word, str)]:
+        return option | {"choices": [*words, *(["none"] if NoneType in kinds else [])]}
+    if not required and (int in kinds or float in kinds):
+        return option | {"metavar": "N"}
+    return option
+
+
+def _escaped(text: str | None) -> str:
+    """Keep argparse from filling in what looks like a place for it."""
+    return str(text).replace("%", "%%")
 
 
 def _underscored(word: str) -> str:
@@ -102,25 +153,16 @@ def _underscored(word: str) -> str:
     return f"--{name.replace('-', '_')}{equals}{value}"
 
 
-def settings_from(
-    parser: argparse.ArgumentParser, options: argparse.Namespace, model: type[Settings]
-) -> Settings:
-    """Return a model of the options given; ends the command where one is out of bounds."""
-    given = {
-        name: _none_or_text(value, model.model_fields[name])
-        for name, value in vars(options).items()
-        if name in model.model_fields
-    }
-    try:
-        return model(**given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        parser.error(f"argument --{first['loc'][0]}: {first['msg']}")
-
-
-def _none_or_text(value: object, field: FieldInfo) -> object:
+def _value(text: object, field: FieldInfo) -> object:
     """Read "none" where a field may be left empty."""
-    return None if value == "none" and NoneType in get_args(field.annotation) else value
+    return None if text == "none" and NoneType in get_args(field.annotation) else text
+
+
+def _describe(error: ErrorDetails) -> str:
+    message = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:
+        return message  # raised by the model, about options that do not go together
+    return f"argument --{error['loc'][0]}: {error['input']}: {message}"
 
 
 def run_command(job: Callable[[], object], needs: Sequence[type[BaseSettings]]) -> int:
@@ -134,10 +176,10 @@ def run_command(job: Callable[[], object], needs: Sequence[type[BaseSettings]]) 
         0 done, 1 the run failed, 2 the command or the settings are wrong.
     """
     quiet_the_console()
-    # Prefect's makers are not told of the team's runs.
+    # Opt out of Prefect's telemetry.
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    # Without an API the run starts a server of its own, on a cold machine in 25 s and more. One
-    # that is away is asked again for two minutes: each pause is twice as long as the one before.
+    # Without an API the run starts a server of its own, which takes 25 s and more on a cold
+    # machine. A server that does not answer is asked again for two minutes, in doubling pauses.
     of_server = {
         PREFECT_CLIENT_MAX_RETRIES: 6,
         PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 120,

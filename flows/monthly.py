@@ -1,26 +1,19 @@
 """The whole month: from training polygons and imagery to a recorded map."""
 
 import sys
-from collections.abc import Sequence
 
 from prefect import flow
 
-from flows.command import (
-    MOSAIC_PATH_HELP,
-    add_settings,
-    month_parser,
-    parse,
-    run_command,
-    settings_from,
-)
+from flows.command import command
+from flows.mapping import Imagery, files_of_map, map_imagery
 from flows.parallel import window_runner
 from flows.parameters import Month, Year
-from flows.provenance import describe_run, describe_sources
+from flows.provenance import describe_run
 from flows.summary import Steps, Summary, finish
-from flows.windows import predict_windows
 from landcover.maps.prediction import PredictionSettings
 from landcover.model.forest import ForestSettings
 from landcover.model.sampling import SamplingSettings
+from landcover.period import Period
 from tasks.access.blocks import Blocks
 from tasks.access.settings import (
     AoiSettings,
@@ -28,19 +21,17 @@ from tasks.access.settings import (
     MosaicSettings,
     PolygonSettings,
     ReportSettings,
-    read_settings,
 )
-from tasks.assembly import assemble_map
-from tasks.coverage import check_coverage
+from tasks.coverage import measure_coverage
 from tasks.mosaic import find_mosaic
 from tasks.polygons import fetch_polygons
-from tasks.radiometry import check_radiometry
-from tasks.records import load_classes, record_model, record_prediction
-from tasks.report import write_report
-from tasks.run import open_month, remove_work
+from tasks.radiometry import measure_radiometry
+from tasks.records import load_classes, record_model
+from tasks.run import open_run
 from tasks.sampling import sample_mosaic
 from tasks.training import train_model
-from tasks.windows import plan_windows
+
+NEEDS = (FolderSettings, MosaicSettings, PolygonSettings, AoiSettings, ReportSettings)
 
 
 @flow(
@@ -59,97 +50,52 @@ def monthly_pipeline(
 ) -> Summary:
     """Map the land cover of one month.
 
+    Fetch the training polygons, sample the mosaic under them, train a random forest, predict, and
+    record model and map in the database.
+
     Args:
-        year: The year of the imagery and of the training polygons.
+        year: The year of the imagery and of the training polygons, such as 2025.
         month: The month, 1 to 12.
         mosaic_path: The imagery, where it is not at its usual place: a file, a folder of quads, or
-            a glob; on the worker's disk, or in a bucket as s3://...
+            a glob; on the disk of the machine that runs this, or in a bucket as s3://...
         sampling: How pixels are taken from under the training polygons.
         forest: The random forest and its validation.
         prediction: How the map is made.
         blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
     steps = Steps()
-    with open_month(year, month, blocks) as run:
-        imagery = read_settings(MosaicSettings)
-        labels = read_settings(PolygonSettings)
-        aoi = read_settings(AoiSettings).aoi_definition
-        made_by = describe_run(imagery, labels, prediction)
+    with open_run(Period(year, month), blocks, NEEDS) as run:
+        made_by = describe_run(run, prediction)
 
         classes = load_classes(run)
-        mosaic = find_mosaic(run, mosaic_path, imagery, aoi)
-        coverage = check_coverage(run, mosaic, aoi, prediction.allow_gaps)
-        polygons = fetch_polygons(run, aoi, labels)
+        mosaic = find_mosaic(run, mosaic_path)
+        coverage = measure_coverage(run, mosaic, prediction.allow_gaps)
+        polygons = fetch_polygons(run)
         samples = sample_mosaic(run, mosaic, polygons, sampling)
-        radiometry = check_radiometry(run, mosaic, aoi, samples)
+        radiometry = measure_radiometry(run, mosaic, samples)
         steps.done("samples")
 
         training = train_model(run, samples, forest, classes)
         model_id = record_model(run, training, made_by)
         steps.done("model")
 
-        plan = plan_windows(run, mosaic, aoi, training.model)
-        pieces = predict_windows(run, plan, mosaic, training.model, prediction.smallest_patch)
-        steps.done("prediction")
-
-        made = assemble_map(run, plan, pieces, mosaic, training.model)
-        steps.done("map")
-
-        report = write_report(
-            run,
-            mosaic,
-            coverage,
-            made,
-            training.metrics,
-            radiometry.warnings,
-            describe_sources(made, training, made_by),
+        imagery = Imagery(mosaic, coverage, radiometry)
+        finished = map_imagery(
+            run, imagery, training, model_id, polygons, prediction, made_by, steps
         )
-        steps.done("report")
-
-        record_prediction(run, made, report, coverage, radiometry, model_id, made_by)
-        remove_work(run, [run.work])
-        steps.done("record")
-
         return finish(
             run,
             f"{run} is mapped.",
             steps,
-            {
-                "report": run.report,
-                "map": made.path,
-                "confidence": made.confidence,
-                "model": training.model.path,
-                "samples": samples,
-            },
+            {**files_of_map(run, finished), "samples": samples},
             training.metrics,
-            made,
+            finished,
             coverage,
             radiometry.sentences,
         )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit status."""
-    parser = month_parser(
-        "Map the land cover of one month: fetch the training polygons, sample the mosaic under "
-        "them, train a random forest, predict, and record model and map in the database."
-    )
-    parser.add_argument("--mosaic_path", help=MOSAIC_PATH_HELP)
-    add_settings(parser, SamplingSettings)
-    add_settings(parser, ForestSettings)
-    add_settings(parser, PredictionSettings)
-    add_settings(parser, Blocks)
-    options = parse(parser, argv)
-    sampling = settings_from(parser, options, SamplingSettings)
-    forest = settings_from(parser, options, ForestSettings)
-    prediction = settings_from(parser, options, PredictionSettings)
-    blocks = settings_from(parser, options, Blocks)
-    return run_command(
-        lambda: monthly_pipeline(
-            options.year, options.month, options.mosaic_path, sampling, forest, prediction, blocks
-        ),
-        needs=[FolderSettings, MosaicSettings, PolygonSettings, AoiSettings, ReportSettings],
-    )
+main = command(monthly_pipeline, NEEDS)
 
 
 if __name__ == "__main__":

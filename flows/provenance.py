@@ -7,24 +7,29 @@ from importlib.metadata import version
 
 from prefect.runtime import deployment, flow_run
 from pydantic import BaseModel
+from pydantic_settings import BaseSettings
 
 from landcover.files import absolute
-from landcover.version import code_version
-from tasks.assembly import FinishedMap
+from landcover.maps.assembly import FinishedMap
+from landcover.version import code_version, library_versions
+from tasks.access.settings import MosaicSettings, PolygonSettings
+from tasks.run import Run
 from tasks.training import Training
 
-# Whose versions can change a map.
-LIBRARIES = ("scikit-learn", "numpy", "rasterio", "prefect")
+# The groups of settings that can change a map.
+TOLD: tuple[type[BaseSettings], ...] = (MosaicSettings, PolygonSettings)
 
 
-def describe_run(*settings: BaseModel) -> dict[str, object]:
-    """Return the command, the code's version, the flow run and the settings.
+def describe_run(run: Run, *settings: BaseModel) -> dict[str, object]:
+    """Return what makes a result: the command, the code's version, the flow run and the settings.
 
     Args:
-        settings: groups of settings that hold no secret.
+        run: whose settings of imagery and polygons are told.
+        settings: further groups of settings that hold no secret.
     """
     command = f"deployment {deployment.name}" if deployment.name else shlex.join(sys.argv)
-    values = [group.model_dump(mode="json") for group in settings]
+    of_run = [run.settings[group] for group in TOLD if group in run.settings]
+    values = [group.model_dump(mode="json") for group in (*of_run, *settings)]
     return {
         "command": command,
         "code_version": code_version(),
@@ -34,21 +39,21 @@ def describe_run(*settings: BaseModel) -> dict[str, object]:
 
 
 def describe_sources(
-    prediction: FinishedMap, training: Training, run: Mapping[str, object]
+    finished: FinishedMap, training: Training, made_by: Mapping[str, object]
 ) -> dict[str, object]:
     """Return what a map was made of and by, for people.
 
     Args:
-        prediction: the map.
+        finished: the map.
         training: the model, and how it came about.
-        run: see `describe_run`.
+        made_by: see `describe_run`.
     """
     return {
-        "map": {"path": absolute(prediction.path), "sha256": prediction.sha256},
+        "map": {"path": absolute(finished.path), "sha256": finished.sha256},
         "model": {"path": absolute(training.model.path), "sha256": training.model.sha256},
         "samples": training.source,
-        "mosaic": prediction.source_mosaic,
+        "mosaic": finished.source_mosaic,
         **training.settings,
-        **run,
-        "versions": {name: version(name) for name in LIBRARIES},
+        **made_by,
+        "versions": {**library_versions(), "prefect": version("prefect")},
     }

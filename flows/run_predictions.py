@@ -1,40 +1,32 @@
 """The third step of a month: a recorded model and imagery to a recorded map."""
 
 import sys
-from collections.abc import Sequence
 
 from prefect import flow
 
-from flows.command import (
-    MOSAIC_PATH_HELP,
-    add_settings,
-    month_parser,
-    parse,
-    run_command,
-    settings_from,
-)
+from flows.command import command
+from flows.mapping import Imagery, files_of_map, map_imagery
 from flows.parallel import window_runner
 from flows.parameters import Month, Year
-from flows.provenance import describe_run, describe_sources
+from flows.provenance import describe_run
 from flows.summary import Steps, Summary, finish
-from flows.windows import predict_windows
 from landcover.maps.prediction import PredictionSettings
+from landcover.period import Period
 from tasks.access.blocks import Blocks
 from tasks.access.settings import (
     AoiSettings,
     FolderSettings,
     MosaicSettings,
     ReportSettings,
-    read_settings,
 )
-from tasks.assembly import assemble_map
-from tasks.coverage import check_coverage
+from tasks.coverage import measure_coverage
 from tasks.mosaic import find_mosaic
-from tasks.radiometry import check_radiometry
-from tasks.records import find_model, record_prediction
-from tasks.report import write_report
-from tasks.run import open_month, remove_work
-from tasks.windows import plan_windows
+from tasks.polygons import find_polygons
+from tasks.radiometry import measure_radiometry
+from tasks.records import find_model
+from tasks.run import open_run
+
+NEEDS = (FolderSettings, MosaicSettings, AoiSettings, ReportSettings)
 
 
 @flow(
@@ -52,76 +44,38 @@ def run_predictions(
     """Map the land cover of one month with the model that was trained for it.
 
     Args:
-        year: The year of the model and of the imagery.
+        year: The year of the model and of the imagery, such as 2025.
         month: The month, 1 to 12.
         mosaic_path: The imagery, where it is not at its usual place: a file, a folder of quads, or
-            a glob; on the worker's disk, or in a bucket as s3://...
+            a glob; on the disk of the machine that runs this, or in a bucket as s3://...
         prediction: How the map is made.
         blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
     steps = Steps()
-    with open_month(year, month, blocks) as run:
-        imagery = read_settings(MosaicSettings)
-        aoi = read_settings(AoiSettings).aoi_definition
-        made_by = describe_run(imagery, prediction)
+    with open_run(Period(year, month), blocks, NEEDS) as run:
+        made_by = describe_run(run, prediction)
 
         model_id, training = find_model(run)
-        mosaic = find_mosaic(run, mosaic_path, imagery, aoi)
-        coverage = check_coverage(run, mosaic, aoi, prediction.allow_gaps)
-        radiometry = check_radiometry(run, mosaic, aoi, None)
-        plan = plan_windows(run, mosaic, aoi, training.model)
-        pieces = predict_windows(run, plan, mosaic, training.model, prediction.smallest_patch)
-        steps.done("prediction")
-
-        made = assemble_map(run, plan, pieces, mosaic, training.model)
-        steps.done("map")
-
-        report = write_report(
-            run,
-            mosaic,
-            coverage,
-            made,
-            training.metrics,
-            radiometry.warnings,
-            describe_sources(made, training, made_by),
+        polygons = find_polygons(run, training.polygons_sha256)
+        mosaic = find_mosaic(run, mosaic_path)
+        coverage = measure_coverage(run, mosaic, prediction.allow_gaps)
+        radiometry = measure_radiometry(run, mosaic, None)
+        imagery = Imagery(mosaic, coverage, radiometry)
+        finished = map_imagery(
+            run, imagery, training, model_id, polygons, prediction, made_by, steps
         )
-        steps.done("report")
-
-        record_prediction(run, made, report, coverage, radiometry, model_id, made_by)
-        remove_work(run, [run.work])
-        steps.done("record")
-
         return finish(
             run,
             f"{run} is mapped.",
             steps,
-            {
-                "report": run.report,
-                "map": made.path,
-                "confidence": made.confidence,
-                "model": training.model.path,
-            },
-            prediction=made,
+            files_of_map(run, finished),
+            prediction=finished,
             coverage=coverage,
             warnings=radiometry.sentences,
         )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit status."""
-    parser = month_parser("Map the land cover of one month with the model trained for it.")
-    parser.add_argument("--mosaic_path", help=MOSAIC_PATH_HELP)
-    add_settings(parser, PredictionSettings)
-    add_settings(parser, Blocks)
-    options = parse(parser, argv)
-    prediction = settings_from(parser, options, PredictionSettings)
-    blocks = settings_from(parser, options, Blocks)
-    return run_command(
-        lambda: run_predictions(
-            options.year, options.month, options.mosaic_path, prediction, blocks
-        ),
-        needs=[FolderSettings, MosaicSettings, AoiSettings, ReportSettings],
-    )
+main = command(run_predictions, NEEDS)
 
 
 if __name__ == "__main__":

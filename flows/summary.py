@@ -8,11 +8,11 @@ from typing import Any
 
 from upath import UPath
 
+from landcover.imagery.coverage import Coverage
+from landcover.maps.assembly import FinishedMap
 from landcover.model.validation import describe_metrics
 from tasks.artifacts import show_accuracy, show_hectares, show_summary
-from tasks.assembly import FinishedMap
-from tasks.coverage import Coverage
-from tasks.run import Month
+from tasks.run import Run
 
 
 class Steps:
@@ -75,8 +75,8 @@ class Summary:
 def _map_lines(prediction: FinishedMap, coverage: Coverage) -> list[str]:
     total = sum(prediction.hectares.values())
     shares = [
-        f"{coverage.without_data(prediction.hectares):.1%} of the area of interest has no class",
-        f"{coverage.missing:.1%} no imagery",
+        f"{coverage.without_class(prediction.hectares):.1%} of the area of interest has no class",
+        f"{coverage.without_imagery:.1%} no imagery",
         f"{coverage.under_clouds(prediction.hectares):.1%} is under clouds",
     ]
     return [
@@ -85,12 +85,12 @@ def _map_lines(prediction: FinishedMap, coverage: Coverage) -> list[str]:
             for name, area in prediction.hectares.items()
         ),
         f"  {', '.join(shares)}",
-        f"  on {prediction.doubtful:.1%} of the map fewer than half of the trees agree",
+        f"  on {prediction.low_confidence:.1%} of the map fewer than half of the trees agree",
     ]
 
 
 def finish(
-    month: Month,
+    run: Run,
     title: str,
     steps: Steps,
     files: Mapping[str, UPath],
@@ -102,7 +102,7 @@ def finish(
     """Return a run's summary, and show it on the run's page in the Prefect UI.
 
     Args:
-        month: that was run.
+        run: that ends.
         title: what was done.
         steps: their times.
         files: what each file is, and where.
@@ -113,9 +113,9 @@ def finish(
     """
     summary = Summary(title, steps.seconds, files, metrics or {}, prediction, coverage, warnings)
     found = "\n".join([*summary.findings(), summary.times()])
-    show_summary(str(month), f"# {title}\n\n```\n{found}\n```", files)
+    show_summary(str(run), f"# {title}\n\n```\n{found}\n```", files)
     if metrics:
-        show_accuracy(str(month), metrics)
+        show_accuracy(str(run), metrics)
     if prediction:
-        show_hectares(str(month), prediction.hectares)
+        show_hectares(str(run), prediction.hectares)
     return summary

@@ -1,21 +1,23 @@
 """The second step of a month: samples to a recorded model."""
 
 import sys
-from collections.abc import Sequence
 
 from prefect import flow
 from upath import UPath
 
-from flows.command import add_settings, month_parser, parse, run_command, settings_from
+from flows.command import command
 from flows.parameters import Month, Year
 from flows.provenance import describe_run
 from flows.summary import Steps, Summary, finish
 from landcover.model.forest import ForestSettings
+from landcover.period import Period
 from tasks.access.blocks import Blocks
 from tasks.access.settings import FolderSettings
 from tasks.records import load_classes, record_model
-from tasks.run import open_month, remove_work
+from tasks.run import open_run, remove_work
 from tasks.training import train_model as train
+
+NEEDS = (FolderSettings,)
 
 
 @flow(name="train-model", flow_run_name="{year}-{month:02d}")
@@ -30,16 +32,16 @@ def train_model(
 
     Args:
         input_data: The parquet file of samples that prepare-data wrote.
-        year: The year that the model is for.
+        year: The year that the model is for, such as 2025.
         month: The month that the model is for, 1 to 12.
         forest: The random forest and its validation.
         blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
     steps = Steps()
-    with open_month(year, month, blocks) as run:
+    with open_run(Period(year, month), blocks) as run:
         training = train(run, UPath(input_data), forest, load_classes(run))
-        record_model(run, training, describe_run())
-        remove_work(run, [run.training])
+        record_model(run, training, describe_run(run))
+        remove_work(run, [run.files.training])
         steps.done("model")
 
         return finish(
@@ -51,19 +53,7 @@ def train_model(
         )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit status."""
-    parser = month_parser("Train the month's random forest on samples, and record it.")
-    parser.add_argument("--input_data", required=True, help="the parquet file of prepare_data.py")
-    add_settings(parser, ForestSettings)
-    add_settings(parser, Blocks)
-    options = parse(parser, argv)
-    forest = settings_from(parser, options, ForestSettings)
-    blocks = settings_from(parser, options, Blocks)
-    return run_command(
-        lambda: train_model(options.input_data, options.year, options.month, forest, blocks),
-        needs=[FolderSettings],
-    )
+main = command(train_model, NEEDS)
 
 
 if __name__ == "__main__":

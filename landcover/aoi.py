@@ -27,7 +27,7 @@ def load_aoi(definition: str) -> geopandas.GeoSeries:
         One geometry, a valid polygon or multipolygon, with its CRS.
 
     Raises:
-        SettingsError: if the definition is no area.
+        SettingsError: if the definition is not an area.
     """
     text = definition.strip()
     outlines = _from_wkt(text) if _looks_like_wkt(text) else _from_file(Path(text))
@@ -66,15 +66,16 @@ def _from_wkt(text: str) -> geopandas.GeoSeries:
             f"AOI_DEFINITION is not valid WKT: {_short(text)} ({error}). "
             "It should be like POLYGON((-79.5 0.1, -79.4 0.1, -79.4 0.2, -79.5 0.1))."
         ) from error
-    srid = prefix.strip().upper().removeprefix("SRID=") or "4326"
-    if not srid.isdecimal():
+    named = re.fullmatch(r"\s*SRID=(\d+)\s*", prefix, re.IGNORECASE)
+    if ";" in text and not named:
         raise SettingsError(f"AOI_DEFINITION starts with {prefix!r}; it should be like SRID=3857;")
+    srid = int(named[1]) if named else LONLAT_SRID
     try:
-        return geopandas.GeoSeries([geometry], crs=int(srid))
+        return geopandas.GeoSeries([geometry], crs=srid)
     except CRSError as error:
         raise SettingsError(
-            f"AOI_DEFINITION starts with {prefix!r}, which names no known coordinate reference "
-            "system; it should be like SRID=3857;"
+            f"AOI_DEFINITION starts with {prefix!r}, which does not name a known coordinate "
+            "reference system; it should be like SRID=3857;"
         ) from error
 
 
@@ -95,7 +96,7 @@ def _from_file(path: Path) -> geopandas.GeoSeries:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # text that is too long for a file's name
+    except OSError:  # text that is too long for a file name
         return False
 
 
@@ -104,9 +105,9 @@ def _check_lonlat(outlines: geopandas.GeoSeries, text: str) -> None:
     west, south, east, north = outlines.total_bounds
     if outlines.crs.is_geographic and (west < -180 or south < -90 or east > 180 or north > 90):
         raise SettingsError(
-            f"AOI_DEFINITION has coordinates that are no longitudes and latitudes: {_short(text)}. "
-            "Where they are in another system, say so: in WKT as SRID=3857;POLYGON(...), "
-            "in a file as its coordinate reference system."
+            "AOI_DEFINITION has coordinates that are not longitudes and latitudes: "
+            f"{_short(text)}. Where they are in another system, say so: in WKT as "
+            "SRID=3857;POLYGON(...), in a file as its coordinate reference system."
         )
 
 

@@ -15,7 +15,7 @@ from landcover.grid import Grid
 
 SQUARE_METRES_A_HECTARE = 10_000
 
-# Points on each edge of a window's outline, because its edges are no geodesics.
+# Points on each edge of a window's outline, because its edges are not geodesics.
 _POINTS = 9
 
 
@@ -69,9 +69,10 @@ def _to_lonlat(crs: str) -> Transformer:
 
 
 def _outline(window: Window) -> tuple[np.ndarray, np.ndarray]:
-    """Return columns and rows of points around a window."""
-    along = np.linspace(0, 1, _POINTS)[:-1]
-    ahead, there, back, here = along, np.ones_like(along), 1 - along, np.zeros_like(along)
-    columns = window.col_off + window.width * np.concatenate([ahead, there, back, here])
-    rows = window.row_off + window.height * np.concatenate([here, ahead, there, back])
+    """Return columns and rows of points around a window, clockwise from its upper left corner."""
+    rising = np.linspace(0, 1, _POINTS)[:-1]
+    falling, zero, one = 1 - rising, np.zeros_like(rising), np.ones_like(rising)
+    # Along the upper edge, down the right one, back along the lower one, and up the left one.
+    columns = window.col_off + window.width * np.concatenate([rising, one, falling, zero])
+    rows = window.row_off + window.height * np.concatenate([zero, rising, one, falling])
     return columns, rows

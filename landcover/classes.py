@@ -6,16 +6,19 @@ are handed in with every new month.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 
 from landcover.errors import LandcoverError
 
 NODATA = 255
 
+CLOUD = "Cloud"
+
 FIXED_CODES: Mapping[str, int] = {
     "Forest": 0,
     "Non-Forest": 1,
-    "Cloud": 2,
+    CLOUD: 2,
     "Shadow": 3,
     "Water": 4,
     "Haze": 5,
@@ -52,7 +55,7 @@ _OTHER_COLOURS: tuple[Colour, ...] = (
 )
 
 
-# It is asked for each of a month's samples.
+# Asked once for each of a month's samples.
 @lru_cache(maxsize=1024)
 def label_key(label: str) -> str:
     """Return what makes two spellings one label: letters and digits, without case."""
@@ -100,6 +103,25 @@ def class_names(codes: Mapping[str, int], given: Mapping[str, int]) -> dict[int,
     for label, code in sorted(codes.items(), key=lambda item: (item[1], item[0])):
         names.setdefault(code, known.get(code, label))
     return names
+
+
+@dataclass(frozen=True)
+class Legend:
+    """What the values of a classified raster mean, and how they are shown."""
+
+    names: Mapping[int, str]
+    """The name of each code."""
+    colours: Mapping[int, Colour]
+    """The colour of each code: red, green, blue; 0 to 255."""
+
+
+def legend_of(names: Mapping[int, str]) -> Legend:
+    """Return the legend of classes.
+
+    Args:
+        names: the name of each class code.
+    """
+    return Legend(dict(names), {code: colour(code) for code in names})
 
 
 def colour(code: int) -> Colour:

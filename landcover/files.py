@@ -1,4 +1,4 @@
-"""Names of the files that a month makes, and how a finished one gets its name."""
+"""Names of the files of a period, and how a finished file gets its name."""
 
 import errno
 import hashlib
@@ -14,50 +14,40 @@ from typing import TypeGuard
 from upath import UPath
 
 from landcover.errors import LandcoverError
+from landcover.period import Period
 
-# Bytes. Less than this is none: a file system gives out space in blocks.
+# Bytes. With less than this a disk is full: a file system gives out space in blocks.
 LEAST_ROOM = 64 * 1024
 
 # What an operating system says of a full disk, and of a user's full share of it.
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
-# To remove a file from a bucket is waiting for the bucket.
+# Removing a file from a bucket is mostly waiting, so many threads pay off.
 REMOVERS = 16
 
 
-def prepared_data_name(year: int, month: int) -> str:
-    """Return the file name of a month's samples."""
-    return f"prepared_data_{year}{month:02d}.parquet"
+# The one table of names. The key of a month is such as 202506.
+NAMES: Mapping[str, str] = {
+    "samples": "prepared_data_{key}.parquet",
+    "model": "rf_model_{key}.joblib",
+    "held_out": "held_out_{key}.parquet",
+    "map": "prediction_{key}.tif",
+    "confidence": "confidence_{key}.tif",
+    "item": "prediction_{key}.json",
+    "report": "report_{key}.html",
+    "index": "mosaic_{key}.parquet",
+    "polygons": "polygons_{key}.parquet",
+}
 
 
-def model_name(year: int, month: int) -> str:
-    """Return the file name of a month's model."""
-    return f"rf_model_{year}{month:02d}.joblib"
+def file_name(what: str, period: Period) -> str:
+    """Return the name of a period's file.
 
-
-def held_out_name(year: int, month: int) -> str:
-    """Return the file name of what was predicted for each held-out training polygon."""
-    return f"held_out_{year}{month:02d}.parquet"
-
-
-def prediction_name(year: int, month: int) -> str:
-    """Return the file name of a month's map."""
-    return f"prediction_{year}{month:02d}.tif"
-
-
-def confidence_name(year: int, month: int) -> str:
-    """Return the file name of the confidence in a month's map."""
-    return f"confidence_{year}{month:02d}.tif"
-
-
-def item_name(year: int, month: int) -> str:
-    """Return the file name of the STAC item of a month's map."""
-    return f"prediction_{year}{month:02d}.json"
-
-
-def report_name(year: int, month: int) -> str:
-    """Return the file name of a month's report."""
-    return f"report_{year}{month:02d}.html"
+    Args:
+        what: which, of `NAMES`.
+        period: whose.
+    """
+    return NAMES[what].format(key=period.key)
 
 
 def is_local(path: Path | UPath) -> TypeGuard[Path]:
@@ -109,8 +99,8 @@ def _writing(folder: Path) -> Iterator[None]:
         # What a bucket refuses names no file here.
         if error.filename and error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             raise LandcoverError(
-                f"{error.filename} cannot be written ({error.strerror}): give its "
-                "owner's rights to this user, then run the month again."
+                f"{error.filename} cannot be written ({error.strerror}): give this user "
+                "permission to write it, then run the month again."
             ) from error
         raise
 
@@ -151,9 +141,10 @@ def publish(built: Path | UPath, final: UPath) -> None:
 def publish_all(files: Mapping[Path | UPath, UPath]) -> None:
     """Publish finished files that belong together, in order; see `publish`.
 
-    An object appears in a bucket when all of it is there. Work and output folders may be on
-    different disks, so files are first brought to the final names' folders under hidden names: only
-    when all of them are there does the first one replace an earlier file.
+    Work and output folders may be on different disks, so files are first brought to the final
+    names' folders under hidden names: only when all of them are there does the first one replace an
+    earlier file. In a bucket there is no such step: each object replaces its predecessor as soon as
+    all of it is there, one after the other.
 
     Args:
         files: the final path of each finished file.
@@ -165,27 +156,27 @@ def publish_all(files: Mapping[Path | UPath, UPath]) -> None:
         # GDAL may have kept silent about what it could not write.
         if _is_full(folder):
             raise _no_room(folder)
-    asides: dict[Path, Path] = {}
+    staged: dict[Path, Path] = {}
     with ExitStack() as undoing:
         for built, final in files.items():
             if is_local(final):
-                asides[final] = final.with_name(f".{final.name}.unfinished")
-                undoing.callback(_remove_aside, asides[final])
-                _bring(built, asides[final])
+                staged[final] = final.with_name(f".{final.name}.unfinished")
+                undoing.callback(_remove_staged, staged[final])
+                _stage(built, staged[final])
             elif is_local(built):
                 final.fs.put_file(str(built), final.path)
             else:
                 final.fs.copy(UPath(built).path, final.path)
         # A machine that is switched off must not leave a name without its file.
-        for aside in asides.values():
-            _flush(aside)
-        for here, aside in asides.items():
-            aside.replace(here)
-        for folder in {here.parent for here in asides}:
+        for place in staged.values():
+            _flush(place)
+        for here, place in staged.items():
+            place.replace(here)
+        for folder in {here.parent for here in staged}:
             _flush(folder)
 
 
-def _bring(built: Path | UPath, aside: Path) -> None:
+def _stage(built: Path | UPath, aside: Path) -> None:
     """Bring a file to a folder on this machine: by a second name for it where that is possible."""
     aside.unlink(missing_ok=True)
     with _writing(aside.parent):
@@ -214,7 +205,7 @@ def _flush(path: Path) -> None:
         os.close(number)
 
 
-def _remove_aside(aside: Path) -> None:
+def _remove_staged(aside: Path) -> None:
     with suppress(OSError):
         aside.unlink(missing_ok=True)
 
@@ -273,7 +264,7 @@ def check_writable(folder: UPath, setting: str) -> None:
             raise _no_room(folder) from error
         raise LandcoverError(
             f"{setting} cannot be written: {folder} ({error.strerror}). "
-            "Give its owner's rights to this user or set another folder."
+            "Give this user permission to write it, or set another folder."
         ) from error
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from affine import Affine
 from rasterio.io import DatasetReader
+from rasterio.windows import Window, transform
 
 # West, south, east and north edge, in CRS units.
 Bounds = tuple[float, float, float, float]
@@ -13,17 +14,21 @@ Bounds = tuple[float, float, float, float]
 class Grid:
     """A north-up raster grid.
 
-    Attributes:
-        crs: the coordinate reference system as WKT.
-        transform: from (column, row) to CRS units; y runs downwards.
-        width: columns.
-        height: rows.
+    >>> grid = Grid("EPSG:3857", Affine(10, 0, 500, 0, -10, 900), width=5, height=3)
+    >>> grid.bounds
+    (500.0, 870.0, 550.0, 900.0)
+    >>> grid.coarser(2).width, grid.coarser(2).height
+    (3, 2)
     """
 
     crs: str
+    """The coordinate reference system as WKT."""
     transform: Affine
+    """From (column, row) to CRS units; y runs downwards."""
     width: int
+    """Columns."""
     height: int
+    """Rows."""
 
     @property
     def bounds(self) -> Bounds:
@@ -31,6 +36,33 @@ class Grid:
         west, north = self.transform @ (0, 0)
         east, south = self.transform @ (self.width, self.height)
         return west, south, east, north
+
+    @property
+    def whole(self) -> Window:
+        """The window that covers it."""
+        return Window(0, 0, self.width, self.height)
+
+    def part(self, window: Window) -> "Grid":
+        """Return the grid of a window of it, in pixels."""
+        return Grid(self.crs, transform(window, self.transform), window.width, window.height)
+
+    def coarser(self, factor: int) -> "Grid":
+        """Return the grid of an overview; what does not fill its last row or column counts whole.
+
+        Args:
+            factor: how many pixels make one, across and down.
+        """
+        scaled = self.transform @ Affine.scale(factor)
+        return Grid(self.crs, scaled, -(-self.width // factor), -(-self.height // factor))
+
+    def window_of(self, other: "Grid") -> Window:
+        """Return which pixels another grid covers; they may lie beyond this one's edges.
+
+        Args:
+            other: of the same CRS and resolution, a whole number of pixels away.
+        """
+        left, top = (round(offset) for offset in ~self.transform @ (other.transform @ (0, 0)))
+        return Window(left, top, other.width, other.height)
 
 
 def grid_of(dataset: DatasetReader) -> Grid:

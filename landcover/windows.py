@@ -20,10 +20,10 @@ warnings.filterwarnings("ignore", category=NotGeoreferencedWarning, module="rast
 # A map's blocks: windows start on them, so that no block of a map belongs to two windows.
 BLOCK = 512
 
-# A window of this size takes two to three seconds, beside which Prefect's account of it is little.
+# A window of this size takes two to three seconds, so Prefect's overhead per window is small.
 LARGEST = 8192
 
-# Enough that no worker waits long for another's last window.
+# Enough that no worker waits long for the last window of another.
 WINDOWS_A_WORKER = 4
 
 MEMORY = 2e9  # bytes
@@ -34,6 +34,9 @@ MOST_WINDOWS = 500
 
 def split(window: Window, rows: int, columns: int | None = None) -> Iterator[Window]:
     """Cut a window into smaller ones, row by row; those at the far edges may be smaller still.
+
+    >>> [(part.col_off, part.width) for part in split(Window(0, 0, 5, 2), 2, 3)]
+    [(0, 3), (3, 2)]
 
     Args:
         window: what to cut, in pixels.
@@ -51,9 +54,14 @@ def split(window: Window, rows: int, columns: int | None = None) -> Iterator[Win
             )
 
 
-def whole(grid: Grid) -> Window:
-    """Return the window that covers a grid."""
-    return Window(0, 0, grid.width, grid.height)
+def within(part: Window, whole: Window) -> tuple[slice, slice]:
+    """Return where a part of a window lies in an array of that window: rows and columns.
+
+    >>> within(Window(520, 10, 2, 3), Window(512, 8, 100, 100))
+    (slice(2, 5, None), slice(8, 10, None))
+    """
+    row, column = part.row_off - whole.row_off, part.col_off - whole.col_off
+    return slice(row, row + part.height), slice(column, column + part.width)
 
 
 def plan_windows(
@@ -92,7 +100,7 @@ def windows_touching(grid: Grid, area: BaseGeometry, size: int) -> list[Window]:
         area: the area of interest, in the grid's CRS.
         size: height and width of a window, in pixels, a multiple of `BLOCK`.
     """
-    windows = list(split(whole(grid), size, size))
+    windows = list(split(grid.whole, size, size))
     outlines = shapely.box(*np.transpose([bounds(window, grid.transform) for window in windows]))
     shapely.prepare(area)
     # An area that merely shares an edge with a window has no pixel in it.

@@ -22,13 +22,14 @@ from sqlalchemy import URL, create_engine, text
 from upath import UPath
 
 from demo.world import World, build_world
-from landcover.files import confidence_name, prediction_name, sha256
+from landcover.files import file_name, sha256
+from landcover.period import Period
 from tasks.access.settings import SETTINGS_GROUPS
 from tests.swift import Bucket
 
 ROOT = Path(__file__).parents[1]
 YEAR, MONTH = 2025, 6
-MAP, CONFIDENCE = prediction_name(YEAR, MONTH), confidence_name(YEAR, MONTH)
+MAP, CONFIDENCE = (file_name(what, Period(YEAR, MONTH)) for what in ("map", "confidence"))
 
 # A small forest: what is tried out is not its accuracy.
 FEW = ("--trees", "20", "--folds", "2")

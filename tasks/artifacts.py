@@ -5,7 +5,7 @@ The month does not depend on it: where the server is away, a warning says what i
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 from prefect.artifacts import (
@@ -19,7 +19,9 @@ from upath import UPath
 
 from landcover.files import absolute
 from landcover.model.validation import BY_CLASS
-from landcover.report.pictures import Picture
+
+if TYPE_CHECKING:
+    from landcover.report.pictures import Picture
 
 Item = TypeVar("Item")
 
@@ -116,7 +118,7 @@ def show_hectares(month: str, hectares: Mapping[str, float]) -> None:
         create_table_artifact(rows, key=key, description="True hectares of each class")
 
 
-def show_pictures(month: str, pictures: Mapping[str, Picture]) -> None:
+def show_pictures(month: str, pictures: Mapping[str, "Picture"]) -> None:
     """Show pictures, each as an artifact of its own.
 
     They are Markdown: of an image artifact the UI prints the whole data URI beneath the picture.

@@ -5,48 +5,46 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
-import geopandas
 import pystac
-from shapely.geometry.base import BaseGeometry
 from upath import UPath
 
 from landcover.aoi import LONLAT
 from landcover.imagery.images import find_files
-from landcover.imagery.mosaic import Mosaic
+from landcover.maps.layers import Layer
 from landcover.maps.sidecar import SUFFIX, sidecar_text
 from landcover.maps.stac import map_collection, prediction_item, stac_text
 from landcover.model.forest import Model
-from tasks.run import Month
+from tasks.run import Run
 
 
 def build_companions(
-    built: Path, month: Month, area: BaseGeometry, mosaic: Mosaic, model: Model
+    built: Path, digest: str, run: Run, classes: Layer, model: Model, origin: str
 ) -> list[Path]:
     """Write the sidecar and the STAC item of a map.
 
     Args:
         built: the finished map on this machine; they are written beside it.
-        month: whose map.
-        area: the area of interest in the mosaic's CRS.
-        mosaic: the imagery.
+        digest: its SHA-256.
+        run: whose map.
+        classes: the layer that it is.
         model: what predicted.
+        origin: of the imagery.
 
     Returns:
         Their files, beside the map.
     """
-    (lonlat,) = geopandas.GeoSeries([area], crs=mosaic.grid.crs).to_crs(LONLAT)
+    assert classes.legend is not None
     item = prediction_item(
         built,
-        f"./{built.name}",
-        month.year,
-        month.month,
-        lonlat,
-        model.names,
-        f"Predicted by the random forest {model.path.name} from the imagery {mosaic.origin}.",
+        digest,
+        run.period,
+        run.area(LONLAT),
+        classes.legend,
+        f"Predicted by the random forest {model.path.name} from the imagery {origin}.",
         datetime.now(UTC),
     )
     texts = {
-        built.with_name(f"{built.name}{SUFFIX}"): sidecar_text(model.names),
+        built.with_name(f"{built.name}{SUFFIX}"): sidecar_text(classes.legend),
         built.with_name(f"{item.id}.json"): stac_text(item),
     }
     for path, text in texts.items():

@@ -1,29 +1,27 @@
 """The month's training polygons."""
 
+import hashlib
+
 import geopandas
 from prefect.logging import get_run_logger
 from upath import UPath
 
-from landcover.aoi import load_aoi
 from landcover.errors import LandcoverError
-from landcover.files import absolute, publish, scratch
+from landcover.files import publish, scratch
 from landcover.model.polygons import tidy_polygons
 from tasks.access.polygon_file import read_file
 from tasks.access.polygon_table import read_table
 from tasks.access.settings import PolygonSettings
-from tasks.access.storage import storage
 from tasks.retries import io_task
-from tasks.run import Month
+from tasks.run import Run
 
 
-@io_task("fetch polygons", "fetch polygons {month}")
-def fetch_polygons(month: Month, aoi_definition: str, settings: PolygonSettings) -> UPath:
+@io_task("fetch polygons", "fetch polygons {run}")
+def fetch_polygons(run: Run) -> UPath:
     """Fetch the month's training polygons that touch the area of interest.
 
     Args:
-        month: whose polygons; they are kept in its work folder for the run.
-        aoi_definition: the area of interest (see `landcover.aoi.load_aoi`).
-        settings: which table or file, and its columns.
+        run: whose polygons; they are kept in its work folder.
 
     Returns:
         A GeoParquet file with `polygon_id`, `class_label` and geometries.
@@ -33,27 +31,41 @@ def fetch_polygons(month: Month, aoi_definition: str, settings: PolygonSettings)
         LandcoverError: if there are no polygons, or a model cannot be trained on them.
         TransientError: if the database cannot be reached.
     """
-    aoi = load_aoi(aoi_definition)
-    when = str(month)
+    settings = run.settings[PolygonSettings]
+    assert run.aoi is not None
     if settings.vector_file:
-        found = read_file(settings.vector_file, settings, when, aoi)
+        found = read_file(settings.vector_file, settings, str(run), run.aoi)
     else:
-        found = read_table(settings, when, aoi, month.blocks.database_block)
-    _check_any(found, when, settings)
-    ids = found["polygon_id"].astype("string").fillna("none")
-    polygons, warnings = tidy_polygons(
-        found.assign(polygon_id=ids), settings.training_polygon_table
-    )
-    _tell(polygons, warnings, settings.training_polygon_table)
-    polygons.attrs = {"source": settings.training_polygon_table}
-    with (
-        storage(month.blocks.storage_block, absolute(month.polygons)),
-        scratch(month.work) as folder,
-    ):
-        built = folder / month.polygons.name
+        found = read_table(settings, str(run), run.aoi, run.blocks.database_block)
+    _check_any(found, str(run), settings)
+    polygons, warnings = tidy_polygons(found, settings.training_polygon_table)
+    _log(polygons, warnings, settings.training_polygon_table)
+    with run.storage(run.files.polygons), scratch(run.files.work) as folder:
+        built = folder / run.files.polygons.name
         polygons.to_parquet(built)
-        publish(built, month.polygons)
-    return month.polygons
+        publish(built, run.files.polygons)
+    return run.files.polygons
+
+
+@io_task("find polygons", "find polygons {run}")
+def find_polygons(run: Run, digest: str | None) -> UPath | None:
+    """Return the training polygons that an earlier run of the period has fetched.
+
+    Args:
+        run: whose polygons.
+        digest: the SHA-256 of the file that the model was trained on; None if it is not known.
+
+    Returns:
+        Their file; None where it is not there any more, or is another.
+
+    Raises:
+        TransientError: if the bucket cannot be reached.
+    """
+    path = run.files.polygons
+    with run.storage(path):
+        if digest is None or not path.exists():
+            return None
+        return path if hashlib.sha256(path.read_bytes()).hexdigest() == digest else None
 
 
 def _check_any(found: geopandas.GeoDataFrame, when: str, settings: PolygonSettings) -> None:
@@ -67,7 +79,7 @@ def _check_any(found: geopandas.GeoDataFrame, when: str, settings: PolygonSettin
         )
 
 
-def _tell(polygons: geopandas.GeoDataFrame, warnings: list[str], where: str) -> None:
+def _log(polygons: geopandas.GeoDataFrame, warnings: list[str], where: str) -> None:
     logger = get_run_logger()
     for warning in warnings:
         logger.warning(warning)

@@ -2,15 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BytesIO
 
 import pandas as pd
 from prefect.logging import get_run_logger
 from sqlalchemy import select
 from upath import UPath
 
-from landcover.aoi import load_aoi
-from landcover.files import absolute
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.radiometry import (
     Distribution,
@@ -20,12 +17,11 @@ from landcover.imagery.radiometry import (
     draw_pixels,
     measure,
 )
+from landcover.model.sampling import read_samples
 from landcover.report.wording import Wording
-from tasks.access.storage import storage
-from tasks.access.tables import DETAILS, raster_predictions, tables
-from tasks.mosaic import reading
+from tasks.access.tables import DETAILS, raster_predictions
 from tasks.retries import io_task
-from tasks.run import Month
+from tasks.run import Run
 
 # The key under which the details of a map hold what was measured on its mosaic.
 RADIOMETRY = "radiometry"
@@ -63,33 +59,28 @@ class _Earlier:
     measured: Distribution
 
 
-@io_task("check radiometry", "check radiometry {month}")
-def check_radiometry(
-    month: Month, mosaic: Mosaic, aoi_definition: str, samples: UPath | None
-) -> Radiometry:
+@io_task("check radiometry", "check radiometry {run}")
+def measure_radiometry(run: Run, mosaic: Mosaic, samples: UPath | None) -> Radiometry:
     """Compare the band values of a mosaic with those of the month before and of the samples.
 
     Args:
-        month: that is mapped. The month before is the latest of the earlier ones whose map is
+        run: that maps the month. The month before is the latest of the earlier ones whose map is
             recorded with what was measured on its mosaic.
         mosaic: the imagery, of which a small part is read.
-        aoi_definition: the area of interest (see `landcover.aoi.load_aoi`).
         samples: what the model is trained on, as `sample_mosaic` writes it; None if that is not at
             hand.
 
     Raises:
         TransientError: if the imagery cannot be read, or the database not reached.
     """
-    block = month.blocks.storage_block
-    area = load_aoi(aoi_definition).to_crs(mosaic.grid.crs).iloc[0]
-    with storage(block, mosaic.origin), reading(mosaic, "to measure its brightness"):
-        pixels = draw_pixels(mosaic, area)
+    with run.imagery(mosaic, "to measure its brightness"):
+        pixels = draw_pixels(mosaic, run.area(mosaic.grid.crs))
     measured = measure(pixels, mosaic.bands)
-    before = _month_before(month)
+    before = _month_before(run)
     found = [_against_month(mosaic, measured, before)]
     if samples is not None and measured["pixels"]:
-        with storage(block, absolute(samples)):
-            rows = pd.read_parquet(BytesIO(samples.read_bytes()))
+        with run.storage(samples):
+            rows, _ = read_samples(samples, list(mosaic.bands))
         found.append(_against_samples(mosaic, pixels, measured, rows))
     warnings = tuple(warning for warning in found if warning)
     told = [WORDING.warning(warning) for warning in warnings]
@@ -99,17 +90,17 @@ def check_radiometry(
     return Radiometry({**measured, "compared_with": compared, "warnings": told}, warnings)
 
 
-def _month_before(month: Month) -> _Earlier | None:
+def _month_before(run: Run) -> _Earlier | None:
     columns = raster_predictions.c
     number = columns.year * 12 + columns.month
     # A path that is not there, or leads to JSON's null, is never more than 0.
     measured = columns[DETAILS][RADIOMETRY, "pixels"].as_integer() > 0
     query = (
         select(columns.year, columns.month, columns.source_mosaic, columns[DETAILS][RADIOMETRY])
-        .where(number < month.year * 12 + month.month, measured)
+        .where(number < run.period.year * 12 + run.period.month, measured)
         .order_by(number.desc())
     )
-    with tables(month.blocks.database_block) as connection:
+    with run.tables() as connection:
         row = connection.execute(query.limit(1)).one_or_none()
     return _Earlier(f"{row[0]}-{row[1]:02d}", row[2], row[3]) if row else None
 

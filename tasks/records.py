@@ -13,51 +13,51 @@ from upath import UPath
 from landcover.aoi import LONLAT, LONLAT_SRID
 from landcover.errors import LandcoverError
 from landcover.files import absolute, publish_all, scratch
+from landcover.imagery.coverage import Coverage
+from landcover.maps.assembly import FinishedMap
 from landcover.maps.stac import COLLECTION_NAME
 from landcover.model.forest import Model
-from tasks.access.storage import storage
+from tasks.access.lock import hold
 from tasks.access.tables import (
     DETAILS,
     ml_models,
     raster_predictions,
-    tables,
 )
-from tasks.assembly import FinishedMap
 from tasks.catalogue import build_collection
-from tasks.coverage import Coverage
 from tasks.radiometry import RADIOMETRY, Radiometry
 from tasks.retries import io_task
-from tasks.run import Month
+from tasks.run import Run
 from tasks.training import Training
 
 # Different months may end at once, and the collection of one must hold the other.
 ONE_COLLECTION = text("SELECT pg_advisory_xact_lock(hashtext('chocoforest collection'))")
 
 
-@io_task("load classes", "load classes {month}")
-def load_classes(month: Month) -> dict[str, int]:
+@io_task("load classes", "load classes {run}")
+def load_classes(run: Run) -> dict[str, int]:
     """Return the names and codes of all classes given so far, so that labels keep their codes.
 
     Args:
-        month: that is run.
+        run: that needs them.
 
     Raises:
         TransientError: if the database cannot be reached.
     """
-    with tables(month.blocks.database_block) as connection:
+    with run.tables() as connection:
         return _classes(connection)
 
 
-@io_task("record model", "record model {month}")
-def record_model(month: Month, training: Training, run: Mapping[str, object]) -> int:
+@io_task("record model", "record model {run}")
+def record_model(run: Run, training: Training, made_by: Mapping[str, object]) -> int:
     """Publish and record a trained model, in place of an earlier one of the same file name.
 
-    The row is written first and committed last, so that a failure leaves both as they were.
+    The files are published while the row is written but not yet committed: what the database does
+    not take is not published. Where the commit itself fails, the next try writes both again.
 
     Args:
-        month: that it is for.
+        run: that it is for.
         training: the model, its settings and metrics.
-        run: what made it: command, code version, flow run.
+        made_by: command, code version, flow run.
 
     Returns:
         The `model_id`.
@@ -69,8 +69,8 @@ def record_model(month: Month, training: Training, run: Mapping[str, object]) ->
     """
     model = training.model
     classes = {name: code for code, name in model.names.items()}
-    month.check_alone()
-    with tables(month.blocks.database_block) as connection:
+    hold(run.period)
+    with run.tables() as connection:
         _check_codes(classes, _classes(connection, but=model.path.name))
         model_id = _replace(
             connection,
@@ -86,25 +86,26 @@ def record_model(month: Month, training: Training, run: Mapping[str, object]) ->
                     "bands": list(model.bands),
                     "classes": classes,
                     "sha256": model.sha256,
-                    **run,
+                    "polygons_sha256": training.polygons_sha256,
+                    **made_by,
                 },
                 "metrics": training.metrics,
-                "year": month.year,
-                "month": month.month,
+                "year": run.period.year,
+                "month": run.period.month,
             },
         )
-        with storage(month.blocks.storage_block, absolute(model.path)):
+        with run.storage(model.path):
             publish_all(training.waiting)
     get_run_logger().info("Recorded the model as ml_models.model_id %d", model_id)
     return model_id
 
 
-@io_task("find model", "find model {month}")
-def find_model(month: Month) -> tuple[int, Training]:
+@io_task("find model", "find model {run}")
+def find_model(run: Run) -> tuple[int, Training]:
     """Look up the month's model, and how it came about.
 
     Args:
-        month: whose model.
+        run: whose model.
 
     Returns:
         Its `model_id`, and what was recorded of it.
@@ -113,16 +114,16 @@ def find_model(month: Month) -> tuple[int, Training]:
         LandcoverError: if none is recorded, or if its row does not say what the file is.
         TransientError: if the database cannot be reached.
     """
-    name = month.model.name
-    with tables(month.blocks.database_block) as connection:
+    name = run.files.model.name
+    with run.tables() as connection:
         row = connection.execute(
             select(ml_models).where(ml_models.c.model_filename == name)
         ).one_or_none()
     if row is None:
         raise LandcoverError(
-            f"No model of {month} is recorded in ml_models ({name}): train it first, "
-            f"with python flows/monthly.py or flows/train_model.py --year {month.year} "
-            f"--month {month.month}."
+            f"No model of {run} is recorded in ml_models ({name}): train it first, "
+            f"with python flows/monthly.py or flows/train_model.py --year "
+            f"{run.period.year} --month {run.period.month}."
         )
     missing = {"classes", "bands", "sha256"} - set(row.parameters or {})
     if missing:
@@ -132,35 +133,40 @@ def find_model(month: Month) -> tuple[int, Training]:
         )
     names = {code: label for label, code in row.parameters["classes"].items()}
     bands = tuple(row.parameters["bands"])
-    model = Model(month.model, row.parameters["sha256"], bands, names)
+    model = Model(run.files.model, row.parameters["sha256"], bands, names)
     settings = {name: row.parameters.get(name) for name in ("forest", "sampling")}
     return row.model_id, Training(
-        model, row.training_data_source or "", settings, row.metrics or {}
+        model,
+        row.training_data_source or "",
+        settings,
+        row.metrics or {},
+        row.parameters.get("polygons_sha256"),
     )
 
 
-@io_task("record prediction", "record prediction {month}")
+@io_task("record prediction", "record prediction {run}")
 def record_prediction(
-    month: Month,
-    prediction: FinishedMap,
+    run: Run,
+    finished: FinishedMap,
     report: UPath,
     coverage: Coverage,
     radiometry: Radiometry,
     model_id: int,
-    run: Mapping[str, object],
+    made_by: Mapping[str, object],
 ) -> int:
     """Publish and record a map, in place of an earlier one of the same file name.
 
-    The row is written first and committed last, so that a failure leaves both as they were.
+    The files are published while the row is written but not yet committed: what the database does
+    not take is not published. Where the commit itself fails, the next try writes both again.
 
     Args:
-        month: that it shows.
-        prediction: the map.
+        run: that made it.
+        finished: the map.
         report: the page about it, where it waits.
-        coverage: the area of interest, and how much of it has imagery.
+        coverage: how much of the area of interest has imagery.
         radiometry: how bright the imagery is.
         model_id: of the model that made it.
-        run: what made it: command, code version, flow run.
+        made_by: command, code version, flow run.
 
     Returns:
         The `prediction_id`.
@@ -169,63 +175,61 @@ def record_prediction(
         LandcoverError: if another run of the month has begun while the database was away.
         TransientError: if database or bucket cannot be reached.
     """
-    month.check_alone()
-    area = coverage.aoi.to_crs(LONLAT).iloc[0]
-    with tables(month.blocks.database_block) as connection:
+    hold(run.period)
+    with run.tables() as connection:
         prediction_id = _replace(
             connection,
             raster_predictions,
             "prediction_filename",
             {
-                "prediction_filename": prediction.path.name,
-                "prediction_path": absolute(prediction.path),
+                "prediction_filename": finished.path.name,
+                "prediction_path": absolute(finished.path),
                 "generated_at": func.now(),
                 "model_id": model_id,
-                "source_mosaic": prediction.source_mosaic,
-                "year": month.year,
-                "month": month.month,
-                "aoi_definition": _area_value(connection, area),
-                DETAILS: {
-                    "hectares": prediction.hectares,
-                    "low_confidence": round(prediction.doubtful, 4),
-                    "aoi_hectares": round(coverage.hectares, 2),
-                    "without_imagery": round(coverage.missing, 6),
-                    "gaps": [gap.name for gap in coverage.gaps],
-                    "under_clouds": round(coverage.under_clouds(prediction.hectares), 6),
-                    "without_data": round(coverage.without_data(prediction.hectares), 6),
-                    "sha256": prediction.sha256,
-                    "model_sha256": prediction.model.sha256,
-                    RADIOMETRY: radiometry.measured,
-                    **run,
-                },
+                "source_mosaic": finished.source_mosaic,
+                "year": run.period.year,
+                "month": run.period.month,
+                "aoi_definition": _area_value(connection, run.area(LONLAT)),
+                DETAILS: {**_details(finished, coverage, radiometry), **made_by},
             },
         )
         if connection.dialect.name == "postgresql":
             # SQLite lets one write at a time anyway.
             connection.execute(ONE_COLLECTION)
-        _publish_map(month, prediction, report)
-    get_run_logger().info("Map written to %s", prediction.path)
+        _publish_map(run, finished, report)
+    get_run_logger().info("Map written to %s", finished.path)
     get_run_logger().info("Recorded the map as raster_predictions.prediction_id %d", prediction_id)
     return prediction_id
 
 
-def _publish_map(month: Month, prediction: FinishedMap, report: UPath) -> None:
+def _details(
+    finished: FinishedMap, coverage: Coverage, radiometry: Radiometry
+) -> dict[str, object]:
+    return {
+        "hectares": finished.hectares,
+        "low_confidence": round(finished.low_confidence, 4),
+        "aoi_hectares": round(coverage.hectares, 2),
+        "without_imagery": round(coverage.without_imagery, 6),
+        "gaps": [gap.name for gap in coverage.gaps],
+        "under_clouds": round(coverage.under_clouds(finished.hectares), 6),
+        "without_data": round(coverage.without_class(finished.hectares), 6),
+        "sha256": finished.sha256,
+        "model_sha256": finished.model.sha256,
+        RADIOMETRY: radiometry.measured,
+    }
+
+
+def _publish_map(run: Run, finished: FinishedMap, report: UPath) -> None:
     """Publish a map and what belongs to it; the map last, so that what describes it is there."""
-    folder = month.folders.prediction_output_dir
-    waiting = [prediction.waiting(final) for final in prediction.companions]
-    with (
-        storage(month.blocks.storage_block, absolute(prediction.path)),
-        scratch(month.work) as local,
-    ):
+    waiting = [finished.folder / name for name in finished.companions]
+    with run.storage(finished.path), scratch(run.files.work) as local:
         collection = local / COLLECTION_NAME
-        build_collection(folder, waiting, collection)
+        build_collection(finished.final, waiting, collection)
         publish_all(
             {
-                collection: folder / collection.name,
-                report: month.report,
-                **{prediction.waiting(final): final for final in prediction.companions},
-                prediction.waiting(prediction.confidence): prediction.confidence,
-                prediction.waiting(prediction.path): prediction.path,
+                collection: finished.final / collection.name,
+                report: run.files.report,
+                **{finished.folder / name: finished.final / name for name in finished.names},
             }
         )
 

@@ -9,32 +9,29 @@ import geopandas
 from upath import UPath
 
 from landcover.files import (
-    absolute,
     fetch,
     publish,
     scratch,
 )
+from landcover.imagery.coverage import Coverage
 from landcover.imagery.images import gdal_path
 from landcover.imagery.mosaic import Mosaic, mosaic_of
 from landcover.imagery.radiometry import ImageryWarning
 from landcover.imagery.thumbnails import PRIMARIES
-from landcover.report.page import Report, draw_pictures, render
-from tasks.access.settings import ReportSettings, read_settings
-from tasks.access.storage import storage
+from landcover.maps.assembly import FinishedMap
+from tasks.access.settings import ReportSettings
 from tasks.artifacts import show_pictures
-from tasks.assembly import FinishedMap
-from tasks.coverage import Coverage
-from tasks.mosaic import reading
 from tasks.retries import io_task
-from tasks.run import Month
+from tasks.run import Run
 
 
-@io_task("write report", "write report {month}")
+@io_task("write report", "write report {run}")
 def write_report(
-    month: Month,
+    run: Run,
     mosaic: Mosaic,
     coverage: Coverage,
-    prediction: FinishedMap,
+    finished: FinishedMap,
+    polygons: UPath | None,
     metrics: Mapping[str, Any],
     warnings: Sequence[ImageryWarning],
     provenance: Mapping[str, object],
@@ -44,10 +41,11 @@ def write_report(
     The page waits in the work folder until its map is recorded.
 
     Args:
-        month: whose report.
+        run: whose report.
         mosaic: the imagery.
         coverage: the area of interest, and how much of it has imagery.
-        prediction: the map.
+        finished: the map.
+        polygons: the training polygons of its model; None where they are not at hand.
         metrics: of the model (see `validation.validate`); empty where there are none.
         warnings: what is wrong with the imagery.
         provenance: what made the map: texts and numbers, or lists and mappings of them.
@@ -59,49 +57,48 @@ def write_report(
         SettingsError: if REPORT_LANGUAGE names no language that it is written in.
         TransientError: if the imagery or the map cannot be read, or the page cannot be written.
     """
-    language = read_settings(ReportSettings).report_language
-    with (
-        storage(month.blocks.storage_block, absolute(month.report)),
-        scratch(month.work) as folder,
-    ):
+    # Here, because matplotlib comes with it, for which --help would wait.
+    from landcover.report.page import Report, draw_pictures, render
+
+    language = run.settings[ReportSettings].report_language
+    with run.storage(run.files.report), scratch(run.files.work) as folder:
         report = Report(
-            year=month.year,
-            month=month.month,
-            map=gdal_path(prediction.waiting(prediction.path)),
-            confidence=gdal_path(prediction.waiting(prediction.confidence)),
-            mosaic=_to_draw(mosaic, prediction, folder),
-            area=coverage.aoi.to_crs(mosaic.grid.crs).iloc[0],
+            year=run.period.year,
+            month=run.period.month,
+            map=gdal_path(finished.folder / finished.layers[0].file),
+            confidence=gdal_path(finished.folder / finished.layers[1].file),
+            mosaic=_to_draw(mosaic, finished, folder),
+            area=run.area(mosaic.grid.crs),
             aoi_hectares=coverage.hectares,
             gaps=coverage.gaps,
-            polygons=_polygons(month.polygons),
-            names=prediction.model.names,
-            hectares=prediction.hectares,
-            doubtful=prediction.doubtful,
+            polygons=_read_polygons(polygons),
+            names=finished.model.names,
+            hectares=finished.hectares,
+            doubtful=finished.low_confidence,
             metrics=metrics,
             warnings=warnings,
             provenance=provenance,
         )
-        with reading(mosaic, "to draw the report"):
+        with run.imagery(mosaic, "to draw the report"):
             pictures = draw_pictures(report, language)
-        built = folder / month.report.name
+        built = folder / run.files.report.name
         built.write_text(render(report, language, pictures), "utf-8")
-        waiting = prediction.waiting(month.report)
+        waiting = finished.folder / built.name
         publish(built, waiting)
-    show_pictures(str(month), pictures)
+    show_pictures(str(run), pictures)
     return waiting
 
 
-def _to_draw(mosaic: Mosaic, prediction: FinishedMap, folder: Path) -> Mosaic:
+def _to_draw(mosaic: Mosaic, finished: FinishedMap, folder: Path) -> Mosaic:
     """Return the imagery, or the mosaic of its thumbnails where there are some."""
-    if not prediction.thumbnails:
+    if not finished.thumbnails:
         return mosaic
-    small = fetch(list(prediction.thumbnails), folder)
+    small = fetch(list(finished.thumbnails), folder)
     bands = {name: number for number, name in enumerate(PRIMARIES, start=1)}
     return mosaic_of(small, bands, folder / "thumbnails.parquet")
 
 
-def _polygons(path: UPath) -> geopandas.GeoDataFrame:
-    """Return the training polygons; none where a map is made with the model of an earlier run."""
-    if not path.exists():
+def _read_polygons(path: UPath | None) -> geopandas.GeoDataFrame:
+    if path is None:
         return geopandas.GeoDataFrame({"class_label": []}, geometry=[], crs=4326)
     return geopandas.read_parquet(BytesIO(path.read_bytes()))

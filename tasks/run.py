@@ -1,132 +1,220 @@
-"""The month that is run: when, where its files go, and which blocks hold the credentials."""
+"""The run: for which period, with which settings, files and credentials."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
+from geopandas import GeoSeries
+from pydantic_settings import BaseSettings
+from pyproj import CRS
+from rasterio.errors import RasterioIOError
+from shapely.geometry.base import BaseGeometry
+from sqlalchemy import Connection
 from upath import UPath
 
-from landcover.files import (
-    absolute,
-    check_writable,
-    confidence_name,
-    held_out_name,
-    model_name,
-    prediction_name,
-    prepared_data_name,
-    remove,
-    remove_unfinished,
-    report_name,
-)
+from landcover.aoi import load_aoi
+from landcover.errors import LandcoverError, TransientError
+from landcover.files import absolute, check_writable, file_name, remove, remove_unfinished
+from landcover.imagery.mosaic import Mosaic
+from landcover.period import Period
 from tasks.access.blocks import Blocks
 from tasks.access.lock import only_run
-from tasks.access.settings import FolderSettings, ReportSettings, read_settings
+from tasks.access.settings import (
+    AoiSettings,
+    FolderSettings,
+    MosaicSettings,
+    ReportSettings,
+    Settings,
+    read_settings,
+)
 from tasks.access.storage import storage
 from tasks.access.tables import tables
 from tasks.retries import io_task
 
 
 @dataclass(frozen=True)
-class Month:
-    """One run of one month; as text it is the month, such as 2025-06.
+class Files:
+    """Where the files of a period are."""
 
-    Attributes:
-        year: of the month.
-        month: 1 to 12.
-        folders: where its files go.
-        blocks: the credentials of database and bucket.
-        check_alone: raises an error where another run of the month is at work.
-    """
-
-    year: int
-    month: int
-    folders: FolderSettings
-    blocks: Blocks
-    check_alone: Callable[[], None] = field(repr=False, compare=False)
-
-    def __str__(self) -> str:
-        """Return the month."""
-        return f"{self.year}-{self.month:02d}"
-
-    @property
-    def samples(self) -> UPath:
-        """The file of its samples."""
-        return self.folders.prepared_data_dir / prepared_data_name(self.year, self.month)
-
-    @property
-    def model(self) -> UPath:
-        """The file of its model."""
-        return self.folders.model_output_dir / model_name(self.year, self.month)
-
-    @property
-    def held_out(self) -> UPath:
-        """The file of what was predicted for each training polygon while it was held out."""
-        return self.folders.model_output_dir / held_out_name(self.year, self.month)
-
-    @property
-    def prediction(self) -> UPath:
-        """The file of its map."""
-        return self.folders.prediction_output_dir / prediction_name(self.year, self.month)
-
-    @property
-    def confidence(self) -> UPath:
-        """The file of the confidence in its map."""
-        return self.folders.prediction_output_dir / confidence_name(self.year, self.month)
-
-    @property
-    def report(self) -> UPath:
-        """The file of its report."""
-        return self.folders.prediction_output_dir / report_name(self.year, self.month)
-
-    @property
-    def headers(self) -> UPath:
-        """The file of the headers of its quads."""
-        return self.folders.work_dir / f"mosaic_{self.year}{self.month:02d}.parquet"
-
-    @property
-    def polygons(self) -> UPath:
-        """The file of its training polygons, as they were fetched."""
-        return self.folders.work_dir / f"polygons_{self.year}{self.month:02d}.parquet"
-
-    @property
-    def work(self) -> UPath:
-        """The folder of its work in progress."""
-        return self.folders.work_dir / self.prediction.stem
+    samples: UPath
+    """Samples of the mosaic under the training polygons."""
+    model: UPath
+    """The trained forest."""
+    held_out: UPath
+    """What was predicted for each training polygon while it was held out."""
+    report: UPath
+    """The page about the map."""
+    maps: UPath
+    """The folder of the map and of all that lies beside it."""
+    index: UPath
+    """Headers of the image files; kept for the next run."""
+    polygons: UPath
+    """The training polygons, as they were fetched; kept for the next run."""
+    work: UPath
+    """The folder of work in progress."""
 
     @property
     def training(self) -> UPath:
-        """The folder of its model until that is recorded."""
+        """The folder of the model until it is recorded."""
         return self.work / "training"
 
 
-@contextmanager
-def open_month(year: int, month: int, blocks: Blocks) -> Iterator[Month]:
-    """Make sure that all that a month needs can be reached and written, and run it alone.
+def files_of(period: Period, folders: FolderSettings) -> Files:
+    """Return where the files of a period are.
 
     Args:
-        year: of the month.
-        month: 1 to 12.
-        blocks: the credentials of database and bucket.
+        period: whose files.
+        folders: where they go.
+    """
+    return Files(
+        samples=folders.prepared_data_dir / file_name("samples", period),
+        model=folders.model_output_dir / file_name("model", period),
+        held_out=folders.model_output_dir / file_name("held_out", period),
+        report=folders.prediction_output_dir / file_name("report", period),
+        maps=folders.prediction_output_dir,
+        index=folders.work_dir / file_name("index", period),
+        polygons=folders.work_dir / file_name("polygons", period),
+        work=folders.work_dir / period.key,
+    )
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of a flow for a period; as text it is the period, such as 2025-06.
+
+    It is a value: it pickles without secrets, and a task on another machine can be given it. What
+    it knows of settings and of the area of interest is what they were when it was opened.
+    """
+
+    period: Period
+    """What it is for."""
+    settings: Settings = field(compare=False)
+    """The groups of settings that its flow needs."""
+    files: Files
+    """Where its files are."""
+    blocks: Blocks
+    """The names of the blocks with the credentials of database and bucket."""
+    aoi: GeoSeries | None = field(default=None, repr=False, compare=False)
+    """The area of interest, one geometry with its CRS; None in a run that needs none."""
+
+    def __str__(self) -> str:
+        """Return the period."""
+        return str(self.period)
+
+    def area(self, crs: str | CRS) -> BaseGeometry:
+        """Return the area of interest in a CRS.
+
+        Args:
+            crs: as WKT, or as pyproj has it.
+        """
+        assert self.aoi is not None
+        return self.aoi.to_crs(crs).iloc[0]
+
+    def storage(self, what: str | UPath) -> AbstractContextManager[None]:
+        """Let this thread reach the bucket (see `tasks.access.storage.storage`).
+
+        Args:
+            what: is read or written: a path, or words for messages.
+        """
+        named = what if isinstance(what, str) else absolute(what)
+        return storage(self.blocks.storage_block, named)
+
+    @contextmanager
+    def imagery(self, mosaic: Mosaic, doing: str) -> Iterator[None]:
+        """Let this thread read a mosaic, and say which file of it cannot be read.
+
+        Args:
+            mosaic: what is read.
+            doing: which part or what for, such as "under the training polygons".
+
+        Raises:
+            TransientError: if GDAL cannot read it from a bucket.
+            LandcoverError: if GDAL cannot read it from this machine, where trying again would not
+                help.
+        """
+        with self.storage(mosaic.origin):
+            try:
+                yield
+            except RasterioIOError as error:
+                kind = TransientError if mosaic.origin.startswith("s3://") else LandcoverError
+                raise kind(
+                    f"Cannot read the mosaic {mosaic.origin} {doing} ({error}): fetch that file "
+                    "again."
+                ) from error
+
+    def tables(self) -> AbstractContextManager[Connection]:
+        """Connect to the tables for one transaction (see `tasks.access.tables.tables`)."""
+        return tables(self.blocks.database_block)
+
+
+@contextmanager
+def open_run(
+    period: Period, blocks: Blocks, needs: Sequence[type[BaseSettings]] = ()
+) -> Iterator[Run]:
+    """Make sure that all that a run needs can be reached and written, and run it alone.
+
+    Args:
+        period: what it is for.
+        blocks: the names of the blocks with the credentials of database and bucket.
+        needs: the groups of settings that it reads beside those that every run has.
 
     Raises:
-        SettingsError: if a setting is malformed, or credentials are refused.
-        LandcoverError: if a place cannot be written, or another run of the month is at work.
+        SettingsError: if a setting or the area of interest is malformed, or credentials are
+            refused.
+        LandcoverError: if a place cannot be written, or another run of the period is at work.
         TransientError: if database or bucket cannot be reached.
     """
-    folders = check_places(blocks)
-    with only_run(year, month, blocks.database_block) as check_alone:
-        opened = Month(year, month, folders, blocks, check_alone)
-        remove_unfinished(opened.work)
-        yield opened
+    run = prepare_run(period, blocks, needs)
+    check_places(run)
+    with only_run(period, blocks.database_block):
+        remove_unfinished(run.files.work)
+        yield run
 
 
-@io_task("remove work", "remove work {month}")
-def remove_work(month: Month, places: Sequence[UPath]) -> list[str]:
-    """Remove work of a month that is no longer needed.
+def prepare_run(period: Period, blocks: Blocks, needs: Sequence[type[BaseSettings]] = ()) -> Run:
+    """Read the settings that a run needs, and its area of interest.
 
     Args:
-        month: that was run.
-        places: files and folders of its work.
+        period: what it is for.
+        blocks: the names of the blocks with the credentials of database and bucket.
+        needs: the groups of settings that it reads beside those that every run has.
+
+    Raises:
+        SettingsError: if a setting or the area of interest is malformed.
+    """
+    groups: list[type[BaseSettings]] = [FolderSettings, MosaicSettings, ReportSettings, *needs]
+    settings = Settings(read_settings(group) for group in dict.fromkeys(groups))
+    aoi = load_aoi(settings[AoiSettings].aoi_definition) if AoiSettings in settings else None
+    return Run(period, settings, files_of(period, settings[FolderSettings]), blocks, aoi)
+
+
+# What cannot be reached at the start is more likely misspelt than away.
+@io_task("check places", "check places", retries=3)
+def check_places(run: Run) -> None:
+    """Make sure, before hours of work, that all of a run's files and rows can be written.
+
+    Args:
+        run: whose places.
+
+    Raises:
+        SettingsError: if credentials are refused.
+        LandcoverError: if a folder or a table cannot be made or written.
+        TransientError: if database or bucket cannot be reached.
+    """
+    with run.tables():
+        pass
+    for setting, folder in run.settings[FolderSettings]:
+        with run.storage(f"{setting.upper()} {folder}"):
+            check_writable(folder, setting.upper())
+
+
+@io_task("remove work", "remove work {run}")
+def remove_work(run: Run, places: Sequence[UPath]) -> list[str]:
+    """Remove work of a run that is no longer needed.
+
+    Args:
+        run: whose work.
+        places: files and folders of it.
 
     Returns:
         What was removed: those of them that were there.
@@ -134,34 +222,8 @@ def remove_work(month: Month, places: Sequence[UPath]) -> list[str]:
     Raises:
         TransientError: if the bucket cannot be reached.
     """
-    with storage(month.blocks.storage_block, absolute(month.work)):
+    with run.storage(run.files.work):
         removed = [place for place in places if place.exists()]
         for place in removed:
             remove(place)
     return [absolute(place) for place in removed]
-
-
-# What cannot be reached at the start is more likely misspelt than away.
-@io_task("check places", "check places", retries=3)
-def check_places(blocks: Blocks) -> FolderSettings:
-    """Make sure, before hours of work, that all of a month's files and rows can be written.
-
-    Args:
-        blocks: the credentials of database and bucket.
-
-    Returns:
-        Where results and work files go.
-
-    Raises:
-        SettingsError: if a setting is malformed, or credentials are refused.
-        LandcoverError: if a folder or a table cannot be made or written.
-        TransientError: if database or bucket cannot be reached.
-    """
-    folders = read_settings(FolderSettings)
-    read_settings(ReportSettings)
-    with tables(blocks.database_block):
-        pass
-    for setting, folder in folders:
-        with storage(blocks.storage_block, f"{setting.upper()} {folder}"):
-            check_writable(folder, setting.upper())
-    return folders

@@ -1,5 +1,6 @@
 """Samples of the mosaic under the training polygons, as a parquet file."""
 
+import hashlib
 from io import BytesIO
 
 import geopandas
@@ -9,26 +10,30 @@ from upath import UPath
 
 from landcover.classes import label_key
 from landcover.errors import LandcoverError
-from landcover.files import absolute, publish, scratch
+from landcover.files import publish, scratch
 from landcover.imagery.mosaic import Mosaic
-from landcover.model.sampling import Samples, SamplingSettings, sample_polygons
-from tasks.access.storage import storage
-from tasks.mosaic import reading
+from landcover.listing import listed
+from landcover.model.sampling import (
+    Origin,
+    Samples,
+    SamplingSettings,
+    sample_polygons,
+    write_samples,
+)
+from tasks.access.settings import PolygonSettings
 from tasks.retries import io_task
-from tasks.run import Month
+from tasks.run import Run
 
-# So many polygons are named.
+# At most this many polygons are named.
 SHOWN = 20
 
 
-@io_task("sample mosaic", "sample mosaic {month}")
-def sample_mosaic(
-    month: Month, mosaic: Mosaic, polygons: UPath, settings: SamplingSettings
-) -> UPath:
+@io_task("sample mosaic", "sample mosaic {run}")
+def sample_mosaic(run: Run, mosaic: Mosaic, polygons: UPath, settings: SamplingSettings) -> UPath:
     """Write the month's samples.
 
     Args:
-        month: whose samples.
+        run: whose samples.
         mosaic: the imagery.
         polygons: the training polygons (see `fetch_polygons`).
         settings: how pixels are drawn.
@@ -41,36 +46,37 @@ def sample_mosaic(
         LandcoverError: if fewer than two classes have samples.
         TransientError: if the imagery cannot be read.
     """
-    block = month.blocks.storage_block
-    with storage(block), reading(mosaic, "under the training polygons"):
-        drawn = geopandas.read_parquet(BytesIO(polygons.read_bytes()))
-        samples = sample_polygons(mosaic, drawn, settings)
-    _tell(samples)
+    with run.imagery(mosaic, "under the training polygons"):
+        content = polygons.read_bytes()
+        samples = sample_polygons(mosaic, geopandas.read_parquet(BytesIO(content)), settings)
+    _log(samples)
     if samples.rows["class_label"].map(label_key).nunique() < 2:
         raise LandcoverError(
             f"The training polygons gave samples of fewer than two classes from {mosaic.origin}"
-            f"{_why(samples.skipped)}: check that they lie on the month's imagery."
+            f"{_describe_skipped(samples.skipped)}: check that they lie on the month's imagery."
         )
-    samples.rows.attrs = {
-        "mosaic": mosaic.origin,
-        "polygons": drawn.attrs["source"],
-        "sampling": settings.model_dump(),
-    }
-    with storage(block, absolute(month.samples)), scratch(month.work) as folder:
-        built = folder / month.samples.name
-        samples.rows.to_parquet(built, index=False)
-        publish(built, month.samples)
-    get_run_logger().info("%d samples written to %s", len(samples.rows), month.samples)
-    return month.samples
+    origin = Origin(
+        bands=tuple(mosaic.bands),
+        mosaic=mosaic.origin,
+        polygons=run.settings[PolygonSettings].training_polygon_table,
+        polygons_sha256=hashlib.sha256(content).hexdigest(),
+        sampling=settings.model_dump(),
+    )
+    final = run.files.samples
+    with run.storage(final), scratch(run.files.work) as folder:
+        built = folder / final.name
+        write_samples(samples.rows, origin, built)
+        publish(built, final)
+    get_run_logger().info("%d samples written to %s", len(samples.rows), final)
+    return final
 
 
-def _tell(samples: Samples) -> None:
+def _log(samples: Samples) -> None:
     logger = get_run_logger()
     skipped = pd.Series(samples.skipped, dtype=object)
     for reason, ids in skipped.groupby(skipped).groups.items():
-        more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
-        shown = ", ".join(ids[:SHOWN])
-        logger.warning("%d polygons gave no sample (id %s%s): %s.", len(ids), shown, more, reason)
+        shown = listed(list(ids), SHOWN)
+        logger.warning("%d polygons gave no sample (id %s): %s.", len(ids), shown, reason)
     if samples.contested:
         logger.warning(
             "%d pixels lie under polygons of different classes; each went to the first.",
@@ -78,7 +84,7 @@ def _tell(samples: Samples) -> None:
         )
 
 
-def _why(skipped: dict[str, str]) -> str:
+def _describe_skipped(skipped: dict[str, str]) -> str:
     if not skipped:
         return ""
     reasons = sorted(set(skipped.values()))

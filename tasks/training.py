@@ -3,55 +3,49 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 
 import joblib
-import pandas as pd
-import pyarrow
 from prefect.logging import get_run_logger
 from upath import UPath
 
 from landcover.classes import assign_codes, class_names
-from landcover.errors import LandcoverError
-from landcover.files import absolute, publish_all, scratch, sha256
+from landcover.files import publish_all, scratch, sha256
 from landcover.model.forest import ForestSettings, Model, fit
+from landcover.model.sampling import Origin, read_samples
 from landcover.model.tuning import tune
 from landcover.model.validation import describe_metrics, validate
-from tasks.access.storage import storage
+from tasks.access.settings import MosaicSettings
 from tasks.retries import io_task
-from tasks.run import Month
-
-COLUMNS = ("polygon_id", "class_label", "x", "y")
+from tasks.run import Run
 
 
 @dataclass(frozen=True)
 class Training:
-    """A trained model and how it came about.
-
-    Attributes:
-        model: its file, bands and classes.
-        source: the samples, and the polygons and imagery that they came from.
-        settings: of the forest and of the sampling.
-        metrics: see `landcover.model.validation.validate`; and `tuning`, the forests tried.
-        waiting: the final path of each finished file that is published when the model is recorded.
-    """
+    """A trained model and how it came about."""
 
     model: Model
+    """Its file, bands and classes."""
     source: str
+    """The samples, and the polygons and imagery that they came from."""
     settings: Mapping[str, object]
+    """Of the forest and of the sampling."""
     metrics: Mapping[str, object]
+    """See `landcover.model.validation.validate`; and `tuning`, the forests tried."""
+    polygons_sha256: str | None = None
+    """Of the file of the training polygons, where that is known."""
     waiting: Mapping[Path | UPath, UPath] = field(default_factory=dict)
+    """The final path of each finished file that is published when the model is recorded."""
 
 
-@io_task("train model", "train model {month}")
+@io_task("train model", "train model {run}")
 def train_model(
-    month: Month, input_data: UPath, settings: ForestSettings, classes: dict[str, int]
+    run: Run, input_data: UPath, settings: ForestSettings, classes: dict[str, int]
 ) -> Training:
     """Validate and train the month's random forest; the work folder keeps it until it is recorded.
 
     Args:
-        month: whose model.
+        run: whose model.
         input_data: the samples, as `sample_mosaic` writes them.
         settings: the forest's.
         classes: names and codes of the classes of other months.
@@ -60,10 +54,9 @@ def train_model(
         LandcoverError: if the samples are missing, or not such a file.
         TransientError: if the bucket cannot be reached.
     """
-    block = month.blocks.storage_block
-    with storage(block, absolute(input_data)):
-        samples = _read_samples(input_data)
-    bands = _bands(samples)
+    with run.storage(input_data):
+        samples, origin = read_samples(input_data, list(run.settings[MosaicSettings].mosaic_bands))
+    bands = list(origin.bands)
     codes = assign_codes(samples["class_label"], classes)
     names = class_names(codes, classes)
     truth = samples["class_label"].map(codes)
@@ -81,56 +74,25 @@ def train_model(
         metrics["tuning"] = json.loads(tuning.candidates.to_json(orient="records"))
     # The command line prints them at its end.
     logger.info("%s", describe_metrics(metrics), extra={"printed": True})
-    with storage(block, absolute(month.model)), scratch(month.work) as folder:
-        built = folder / month.model.name
+    with run.storage(run.files.model), scratch(run.files.work) as folder:
+        built = folder / run.files.model.name
         joblib.dump(pipeline, built, compress=3)
-        model = Model(month.model, sha256(built), tuple(bands), names)
-        held_out = folder / month.held_out.name
+        model = Model(run.files.model, sha256(built), tuple(bands), names)
+        held_out = folder / run.files.held_out.name
         validation.polygons.to_parquet(held_out, index=False)
-        month.training.mkdir(parents=True, exist_ok=True)
-        finals = month.held_out, month.model
-        publish_all({folder / final.name: month.training / final.name for final in finals})
+        run.files.training.mkdir(parents=True, exist_ok=True)
+        finals = run.files.held_out, run.files.model
+        publish_all({folder / final.name: run.files.training / final.name for final in finals})
     return Training(
         model=model,
-        source=_source(input_data, samples),
-        settings={
-            "forest": settings.model_dump(),
-            "sampling": samples.attrs.get("sampling"),
-        },
+        source=_describe_source(input_data, origin),
+        settings={"forest": settings.model_dump(), "sampling": origin.sampling},
         metrics=metrics,
-        waiting={month.training / final.name: final for final in finals},
+        polygons_sha256=origin.polygons_sha256,
+        waiting={run.files.training / final.name: final for final in finals},
     )
 
 
-def _read_samples(path: UPath) -> pd.DataFrame:
-    # Not is_file: s3fs would say no where the bucket does not answer.
-    if not path.exists():
-        raise LandcoverError(
-            f"There are no samples at {path}: make them with python flows/prepare_data.py."
-        )
-    try:
-        samples = pd.read_parquet(BytesIO(path.read_bytes()))
-    except pyarrow.ArrowInvalid as error:
-        raise LandcoverError(
-            f"{path} is no parquet file ({error}): make it with python flows/prepare_data.py."
-        ) from error
-    missing = [name for name in COLUMNS if name not in samples]
-    if missing or not _bands(samples):
-        raise LandcoverError(
-            f"{path} has no column {', '.join(missing) or 'of a band'}, so it holds no samples: "
-            "make them with python flows/prepare_data.py."
-        )
-    if samples.empty:
-        raise LandcoverError(
-            f"{path} holds no samples: make them with python flows/prepare_data.py."
-        )
-    return samples
-
-
-def _bands(samples: pd.DataFrame) -> list[str]:
-    return [str(name) for name in samples.columns if name not in (*COLUMNS, "geometry")]
-
-
-def _source(input_data: UPath, samples: pd.DataFrame) -> str:
-    made_of = [str(samples.attrs[key]) for key in ("polygons", "mosaic") if key in samples.attrs]
+def _describe_source(input_data: UPath, origin: Origin) -> str:
+    made_of = [part for part in (origin.polygons, origin.mosaic) if part]
     return f"{input_data.name} ({' on '.join(made_of)})" if made_of else input_data.name

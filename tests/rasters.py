@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
 from shapely import Polygon
 
+from landcover.classes import legend_of
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.mosaic import mosaic_of as read_mosaic
+from landcover.maps.layers import Layer
 
 # Web Mercator near 0.3 N, 79.3 W, at NICFI's resolution.
 RESOLUTION = 4.777314267823516
@@ -81,6 +83,14 @@ def mosaic_of(
     """Return files as the mosaic that the pipeline makes of them, its index in a folder."""
     bands = bands or {"blue": 1, "green": 2, "red": 3, "nir": 4}
     return read_mosaic(quads, bands, folder / "mosaic.parquet")
+
+
+def class_layer(names: Mapping[int, str] | None = None) -> Layer:
+    """Return a layer of classes."""
+    return Layer("piece", "prediction_202506.tif", legend_of(names or {0: "Forest"}), "mode")
+
+
+NUMBERS = Layer("confidence", "confidence_202506.tif", None, "mean")
 
 
 def pixel_box(left: float, top: float, right: float, bottom: float, of: Affine = ORIGIN) -> Polygon:

@@ -1,16 +1,17 @@
 """Rows of the tables of models and predictions, as a run records them."""
 
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Engine, text
 from upath import UPath
 
-from landcover.aoi import load_aoi
 from landcover.classes import assign_codes, class_names
+from landcover.files import file_name
+from landcover.imagery.coverage import Coverage
+from landcover.maps.assembly import FinishedMap
+from landcover.maps.layers import prediction_layers
 from landcover.model.forest import Model
-from tasks.assembly import FinishedMap
-from tasks.coverage import Coverage
+from tasks.access.lock import only_run
 from tasks.radiometry import Radiometry
 from tasks.records import (
     find_model,
@@ -19,7 +20,7 @@ from tasks.records import (
     record_prediction,
 )
 from tasks.training import Training
-from tests.months import month_of
+from tests.months import run_of
 
 AOI = "POLYGON((-79.5 0.1, -79.4 0.1, -79.4 0.2, -79.5 0.1))"
 
@@ -52,9 +53,11 @@ def training(
 
 
 def record(year: int = 2025, month: int = 6, labels: str = "Forest", accuracy: float = 0.9) -> int:
-    made = training(year, month, load_classes(month_of()), labels)
+    made = training(year, month, load_classes(run_of()), labels)
     made = Training(made.model, made.source, made.settings, {"accuracy": accuracy})
-    return record_model(month_of(year, month), made, {"command": "test"})
+    run = run_of(year, month)
+    with only_run(run.period, run.blocks.database_block):
+        return record_model(run, made, {"command": "test"})
 
 
 def record_map(
@@ -64,38 +67,40 @@ def record_map(
     hectares: float = 1.5,
     item: str | None = None,
 ) -> int:
-    run = month_of(year, month)
+    run = run_of(year, month, aoi=AOI)
+    model = training(year, month).model
     made = FinishedMap(
-        path=run.prediction,
-        confidence=run.confidence,
+        layers=prediction_layers(run.period, model.names),
+        final=run.files.maps,
         folder=UPath("waiting"),
         sha256="cd" * 32,
-        model=training(year, month).model,
+        model=model,
         source_mosaic="a.tif",
         hectares={"Forest": hectares},
-        doubtful=0.1,
+        low_confidence=0.1,
+        companions=(file_name("item", run.period),) if item else (),
     )
-    if item:
-        made = replace(made, companions=(run.prediction.with_suffix(".json"),))
-    for folder in (run.folders.prediction_output_dir, made.folder):
+    for folder in (made.final, made.folder):
         folder.mkdir(parents=True, exist_ok=True)
-    for final in (run.prediction, run.confidence, run.report):
-        made.waiting(final).write_text(f"{year}-{month} {hectares}")
+    report = made.folder / run.files.report.name
+    for path in (report, *(made.folder / layer.file for layer in made.layers)):
+        path.write_text(f"{year}-{month} {hectares}")
     for companion in made.companions:
-        made.waiting(companion).write_text(str(item))
-    return record_prediction(
-        run,
-        made,
-        made.waiting(run.report),
-        Coverage(load_aoi(AOI), hectares=10.0, gaps=()),
-        Radiometry({"pixels": 0}, ()),
-        model_id,
-        {"command": "test"},
-    )
+        (made.folder / companion).write_text(str(item))
+    with only_run(run.period, run.blocks.database_block):
+        return record_prediction(
+            run,
+            made,
+            report,
+            Coverage(hectares=10.0),
+            Radiometry({"pixels": 0}, ()),
+            model_id,
+            {"command": "test"},
+        )
 
 
 def classes_of(month: int) -> dict[str, int]:
-    _, found = find_model(month_of(2025, month))
+    _, found = find_model(run_of(2025, month))
     return {name: code for code, name in found.model.names.items()}
 
 

@@ -613,7 +613,7 @@ ROWS = {
         ["holds no polygon"], WRONG, settings={"AOI_DEFINITION": "MULTIPOLYGON EMPTY"}
     ),
     "area-in-metres-called-degrees": Row(
-        ["coordinates that are no longitudes and latitudes"],
+        ["coordinates that are not longitudes and latitudes"],
         WRONG,
         settings={"AOI_DEFINITION": BOW.wkt},
     ),
@@ -648,14 +648,14 @@ ROWS = {
         ["--year: MMXXV: Input should be a valid integer"], WRONG, options=["--year", "MMXXV"]
     ),
     "option-unknown": Row(["unrecognized arguments: --forest"], WRONG, options=["--forest=5"]),
-    "trees-0": Row(["--trees: Input should be greater than"], WRONG, options=["--trees", "0"]),
-    "folds-1": Row(["--folds: Input should be greater than"], WRONG, options=["--folds", "1"]),
+    "trees-0": Row(["--trees: 0: Input should be greater than"], WRONG, options=["--trees", "0"]),
+    "folds-1": Row(["--folds: 1: Input should be greater than"], WRONG, options=["--folds", "1"]),
     "class-weight-odd": Row(
         ["--class_weight: invalid choice: 'odd' (choose from", "balanced"],
         WRONG,
         options=["--class-weight", "odd"],
     ),
-    "max-pixels-0": Row(["--max_pixels: Input should"], WRONG, options=["--max-pixels", "0"]),
+    "max-pixels-0": Row(["--max_pixels: 0: Input should"], WRONG, options=["--max-pixels", "0"]),
     # the settings
     "no-area": Row(
         ["AOI_DEFINITION is not set; it should be WKT in longitude and latitude"],

@@ -17,12 +17,11 @@ from landcover.grid import Grid
 from landcover.maps.cog import write_cog
 from landcover.maps.pieces import (
     overview_factors,
-    part_of,
     piece_factors,
     write_piece,
 )
 from landcover.windows import split
-from tests.rasters import ORIGIN, moved
+from tests.rasters import ORIGIN, class_layer, moved
 
 NODATA = 255
 SIZE = 1024
@@ -31,6 +30,7 @@ NAMES = {0: "Forest", 4: "Water", 7: 'Bosque húmedo <2> & "ñ"', 254: "Last"}
 TAGS = {"source_mosaic": "/data/2025/06/*.tif & more", "model": "rf_model_202506.joblib"}
 MERCATOR = rasterio.CRS.from_epsg(3857).to_wkt()
 GRID = Grid(MERCATOR, ORIGIN, WIDTH, HEIGHT)
+LAYER = class_layer(NAMES)
 
 
 def patchy(height: int, width: int, seed: int) -> NDArray[np.uint8]:
@@ -56,12 +56,12 @@ class World:
                 continue
             piece = folder / f"piece {number} é.tif"
             part = patchy(window.height, window.width, seed=number)
-            write_piece(part, part_of(grid, window), self.factors, piece)
+            write_piece(LAYER, part, grid.part(window), self.factors, piece)
             self.codes[window.toslices()] = part
             self.pieces[piece] = window
         self.path = folder / "prediction_202506.tif"
         self.before = set(folder.iterdir())
-        write_cog(self.pieces, grid, self.factors, NAMES, tags or TAGS, self.path)
+        write_cog(LAYER, self.pieces, grid, self.factors, tags or TAGS, self.path)
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +121,10 @@ def test_a_map_of_the_whole_world_of_codes_keeps_every_colour(tmp_path: Path) ->
     grid = Grid(MERCATOR, ORIGIN, 512, 512)
     piece = tmp_path / "piece.tif"
     codes = (np.arange(512 * 512).reshape(512, 512) % 256).astype(np.uint8)
-    write_piece(codes, grid, [], piece)
-    write_cog({piece: Window(0, 0, 512, 512)}, grid, [], names, {}, tmp_path / "map.tif")
+    write_piece(LAYER, codes, grid, [], piece)
+    write_cog(
+        class_layer(names), {piece: Window(0, 0, 512, 512)}, grid, [], {}, tmp_path / "map.tif"
+    )
     with rasterio.open(tmp_path / "map.tif") as dataset:
         palette = dataset.colormap(1)
         assert {code: palette[code][:3] for code in names} == {c: colour(c) for c in names}
@@ -227,8 +229,8 @@ def test_where_all_is_one_class_every_overview_shows_it(tmp_path: Path) -> None:
     codes = np.full((SIZE, SIZE), 4, dtype=np.uint8)
     codes[:, : SIZE // 2] = 0
     piece = tmp_path / "piece.tif"
-    write_piece(codes, grid, [2], piece)
-    write_cog({piece: Window(0, 0, SIZE, SIZE)}, grid, [2], NAMES, {}, tmp_path / "map.tif")
+    write_piece(LAYER, codes, grid, [2], piece)
+    write_cog(LAYER, {piece: Window(0, 0, SIZE, SIZE)}, grid, [2], {}, tmp_path / "map.tif")
     ((_, overview),) = overviews_of(tmp_path / "map.tif")
     assert (overview[:, :256] == 0).all()
     assert (overview[:, 256:] == 4).all()
@@ -284,7 +286,7 @@ def test_a_piece_that_cannot_be_read_is_an_error_and_no_hole(tmp_path: Path, how
     piece = list(world.pieces)[2]
     SPOILED[how](piece)
     with pytest.raises(RasterioIOError, match=piece.name):
-        write_cog(world.pieces, GRID, world.factors, NAMES, TAGS, tmp_path / "again.tif")
+        write_cog(LAYER, world.pieces, GRID, world.factors, TAGS, tmp_path / "again.tif")
     assert {path.suffix for path in tmp_path.iterdir()} == {".tif"}
 
 
@@ -322,8 +324,8 @@ def test_a_map_smaller_than_a_block_is_valid(tmp_path: Path) -> None:
     codes = patchy(60, 100, seed=3)
     assert overview_factors(grid) == []
     piece = tmp_path / "piece.tif"
-    write_piece(codes, grid, [], piece)
-    write_cog({piece: Window(0, 0, 100, 60)}, grid, [], NAMES, TAGS, tmp_path / "map.tif")
+    write_piece(LAYER, codes, grid, [], piece)
+    write_cog(LAYER, {piece: Window(0, 0, 100, 60)}, grid, [], TAGS, tmp_path / "map.tif")
     assert cog_validate(tmp_path / "map.tif", strict=True)[:2] == (True, [])
     with rasterio.open(tmp_path / "map.tif") as dataset:
         np.testing.assert_array_equal(dataset.read(1), codes)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Annotated, Literal, Self
 
 import geopandas
 import numpy as np
@@ -14,13 +15,16 @@ import pytest
 import rasterio
 from prefect import flow, task
 from prefect.settings import PREFECT_API_URL
+from pydantic import BaseModel, Field, model_validator
 
-from flows import monthly, prepare_data, run_predictions, train_model
+from flows import clean_work, monthly, prepare_data, run_predictions, train_model
+from flows.command import command, parser_of, read_arguments
 from flows.parallel import gather
 from landcover.maps.prediction import PredictionSettings
 from landcover.model.forest import ForestSettings
 from landcover.model.sampling import SamplingSettings
 from tasks.access.blocks import Blocks
+from tasks.access.settings import AoiSettings
 
 FLOWS = Path(__file__).parents[1] / "flows"
 MONTH = ["--year", "1999", "--month", "11"]
@@ -58,22 +62,30 @@ PREDICTION = PredictionSettings.model_fields
 BLOCKS = Blocks.model_fields
 
 
-@pytest.mark.parametrize(
-    ("command", "options", "fields"),
-    [
-        (monthly, ["mosaic_path"], {**SAMPLING, **FOREST, **PREDICTION, **BLOCKS}),
-        (prepare_data, ["mosaic_path"], {**SAMPLING, **BLOCKS}),
-        (train_model, ["input_data"], {**FOREST, **BLOCKS}),
-        (run_predictions, ["mosaic_path"], {**PREDICTION, **BLOCKS}),
-    ],
-)
-def test_help_tells_every_option_with_its_default(command, options, fields, capsys):
+def told_by_help(main, capsys) -> tuple[str, dict[str, str]]:
+    """Return what --help says, and of it what each option says; white space made single."""
     with pytest.raises(SystemExit) as stopped:
-        command.main(["--help"])
+        main(["--help"])
     assert stopped.value.code == 0
     said = " ".join(capsys.readouterr().out.split())
     listed = re.split(r" (?=--\w)", said.split("options:")[1])
-    told = {name: text for name, _, text in (entry[2:].partition(" ") for entry in listed[1:])}
+    return said, {
+        name: text for name, _, text in (entry[2:].partition(" ") for entry in listed[1:])
+    }
+
+
+@pytest.mark.parametrize(
+    ("main", "options", "fields"),
+    [
+        (monthly.main, ["mosaic_path"], {**SAMPLING, **FOREST, **PREDICTION, **BLOCKS}),
+        (prepare_data.main, ["mosaic_path"], {**SAMPLING, **BLOCKS}),
+        (train_model.main, ["input_data"], {**FOREST, **BLOCKS}),
+        (run_predictions.main, ["mosaic_path"], {**PREDICTION, **BLOCKS}),
+        (clean_work.main, [], BLOCKS),
+    ],
+)
+def test_help_tells_every_option_with_its_default(main, options, fields, capsys):
+    said, told = told_by_help(main, capsys)
     assert set(told) == {"help", "year", "month", *options, *fields}
     for name, field in fields.items():
         assert str(field.description) in told[name]
@@ -83,6 +95,128 @@ def test_help_tells_every_option_with_its_default(command, options, fields, caps
     assert "1 to 12" in told["month"]
     assert "Settings come from the environment and from .env in the working folder" in said
     assert "with - or with _" in said
+
+
+class Leaves(BaseModel):
+    """Leaves."""
+
+    count: int | None = Field(default=4, ge=1, description="How many, of 100%.")
+    shape: Literal["round", "long"] | None = Field(default="round", description="Of each leaf.")
+    seed: int = Field(default=1, description="Draws the leaves.")
+    dry: bool = Field(default=False, description="Whether they are dry.")
+
+    @model_validator(mode="after")
+    def _dry_leaves_are_few(self) -> Self:
+        if self.dry and self.count is not None and self.count > 50:
+            raise ValueError("at most 50 leaves are dry")
+        return self
+
+
+class Roots(BaseModel):
+    """Roots."""
+
+    seed: int = Field(default=1, le=9, description="Draws the roots.")
+    depth: float = Field(default=0.5, description="In metres.")
+    alive: bool = Field(default=True, description="Whether they live.")
+
+
+@flow
+def grow_tree(
+    height: Annotated[int, Field(ge=1, le=99)],
+    name: str | None = None,
+    leaves: Leaves = Leaves(),  # noqa: B008
+    roots: Roots = Roots(),  # noqa: B008
+) -> str:
+    """Grow a tree.
+
+    It is green.
+
+    Args:
+        height: In metres, at most
+            99%.
+        name: Of the tree.
+        leaves: What is at the top.
+        roots: What is below.
+    """
+    return f"{name} of {height} m"
+
+
+def test_a_parser_is_made_of_a_flows_signature_and_docstring():
+    said = " ".join(parser_of(grow_tree).format_help().split())
+    assert said.partition(" show this help message and exit ")[2] == (
+        "--height HEIGHT In metres, at most 99%. "
+        "--name NAME Of the tree. Default: none. "
+        "What is at the top: "
+        "--count N How many, of 100%. Default: 4. "
+        "--shape {round,long,none} Of each leaf. Default: round. "
+        "--seed N Draws the roots. Draws the leaves. Default: 1. "
+        "--dry Whether they are dry. Default: False. "
+        "What is below: "
+        "--depth N In metres. Default: 0.5. "
+        "--alive ALIVE Whether they live. Default: True. "
+        "Settings come from the environment and from .env in the working folder; docs/settings.md "
+        "lists them. Options may be written with - or with _."
+    )
+    assert " Grow a tree. It is green. options: " in said
+    assert "[-h] --height HEIGHT [--name NAME] [--count N] [--shape {round,long,none}]" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "height", "name", "leaves", "roots"),
+    [
+        (["--height", "3"], 3, None, {}, {}),
+        (["--height=3", "--name=a=b-c_d"], 3, "a=b-c_d", {}, {}),
+        (["--height=3", "--name=none", "--count=none"], 3, None, {"count": None}, {}),
+        (["--height=3", "--shape", "none"], 3, None, {"shape": None}, {}),
+        (["--height=3", "--shape", "long", "--dry"], 3, None, {"shape": "long", "dry": True}, {}),
+        (["--height=3", "--seed", "9"], 3, None, {"seed": 9}, {"seed": 9}),
+        (["--height=3", "--depth", "1e-3", "--alive=no"], 3, None, {}, {"depth": 1e-3, "alive": 0}),
+    ],
+)
+def test_options_become_the_flows_arguments(options, height, name, leaves, roots):
+    assert read_arguments(grow_tree, options) == {
+        "height": height,
+        "name": name,
+        "leaves": Leaves(**leaves),
+        "roots": Roots(**roots),
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ([], "the following arguments are required: --height"),
+        (["--height", "0"], "argument --height: 0: Input should be greater than or equal to 1"),
+        (["--height", "tall"], "argument --height: tall: Input should be a valid integer, unable"),
+        (["--height", "none"], "argument --height: none: Input should be a valid integer, unable"),
+        (["--height=3", "--count=0"], "argument --count: 0: Input should be greater than or equal"),
+        (["--height=3", "--shape=odd"], "argument --shape: invalid choice: 'odd' (choose from"),
+        (["--height=3", "--seed=10"], "argument --seed: 10: Input should be less than or equal"),
+        (["--height=3", "--dry", "--count=51"], "error: at most 50 leaves are dry"),
+        (["--height=3", "--wide-open=5"], "unrecognized arguments: --wide_open=5"),
+    ],
+)
+def test_a_wrong_option_is_told_in_one_sentence_with_exit_status_2(options, sentence, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        command(grow_tree, needs=[])(options)
+    assert stopped.value.code == 2
+    said = capsys.readouterr()
+    assert sentence in said.err.splitlines()[-1]
+    assert said.out == ""
+
+
+@api
+def test_a_command_runs_its_flow_and_prints_its_result(capfd):
+    assert command(grow_tree, needs=[])(["--height", "3", "--name", "Ceiba"]) == 0
+    assert capfd.readouterr().out == "Ceiba of 3 m\n"
+
+
+def test_a_setting_that_is_missing_ends_a_command_before_its_flow_starts(settings, capsys):
+    settings(AOI_DEFINITION=None)
+    assert command(grow_tree, needs=[AoiSettings])(["--height", "3"]) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("Error: AOI_DEFINITION is not set; it should be WKT")
+    assert said.out == ""
 
 
 def test_help_works_from_another_folder(tmp_path):

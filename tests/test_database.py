@@ -16,10 +16,10 @@ from sqlalchemy import URL, Engine, create_engine, event, text
 
 from landcover.errors import LandcoverError, SettingsError
 from tasks.access.database import database
-from tasks.access.settings import PolygonSettings, read_settings
+from tasks.access.settings import PolygonSettings
 from tasks.polygons import fetch_polygons
 from tasks.records import load_classes
-from tests.months import month_of
+from tests.months import run_of
 from tests.rows import CONTRACT, classes_of, query, record, record_map
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
@@ -53,7 +53,7 @@ def schemas_with(engine: Engine, table: str) -> list[str]:
 
 
 def fetch() -> geopandas.GeoDataFrame:
-    return geopandas.read_parquet(fetch_polygons(month_of(), AOI, read_settings(PolygonSettings)))
+    return geopandas.read_parquet(fetch_polygons(run_of(2025, 6, PolygonSettings, aoi=AOI)))
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_a_schema_that_is_not_there_is_told_and_not_made(engine, settings):
     settings(DB_SCHEMA="Maps")
     before = catalogue(engine)
     with pytest.raises(SettingsError, match="no schema 'Maps', which DB_SCHEMA names: let its own"):
-        load_classes(month_of())
+        load_classes(run_of())
     assert catalogue(engine) == before
 
 
@@ -148,7 +148,7 @@ def test_postgis_may_be_in_a_schema_that_is_not_on_the_search_path(engine, run_s
 @pytest.mark.usefixtures("in_database")
 def test_two_first_runs_at_once_make_the_tables_once(engine):
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(load_classes.fn, [month_of(2025, month) for month in range(1, 5)]))
+        found = list(pool.map(load_classes.fn, [run_of(2025, month) for month in range(1, 5)]))
     assert found == [{}] * 4
     assert schemas_with(engine, "ml_models") == ["public"]
 
@@ -189,7 +189,7 @@ def test_a_right_that_is_missing_is_told_at_the_start(role, run_sql, settings, r
     run_sql(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA field TO {role}")
     run_sql(f"SET search_path = field; REVOKE {revoked} FROM {role}, public")
     with pytest.raises(LandcoverError) as error:
-        load_classes(month_of())
+        load_classes(run_of())
     assert f"role {role} " in str(error.value)
     assert told.replace("the table ", "the table field.") in str(error.value)
     assert "ask its owner to grant" in str(error.value)
@@ -201,7 +201,7 @@ def test_the_owner_is_asked_for_the_column_that_another_role_may_not_add(role, e
     run_sql(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
     run_sql(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}")
     with pytest.raises(SettingsError, match=f"another role than {role}: let its owner") as error:
-        load_classes(month_of())
+        load_classes(run_of())
     run_sql(str(error.value).partition("let its owner run ")[2].rstrip("."))
     record_map(record())
     assert query(engine, "SELECT details ->> 'command' FROM raster_predictions") == [("test",)]
@@ -238,7 +238,7 @@ def test_a_connection_that_is_cut_while_polygons_are_read_is_tried_again(engine)
     event.listen(Engine, "before_cursor_execute", cut_once)
     try:
         hasty = fetch_polygons.with_options(retry_delay_seconds=0.1, retry_jitter_factor=None)
-        path = hasty(month_of(), AOI, read_settings(PolygonSettings))
+        path = hasty(run_of(2025, 6, PolygonSettings, aoi=AOI))
     finally:
         event.remove(Engine, "before_cursor_execute", cut_once)
     assert cut
@@ -285,7 +285,7 @@ def test_a_table_of_another_kind_is_told_and_nothing_is_changed(
     run_sql(f'SET search_path = "{schema or "public"}", public; {CONTRACT} {change}')
     before = catalogue(engine)
     with pytest.raises(SettingsError, match=f"a table {table} of another kind, {told}"):
-        load_classes(month_of())
+        load_classes(run_of())
     assert catalogue(engine) == before
 
 
@@ -367,7 +367,7 @@ def test_a_server_with_tls_is_used_so(settings):
 def test_a_server_without_tls_is_told_at_once(settings):
     settings(DB_SSLMODE="require")
     with pytest.raises(SettingsError) as error:
-        load_classes(month_of())
+        load_classes(run_of())
     assert "(server does not support SSL, but SSL was required): check " in str(error.value)
     assert "DB_SSLMODE" in str(error.value)
     settings(DB_SSLMODE="prefer")
@@ -378,7 +378,7 @@ def test_a_server_without_tls_is_told_at_once(settings):
 def test_a_mode_that_is_none_is_told(settings):
     settings(DB_SSLMODE="sometimes")
     with pytest.raises(SettingsError, match=r"DB_SSLMODE is wrong .* verify-ca or verify-full"):
-        load_classes(month_of())
+        load_classes(run_of())
 
 
 @pytest.mark.usefixtures("in_database")

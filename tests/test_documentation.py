@@ -104,7 +104,9 @@ def test_every_option_that_a_page_names_is_there():
 
 def test_every_command_is_named_and_none_that_is_not_there():
     commands = {
-        path.name for path in (ROOT / "flows").glob("*.py") if "def main(" in path.read_text()
+        path.name
+        for path in (ROOT / "flows").glob("*.py")
+        if re.search(r"^(def main\(|main = )", path.read_text(), re.MULTILINE)
     }
     assert set(re.findall(r"python flows/(\w+\.py)", CODE)) == commands
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

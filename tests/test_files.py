@@ -15,17 +15,17 @@ import pytest
 
 from landcover.errors import LandcoverError
 from landcover.files import (
+    NAMES,
     check_writable,
-    model_name,
-    prediction_name,
-    prepared_data_name,
+    file_name,
     publish,
     scratch,
     sha256,
 )
 from landcover.grid import Grid
 from landcover.maps.pieces import write_piece
-from tests.rasters import ORIGIN
+from landcover.period import Period
+from tests.rasters import ORIGIN, class_layer
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -36,9 +36,14 @@ def contents(folder: Path) -> dict[str, bytes]:
     ("year", "month", "text"), [(2025, 6, "202506"), (2025, 12, "202512"), (1999, 1, "199901")]
 )
 def test_files_are_named_after_their_month(year: int, month: int, text: str) -> None:
-    assert prepared_data_name(year, month) == f"prepared_data_{text}.parquet"
-    assert model_name(year, month) == f"rf_model_{text}.joblib"
-    assert prediction_name(year, month) == f"prediction_{text}.tif"
+    named = {what: file_name(what, Period(year, month)) for what in NAMES}
+    assert named["samples"] == f"prepared_data_{text}.parquet"
+    assert named["model"] == f"rf_model_{text}.joblib"
+    assert named["map"] == f"prediction_{text}.tif"
+    assert named["confidence"] == f"confidence_{text}.tif"
+    assert named["report"] == f"report_{text}.html"
+    assert named["item"] == f"prediction_{text}.json"
+    assert len(set(named.values())) == len(NAMES)
 
 
 # --- publishing -----------------------------------------------------------------------------------
@@ -172,7 +177,7 @@ def test_a_raster_that_gdal_could_not_write_whole_is_not_published(
 
     def write_and_publish() -> None:
         with scratch(small_disk) as folder:
-            write_piece(codes, grid, [], folder / "a.tif")
+            write_piece(class_layer(), codes, grid, [], folder / "a.tif")
             publish(folder / "a.tif", tmp_path / "a.tif")
 
     with pytest.raises(LandcoverError, match="is full"):

@@ -15,7 +15,6 @@ from landcover.maps.lookup import fastest
 from landcover.maps.prediction import predict_window
 from landcover.model.forest import ForestSettings, new_pipeline
 from landcover.model.sampling import SamplingSettings, sample_polygons
-from landcover.windows import whole
 from tests.rasters import ORIGIN, centres, mosaic_of, pixel_box, write_raster
 
 HEIGHT, WIDTH = 24, 30
@@ -67,7 +66,7 @@ def test_valid_pixels_in_the_area_are_predicted_and_only_valid_ones_trained_on(
             values.reshape(4, -1).T, (numbered.ravel() % 3).astype(np.uint8)
         )
         codes, confidence = predict_window(
-            mosaic, fastest(model), list(mosaic.bands), area, whole(mosaic.grid)
+            mosaic, fastest(model), list(mosaic.bands), area, mosaic.grid.whole
         )
         assert np.array_equal(codes != NODATA, valid & inside)
         assert np.array_equal(confidence != NODATA, valid & inside)

@@ -12,7 +12,7 @@ from landcover.errors import LandcoverError, SettingsError, TransientError
 from landcover.model.forest import Model
 from tasks.records import find_model, load_classes, record_model
 from tasks.training import Training
-from tests.months import month_of
+from tests.months import run_of
 from tests.rows import CONTRACT, classes_of, query, record, record_map, training
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
@@ -74,7 +74,7 @@ def columns(engine: Engine, table: str) -> list[Any]:
 )
 @pytest.mark.usefixtures("in_database")
 def test_missing_tables_are_made_with_the_contracts_columns(engine, table, contract, key):
-    load_classes(month_of())
+    load_classes(run_of())
     made = columns(engine, table)
     assert made[: len(contract)] == contract
     assert all(nullable == "YES" for _, _, nullable in made[len(contract) :])
@@ -160,9 +160,9 @@ def test_a_table_of_another_kind_is_told_and_left_alone(engine, run_sql, change,
     run_sql(change)
     before = columns(engine, "ml_models"), columns(engine, "raster_predictions")
     with pytest.raises(SettingsError, match=told):
-        load_classes(month_of())
+        load_classes(run_of())
     with pytest.raises(SettingsError, match=told):
-        find_model(month_of(2025, 6))
+        find_model(run_of(2025, 6))
     assert before == (columns(engine, "ml_models"), columns(engine, "raster_predictions"))
 
 
@@ -170,7 +170,7 @@ def test_a_table_of_another_kind_is_told_and_left_alone(engine, run_sql, change,
 def test_only_the_other_table_there_is_told_and_nothing_is_made(engine, run_sql):
     run_sql("CREATE TABLE raster_predictions (id int)")
     with pytest.raises(SettingsError, match="raster_predictions of another kind"):
-        load_classes(month_of())
+        load_classes(run_of())
     assert columns(engine, "ml_models") == []
 
 
@@ -216,7 +216,7 @@ def test_a_prediction_refers_to_a_model_that_is_there(engine):
 
 def test_a_model_is_found_as_it_was_recorded(tables):
     number = record(labels="Forest barren Water")
-    assert find_model(month_of(2025, 6)) == (
+    assert find_model(run_of(2025, 6)) == (
         number,
         Training(
             Model(
@@ -237,7 +237,7 @@ def test_a_model_is_found_as_it_was_recorded(tables):
 def test_a_month_without_model_is_told_with_what_to_do(settings):
     record(month=5)
     with pytest.raises(LandcoverError) as error:
-        find_model(month_of(2025, 6))
+        find_model(run_of(2025, 6))
     assert "No model of 2025-06 is recorded in ml_models" in str(error.value)
     assert "flows/train_model.py --year 2025 --month 6" in str(error.value)
     assert error.value.exit_status == 1
@@ -245,15 +245,15 @@ def test_a_month_without_model_is_told_with_what_to_do(settings):
 
 @pytest.mark.parametrize("parameters", ["NULL", "'{}'", '\'{"classes": {}, "bands": []}\''])
 def test_a_model_row_of_other_software_is_told(tables, parameters):
-    load_classes(month_of())
+    load_classes(run_of())
     with tables.begin() as connection:
         connection.exec_driver_sql(
             "INSERT INTO ml_models (model_filename, parameters) "
             f"VALUES ('rf_model_202506.joblib', {parameters})"
         )
-    assert load_classes(month_of()) == {}
+    assert load_classes(run_of()) == {}
     with pytest.raises(LandcoverError, match=r"does not say its .*sha256 in parameters"):
-        find_model(month_of(2025, 6))
+        find_model(run_of(2025, 6))
 
 
 # --- class codes ----------------------------------------------------------------------------------
@@ -271,7 +271,7 @@ def test_a_label_of_the_teams_own_keeps_its_code_whatever_others_come():
     assert classes_of(4) == {"Water": 4, "banana": 8, "aardvark": 10}
     record(month=1, labels="Forest zebra pasture")
     assert classes_of(1) == {"Forest": 0, "pasture": 7, "zebra": 11}
-    assert load_classes(month_of()).keys() - FIXED_CODES == {
+    assert load_classes(run_of()).keys() - FIXED_CODES == {
         "pasture",
         "banana",
         "cacao",
@@ -288,10 +288,10 @@ def test_a_label_of_the_teams_own_keeps_its_code_whatever_others_come():
     ],
 )
 def test_two_months_that_clash_are_told_and_the_first_stays(tables, other, told):
-    mine = training(month=2, given=load_classes(month_of()), labels="cacao Water")
+    mine = training(month=2, given=load_classes(run_of()), labels="cacao Water")
     record(month=1, labels=other)
     with pytest.raises(LandcoverError, match=told):
-        record_model(month_of(2025, 2), mine, {})
+        record_model(run_of(2025, 2), mine, {})
     assert query(tables, "SELECT month FROM ml_models") == [(1,)]
     record(month=2, labels="cacao Water")
 
@@ -299,13 +299,13 @@ def test_two_months_that_clash_are_told_and_the_first_stays(tables, other, told)
 @pytest.mark.usefixtures("tables")
 def test_one_label_never_gets_two_codes():
     record(month=1, labels="banana")
-    mine = training(month=2, given=load_classes(month_of()), labels="cacao")
+    mine = training(month=2, given=load_classes(run_of()), labels="cacao")
     record(month=1, labels="cacao")  # banana is forgotten, and cacao is 8 all the same
-    assert record_model(month_of(2025, 2), mine, {})
+    assert record_model(run_of(2025, 2), mine, {})
     record(month=3, labels="Forest")
     other = training(month=3, given={"xylo": 9}, labels="cacao")
     with pytest.raises(LandcoverError, match=r"gave cacao the class code 10, but .* gave cacao 8:"):
-        record_model(month_of(2025, 3), other, {})
+        record_model(run_of(2025, 3), other, {})
 
 
 # --- a database that will not do ------------------------------------------------------------------
@@ -315,17 +315,17 @@ def test_one_label_never_gets_two_codes():
 def test_a_database_without_postgis_is_told(engine, run_sql):
     run_sql("DROP EXTENSION postgis CASCADE")
     with pytest.raises(SettingsError, match=r"has no PostGIS: .* CREATE EXTENSION postgis"):
-        load_classes(month_of())
+        load_classes(run_of())
     assert columns(engine, "ml_models") == []
 
 
 def test_a_role_without_rights_is_told(role, run_sql):
     with pytest.raises(LandcoverError, match=f"role {role} lacks a right .* schema public"):
-        load_classes(month_of())
+        load_classes(run_of())
     run_sql(CONTRACT)
     run_sql("ALTER TABLE raster_predictions ADD details jsonb")
     with pytest.raises(LandcoverError, match=f"role {role} may not SELECT .* the table ml_models"):
-        load_classes(month_of())
+        load_classes(run_of())
 
 
 SECRET = "Sésamo-%40 'open'"
@@ -357,7 +357,7 @@ def test_a_refused_connection_is_told_at_once_and_never_shows_the_password(
 ):
     settings(**changed)
     with pytest.raises(SettingsError) as error:
-        load_classes(month_of())
+        load_classes(run_of())
     assert f"refuses the connection ({told}" in str(error.value)
     assert "check DB_NAME, DB_USER, DB_PASSWORD" in str(error.value)
     captured = "".join([*capfd.readouterr(), caplog.text, said(error.value)])
@@ -369,7 +369,7 @@ def test_a_server_that_is_not_reachable_is_tried_again_and_told(in_database, set
     settings(DB_PORT=1)
     hasty = load_classes.with_options(retry_delay_seconds=0.1, retry_jitter_factor=None)
     with pytest.raises(TransientError) as error:
-        hasty(month_of())
+        hasty(run_of())
     assert f"@127.0.0.1:1/{in_database.database} cannot be reached" in str(error.value)
     assert "Connection refused" in str(error.value)
     assert "check that it runs, and DB_HOST and DB_PORT" in str(error.value)
@@ -392,7 +392,7 @@ def test_a_connection_that_the_server_cuts_is_tried_again(in_database, engine):
     event.listen(Engine, "before_cursor_execute", cut_once)
     try:
         hasty = load_classes.with_options(retry_delay_seconds=0.1, retry_jitter_factor=None)
-        assert hasty(month_of()) == {"cacao": 7}
+        assert hasty(run_of()) == {"cacao": 7}
     finally:
         event.remove(Engine, "before_cursor_execute", cut_once)
     assert cut
@@ -411,14 +411,14 @@ def test_a_connection_that_the_server_cuts_is_tried_again(in_database, engine):
 def test_settings_of_the_database_that_do_not_go_together_are_told(settings, changed, told):
     settings(**changed)
     with pytest.raises(SettingsError, match=told):
-        load_classes(month_of())
+        load_classes(run_of())
 
 
 def test_a_file_that_is_no_database_is_told_and_left_alone(settings):
     Path("notes.db").write_text("Not a database at all, but notes. " * 100)
     settings(METADATA_DB="notes.db")
     with pytest.raises(LandcoverError, match=r"METADATA_DB cannot be used: notes.db \(file is not"):
-        load_classes(month_of())
+        load_classes(run_of())
     assert Path("notes.db").read_text().startswith("Not a database")
 
 
@@ -426,7 +426,7 @@ def test_a_folder_for_the_database_that_cannot_be_made_is_told(settings):
     Path("file").touch()
     settings(METADATA_DB="file/meta.db")
     with pytest.raises(LandcoverError, match="METADATA_DB cannot be written: file"):
-        load_classes(month_of())
+        load_classes(run_of())
     settings(METADATA_DB=".")
     with pytest.raises(LandcoverError, match=r"METADATA_DB cannot be used: . "):
-        load_classes(month_of())
+        load_classes(run_of())

@@ -1,7 +1,7 @@
 """The mosaic: finding quads, checking that they make one raster, and reading them as one."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +10,22 @@ import pytest
 import rasterio
 from affine import Affine
 from rasterio.windows import Window
+from shapely import Polygon
 from upath import UPath
 
 from landcover.errors import LandcoverError
 from landcover.grid import Grid
-from landcover.imagery.mosaic import Mosaic, parse_bands
-from landcover.imagery.quads import find_quads
-from tests.rasters import ORIGIN, RESOLUTION, mosaic_of, moved, random_values, write_raster
+from landcover.imagery.mosaic import Mosaic, describe_mosaic, parse_bands
+from landcover.imagery.quads import find_quads, read_quad
+from tests.rasters import (
+    ORIGIN,
+    RESOLUTION,
+    mosaic_of,
+    moved,
+    pixel_box,
+    random_values,
+    write_raster,
+)
 
 SIDE = 32
 BANDS = {"blue": 1, "green": 2}
@@ -448,3 +457,78 @@ def test_the_fingerprint_changes_with_the_files_and_with_the_bands(tmp_path: Pat
         mosaic_of(paths, tmp_path, {"blue": 2, "green": 1}).fingerprint,
     }
     assert len(prints) == 4
+
+
+# --- one grid for all months ----------------------------------------------------------------------
+
+
+def lattice(folder: Path, cells: Sequence[tuple[int, int]], area: Polygon) -> Mosaic:
+    """Return the mosaic of quads at columns and rows of a lattice."""
+    quads = [
+        write_raster(
+            folder / f"{column}-{row}.tif",
+            random_values((4, SIDE, SIDE)),
+            transform=moved(column * SIDE, row * SIDE),
+        )
+        for column, row in cells
+    ]
+    images = [image for quad in quads for image in find_quads(str(quad), "it")]
+    return describe_mosaic(
+        [read_quad(image) for image in images],
+        "here",
+        {"blue": 1},
+        UPath(folder / "index.parquet"),
+        area,
+    )
+
+
+EVERY = [(column, row) for column in range(4) for row in range(3)]
+
+
+@pytest.mark.parametrize("gone", [(0, 0), (3, 2), (0, 2), (2, 1)])
+def test_a_month_with_a_quad_less_lies_on_the_same_grid(tmp_path: Path, gone) -> None:
+    area = pixel_box(10, 20, 3.5 * SIDE, 2.5 * SIDE)
+    whole = lattice(tmp_path / "whole", EVERY, area)
+    less = lattice(tmp_path / "less", [cell for cell in EVERY if cell != gone], area)
+    assert less.grid == whole.grid
+    assert (whole.grid.width, whole.grid.height) == (4 * SIDE, 3 * SIDE)
+    assert tuple(whole.grid.transform) == pytest.approx(tuple(ORIGIN), abs=1e-5)
+
+
+def test_the_grid_is_those_whole_cells_that_the_area_touches(tmp_path: Path) -> None:
+    area = pixel_box(SIDE + 1, SIDE + 1, 2 * SIDE, 2 * SIDE - 1)
+    mosaic = lattice(tmp_path, EVERY, area)
+    assert (mosaic.grid.width, mosaic.grid.height) == (SIDE, SIDE)
+    west, north = mosaic.grid.transform @ (0, 0)
+    assert (west, north) == pytest.approx(ORIGIN @ (SIDE, SIDE), abs=1e-5)
+    with mosaic.open() as reader:
+        assert reader.extent == Window(-SIDE, -SIDE, 4 * SIDE, 3 * SIDE)
+
+
+def test_cells_without_a_quad_are_in_the_grid_where_the_area_touches_them(tmp_path: Path) -> None:
+    area = pixel_box(-1.5 * SIDE, 1, 10, 10)
+    mosaic = lattice(tmp_path, [(0, 0), (1, 0)], area)
+    assert (mosaic.grid.width, mosaic.grid.height) == (3 * SIDE, SIDE)
+    assert mosaic.grid.transform @ (2 * SIDE, 0) == pytest.approx(ORIGIN @ (0, 0), abs=1e-5)
+
+
+def test_quads_of_unlike_sizes_make_a_grid_of_the_area_s_pixels(tmp_path: Path) -> None:
+    for name, width, start in (("a", 50, 0), ("b", 70, 50)):
+        write_raster(
+            tmp_path / f"{name}.tif", random_values((4, 40, width)), transform=moved(start, 0)
+        )
+    quads = [read_quad(image) for image in find_quads(str(tmp_path / "*.tif"), "it")]
+    area = pixel_box(3.5, 2, 100, 30.2)
+    mosaic = describe_mosaic(quads, "here", {"blue": 1}, UPath(tmp_path / "index"), area)
+    assert (mosaic.grid.width, mosaic.grid.height) == (97, 29)
+
+
+def test_a_single_image_keeps_its_own_grid(tmp_path: Path) -> None:
+    mosaic = lattice(tmp_path, [(0, 0)], pixel_box(-100, -100, 20, 20))
+    assert mosaic.grid == mosaic_of([tmp_path / "0-0.tif"], tmp_path, {"blue": 1}).grid
+    assert mosaic.grid.transform == ORIGIN
+
+
+def test_an_area_beside_the_quads_is_told_with_both_extents(tmp_path: Path) -> None:
+    with pytest.raises(LandcoverError, match=r"does not touch the mosaic here, which covers .*the"):
+        lattice(tmp_path, EVERY, pixel_box(9 * SIDE, 0, 10 * SIDE, 10))

@@ -1,20 +1,14 @@
 """A period: its names, its days, and the one before."""
 
-import doctest
 from datetime import date, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from landcover import period
 from landcover.period import Period
 
 MONTHS = st.builds(Period, st.integers(1972, 2100), st.integers(1, 12))
-
-
-def test_its_examples_are_true() -> None:
-    assert doctest.testmod(period).failed == 0
 
 
 @pytest.mark.parametrize(("year", "days"), [(2024, 29), (2025, 28), (2000, 29), (2100, 28)])

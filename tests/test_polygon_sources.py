@@ -14,9 +14,9 @@ from shapely.geometry import MultiPolygon, Polygon, box
 from sqlalchemy import URL, Engine, event, text
 
 from landcover.errors import LandcoverError, SettingsError
-from tasks.access.settings import PolygonSettings, read_settings
+from tasks.access.settings import PolygonSettings
 from tasks.polygons import fetch_polygons
-from tests.months import month_of
+from tests.months import run_of
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
@@ -72,7 +72,7 @@ def put(engine: Engine, in_database: URL, settings) -> Callable[..., None]:
 
 
 def fetch(month: int = 6, year: int = 2025, aoi: str = AOI) -> geopandas.GeoDataFrame:
-    path = fetch_polygons(month_of(year, month), aoi, read_settings(PolygonSettings))
+    path = fetch_polygons(run_of(year, month, PolygonSettings, aoi=aoi))
     return geopandas.read_parquet(path)
 
 

@@ -22,20 +22,27 @@ from sklearn.pipeline import Pipeline
 from landcover.grid import Grid
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.thumbnails import Thumbnail
+from landcover.maps.kernels import halve_mode
 from landcover.maps.lookup import fastest
 from landcover.maps.pieces import (
-    coarser,
-    halve,
     levels,
     overview_factors,
-    part_of,
     piece_factors,
     write_piece,
 )
 from landcover.maps.prediction import predict_window
 from landcover.model.forest import ForestSettings, new_pipeline
 from landcover.windows import split
-from tests.rasters import ORIGIN, centres, mosaic_of, moved, pixel_box, random_values, write_raster
+from tests.rasters import (
+    ORIGIN,
+    centres,
+    class_layer,
+    mosaic_of,
+    moved,
+    pixel_box,
+    random_values,
+    write_raster,
+)
 
 WIDTH, HEIGHT = 700, 600
 NODATA = 255
@@ -241,7 +248,7 @@ def test_a_pixel_of_an_overview_is_the_mode_of_four_and_nodata_gives_way(
     codes: NDArray[np.uint8],
 ) -> None:
     before = codes.copy()
-    np.testing.assert_array_equal(halve(codes), halved_by_counting(codes))
+    np.testing.assert_array_equal(halve_mode(codes, np.uint8(NODATA)), halved_by_counting(codes))
     np.testing.assert_array_equal(codes, before)
 
 
@@ -253,9 +260,9 @@ def test_a_piece_holds_the_codes_and_each_overview_in_its_place(
     tmp_path: Path, shape: tuple[int, int]
 ) -> None:
     codes = np.random.default_rng(1).choice([0, 1, 6, NODATA], shape).astype(np.uint8)
-    grid = part_of(Grid(MERCATOR, ORIGIN, 5000, 5000), Window(1024, 512, shape[1], shape[0]))
+    grid = Grid(MERCATOR, ORIGIN, 5000, 5000).part(Window(1024, 512, shape[1], shape[0]))
     piece = tmp_path / "piece.tif"
-    write_piece(codes, grid, [2, 4], piece)
+    write_piece(class_layer(), codes, grid, [2, 4], piece)
     assert [path.name for path in tmp_path.iterdir()] == ["piece.tif"]
     for factor, level in zip([1, 2, 4], levels(piece, [2, 4]), strict=True):
         with rasterio.open(level) as dataset:
@@ -266,7 +273,7 @@ def test_a_piece_holds_the_codes_and_each_overview_in_its_place(
             assert dataset.nodata == NODATA
             assert dataset.crs.to_epsg() == 3857
             size = (dataset.height, dataset.width)
-            assert size == (coarser(grid, factor).height, coarser(grid, factor).width)
+            assert size == (grid.coarser(factor).height, grid.coarser(factor).width)
         codes = halved_by_counting(codes)
 
 

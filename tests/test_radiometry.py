@@ -27,9 +27,9 @@ from landcover.imagery.radiometry import compare as differ
 from landcover.model.sampling import SamplingSettings, sample_polygons
 from landcover.report.wording import Wording
 from tasks.access.tables import raster_predictions
-from tasks.radiometry import Radiometry, check_radiometry
+from tasks.radiometry import Radiometry, measure_radiometry
 from tasks.records import load_classes
-from tests.months import month_of
+from tests.months import run_of
 from tests.rasters import mosaic_of, moved, pixel_box, random_values, write_raster
 from tests.scenes import CHIAPAS, COSTA_RICA
 
@@ -273,7 +273,7 @@ def tables(request: pytest.FixtureRequest, settings: Callable[..., None]) -> Eng
     else:
         settings(METADATA_DB="meta.db")
         engine = create_engine("sqlite:///meta.db")
-    load_classes(month_of())
+    load_classes(run_of())
     return engine
 
 
@@ -285,7 +285,7 @@ def check(
     scene: Path, folder: Path, year: int, month: int, samples: UPath | None = None
 ) -> Radiometry:
     mosaic = mosaic_of([scene], folder)
-    return check_radiometry(month_of(year, month), mosaic, aoi_of(mosaic), samples)
+    return measure_radiometry(run_of(year, month, aoi=aoi_of(mosaic)), mosaic, samples)
 
 
 def record(engine: Engine, year: int, month: int, details: Any, origin: str = "old.tif") -> None:

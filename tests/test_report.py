@@ -22,15 +22,15 @@ from rasterio.io import MemoryFile
 from rasterio.windows import Window
 from shapely.geometry import MultiPolygon
 
-from landcover.aoi import load_aoi
 from landcover.classes import NODATA
 from landcover.imagery import thumbnails
-from landcover.imagery.coverage import Gap
+from landcover.imagery.coverage import Coverage, Gap
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.radiometry import Difference, ImageryWarning
 from landcover.imagery.thumbnails import Thumbnail, needs_thumbnails
+from landcover.maps.assembly import FinishedMap
 from landcover.maps.cog import write_cog
-from landcover.maps.kernels import halve, halve_mean
+from landcover.maps.layers import prediction_layers
 from landcover.maps.measure import measure_classes
 from landcover.maps.pieces import write_piece
 from landcover.model.forest import Model
@@ -49,11 +49,18 @@ from landcover.report.wording import (
     Wording,
 )
 from landcover.windows import split
-from tasks.assembly import FinishedMap
-from tasks.coverage import Coverage
 from tasks.report import write_report
-from tests.months import month_of
-from tests.rasters import ORIGIN, RESOLUTION, mosaic_of, moved, pixel_box, write_raster
+from tests.months import run_of
+from tests.rasters import (
+    NUMBERS,
+    ORIGIN,
+    RESOLUTION,
+    class_layer,
+    mosaic_of,
+    moved,
+    pixel_box,
+    write_raster,
+)
 
 SHOWN = Path(__file__).parents[1] / "test-output"
 CHROMIUM = "/usr/bin/chromium"
@@ -81,9 +88,10 @@ def patches(codes: list[int]) -> NDArray[np.uint8]:
 
 def write_map(codes: NDArray[np.uint8], mosaic: Mosaic, path: Path, *, numbers: bool) -> Path:
     piece = path.with_suffix(".piece.tif")
-    write_piece(codes, mosaic.grid, [2], piece, halve_mean if numbers else halve)
+    layer = NUMBERS if numbers else class_layer(NAMES)
+    write_piece(layer, codes, mosaic.grid, [2], piece)
     windows = {piece: Window(0, 0, SIZE, SIZE)}
-    write_cog(windows, mosaic.grid, [2], None if numbers else NAMES, {}, path)
+    write_cog(layer, windows, mosaic.grid, [2], {}, path)
     return path
 
 
@@ -556,33 +564,35 @@ def test_the_task_writes_the_page_and_shows_its_pictures(
     world: World, settings: Callable[..., None]
 ) -> None:
     settings(REPORT_LANGUAGE="es")
-    month, report = month_of(), world.report
-    prediction = FinishedMap(
-        path=month.prediction,
-        confidence=month.confidence,
-        folder=month.work,
+    report = world.report
+    lonlat = geopandas.GeoSeries([report.area], crs=report.mosaic.grid.crs).to_crs(4326).iloc[0]
+    run = run_of(aoi=lonlat.wkt)
+    finished = FinishedMap(
+        layers=prediction_layers(run.period, NAMES),
+        final=run.files.maps,
+        folder=run.files.work,
         sha256="0" * 64,
-        model=Model(month.model, "0" * 64, (), NAMES),
+        model=Model(run.files.model, "0" * 64, (), NAMES),
         source_mosaic=report.mosaic.origin,
         hectares=report.hectares,
-        doubtful=report.doubtful,
+        low_confidence=report.doubtful,
     )
-    prediction.folder.mkdir(parents=True)
-    for made, path in ((report.map, prediction.path), (report.confidence, prediction.confidence)):
-        prediction.waiting(path).write_bytes(Path(made).read_bytes())
-    lonlat = geopandas.GeoSeries([report.area], crs=report.mosaic.grid.crs).to_crs(4326).iloc[0]
-    coverage = Coverage(load_aoi(lonlat.wkt), report.aoi_hectares, ())
+    finished.folder.mkdir(parents=True)
+    for made, layer in zip((report.map, report.confidence), finished.layers, strict=True):
+        (finished.folder / layer.file).write_bytes(Path(made).read_bytes())
+    coverage = Coverage(report.aoi_hectares)
 
     @flow
     def reporting() -> str:
-        path = write_report(month, report.mosaic, coverage, prediction, {}, [], {"command": "x"})
-        return str(path)
+        return str(
+            write_report(run, report.mosaic, coverage, finished, None, {}, [], {"command": "x"})
+        )
 
-    waiting = prediction.waiting(month.report)
+    waiting = finished.folder / run.files.report.name
     assert reporting() == str(waiting)
     assert "Cobertura del suelo en junio de 2025" in waiting.read_text("utf-8")
-    assert not month.report.exists()
-    assert sorted(path.name for path in prediction.folder.iterdir()) == [
+    assert not run.files.report.exists()
+    assert sorted(path.name for path in finished.folder.iterdir()) == [
         "confidence_202506.tif",
         "prediction_202506.tif",
         "report_202506.html",

@@ -47,11 +47,10 @@ from landcover.imagery.quads import find_quads, read_quad, write_index
 from landcover.maps.lookup import fastest
 from landcover.maps.prediction import predict_window
 from landcover.model.forest import ForestSettings, new_pipeline
-from tasks.access.settings import MosaicSettings
 from tasks.access.storage import storage
 from tasks.mosaic import find_mosaic
 from tests.conftest import SETTINGS
-from tests.months import month_of
+from tests.months import run_of
 from tests.postgis import new_database
 from tests.rasters import moved, pixel_box, random_values, write_raster
 from tests.swift import Bucket, Request, S3Server, new_bucket
@@ -394,7 +393,7 @@ def test_only_the_header_of_a_quad_that_was_replaced_is_read_again_and_the_mosai
 
     def find() -> tuple[Mosaic, list[Request]]:
         with on_s3.server.counted() as requests:
-            mosaic = find_mosaic(month_of(), None, MosaicSettings(), str(world.aoi))
+            mosaic = find_mosaic(run_of(aoi=str(world.aoi)), None)
         return mosaic, [request for request in requests if request.path.endswith(".tiff")]
 
     first, headers = find()

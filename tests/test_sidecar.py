@@ -14,11 +14,12 @@ from rasterio.windows import Window
 from rio_cogeo.cogeo import cog_validate
 from rio_tiler.io import Reader
 
-from landcover.classes import NODATA, colour
+from landcover.classes import NODATA, colour, legend_of
 from landcover.grid import Grid
 from landcover.maps.cog import write_cog
 from landcover.maps.pieces import overview_factors, write_piece
 from landcover.maps.sidecar import SUFFIX, sidecar_text
+from tests.rasters import class_layer
 
 NAMES = {0: "Forest", 4: "Water", 7: 'Bosque <húmedo> & "ñ"', 9: "森林 лес", 12: "it's"}
 TILE, ZOOM, COLUMN, ROW = 256, 15, 9164, 16340
@@ -44,9 +45,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Map:
     codes = random.choice([*NAMES, NODATA], (SIZE, SIZE)).astype(np.uint8)
     piece, path = folder / "piece.tif", folder / "prediction_202506.tif"
     factors = overview_factors(grid)
-    write_piece(codes, grid, factors, piece)
-    write_cog({piece: Window(0, 0, SIZE, SIZE)}, grid, factors, NAMES, {}, path)
-    path.with_name(path.name + SUFFIX).write_text(sidecar_text(NAMES), encoding="utf-8")
+    write_piece(class_layer(NAMES), codes, grid, factors, piece)
+    write_cog(class_layer(NAMES), {piece: Window(0, 0, SIZE, SIZE)}, grid, factors, {}, path)
+    path.with_name(path.name + SUFFIX).write_text(sidecar_text(legend_of(NAMES)), encoding="utf-8")
     return Map(path, codes)
 
 
@@ -88,12 +89,12 @@ def test_without_it_gdal_knows_no_names(world: Map, tmp_path: Path) -> None:
 
 
 def test_the_order_in_which_names_are_given_does_not_matter() -> None:
-    assert sidecar_text(dict(reversed(NAMES.items()))) == sidecar_text(NAMES)
+    assert sidecar_text(legend_of(dict(reversed(NAMES.items())))) == sidecar_text(legend_of(NAMES))
 
 
 def test_a_map_may_have_every_code() -> None:
     names = {code: f"class {code}" for code in range(NODATA)}
-    root = ElementTree.fromstring(sidecar_text(names))
+    root = ElementTree.fromstring(sidecar_text(legend_of(names)))
     assert [category.text for category in root.iter("Category")] == list(names.values())
     assert len(list(root.iter("Row"))) == NODATA
 

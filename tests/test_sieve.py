@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter, label
 
 from landcover.classes import NODATA
 from landcover.grid import Grid
-from landcover.maps.pieces import part_of, write_piece
+from landcover.maps.pieces import write_piece
 from landcover.maps.sieve import (
     SIDE,
     USUAL_MARGIN,
@@ -29,8 +29,8 @@ from landcover.maps.sieve import (
     sieve_window,
     thresholds,
 )
-from landcover.windows import split, whole
-from tests.rasters import ORIGIN
+from landcover.windows import split
+from tests.rasters import ORIGIN, class_layer
 
 Codes = NDArray[np.uint8]
 
@@ -101,11 +101,11 @@ def write_pieces(codes: Codes, size: int, folder: Path) -> dict[Window, Path]:
     """Write a map in pieces, with overviews; those of nothing but nodata are left out."""
     grid = Grid("EPSG:3857", ORIGIN, codes.shape[1], codes.shape[0])
     pieces = {}
-    for window in split(whole(grid), size, size):
+    for window in split(grid.whole, size, size):
         part = codes[window.toslices()]
         if (part != NODATA).any():
             pieces[window] = folder / f"piece_{window.col_off}_{window.row_off}.tif"
-            write_piece(part, part_of(grid, window), [2], pieces[window])
+            write_piece(class_layer(), part, grid.part(window), [2], pieces[window])
     return pieces
 
 

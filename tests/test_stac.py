@@ -31,9 +31,9 @@ from shapely import Polygon, box
 from shapely.geometry import shape
 from sqlalchemy import Engine, text
 
-from landcover.classes import NODATA, colour
+from landcover.classes import NODATA, colour, legend_of
 from landcover.errors import LandcoverError
-from landcover.files import item_name, prediction_name
+from landcover.files import file_name, sha256
 from landcover.grid import Grid
 from landcover.maps.cog import write_cog
 from landcover.maps.pieces import write_piece
@@ -44,9 +44,10 @@ from landcover.maps.stac import (
     prediction_item,
     stac_text,
 )
+from landcover.period import Period
 from landcover.version import code_version
 from tasks.records import ONE_COLLECTION
-from tests.rasters import ORIGIN
+from tests.rasters import ORIGIN, class_layer
 from tests.rows import record, record_map
 
 NAMES = {
@@ -76,9 +77,9 @@ class Map:
 def write_map(folder: Path, crs: str = MERCATOR, transform: Affine = ORIGIN) -> Map:
     grid = Grid(crs, transform, WIDTH, HEIGHT)
     codes = np.random.default_rng(3).choice([*NAMES, NODATA], (HEIGHT, WIDTH)).astype(np.uint8)
-    piece, path = folder / "piece.tif", folder / prediction_name(2025, 6)
-    write_piece(codes, grid, [], piece)
-    write_cog({piece: Window(0, 0, WIDTH, HEIGHT)}, grid, [], NAMES, {}, path)
+    piece, path = folder / "piece.tif", folder / file_name("map", Period(2025, 6))
+    write_piece(class_layer(NAMES), codes, grid, [], piece)
+    write_cog(class_layer(NAMES), {piece: Window(0, 0, WIDTH, HEIGHT)}, grid, [], {}, path)
     piece.unlink()
     return Map(path, codes)
 
@@ -89,8 +90,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Map:
 
 
 def item_of(path: Path, year: int = 2025, month: int = 6, **other: Any) -> pystac.Item:
-    given = {"area": EVERYWHERE, "names": NAMES, "lineage": "A *forest*.", "made": MADE, **other}
-    return prediction_item(path, f"./{path.name}", year, month, **given)
+    given = {"area": EVERYWHERE, "lineage": "A *forest*.", "made": MADE, **other}
+    legend = legend_of(given.pop("names", NAMES))
+    return prediction_item(path, sha256(path), Period(year, month), legend=legend, **given)
 
 
 def read_back(document: pystac.Item | pystac.Collection) -> Any:
@@ -152,7 +154,7 @@ def test_an_item_is_named_after_its_month_and_lasts_as_long(
 ) -> None:
     document = read_back(item_of(world.path, year, month))
     assert document["id"] == f"prediction_{year}{month:02d}"
-    assert item_name(year, month) == f"{document['id']}.json"
+    assert file_name("item", Period(year, month)) == f"{document['id']}.json"
     properties = document["properties"]
     assert properties["datetime"] is None
     assert (properties["start_datetime"], properties["end_datetime"]) == (start, end)
@@ -292,22 +294,17 @@ def test_the_classes_short_names_are_words_and_differ(world: Map) -> None:
     assert len(set(names.values())) == len(names)
 
 
-def test_other_files_are_listed_where_they_are_said_to_be(world: Map) -> None:
-    others = {
-        "model": pystac.Asset(
-            "s3://bucket/models/rf_model_202506.joblib", "Model", roles=["ml-model"]
-        ),
-        "report": pystac.Asset("./report_202506.html", "Report", media_type="text/html"),
-    }
-    document = read_back(item_of(world.path, assets=others))
+def test_what_lies_beside_the_map_is_an_asset_too_and_the_map_is_found_as_data(world: Map) -> None:
+    document = read_back(item_of(world.path))
     validate(document, pystac.STACObjectType.ITEM)
-    assert list(document["assets"]) == ["map", "model", "report"]
-    assert document["assets"]["model"] == {
-        "href": "s3://bucket/models/rf_model_202506.joblib",
-        "title": "Model",
-        "roles": ["ml-model"],
+    hrefs = {key: asset["href"] for key, asset in document["assets"].items()}
+    assert hrefs == {
+        "map": "./prediction_202506.tif",
+        "data": "./prediction_202506.tif",
+        "confidence": "./confidence_202506.tif",
+        "report": "./report_202506.html",
     }
-    assert document["assets"]["report"]["href"] == "./report_202506.html"
+    assert document["assets"]["data"] == document["assets"]["map"]
 
 
 # --- the collection -------------------------------------------------------------------------------
@@ -332,9 +329,7 @@ def test_the_collection_is_valid_and_as_wide_and_long_as_its_items(world: Map) -
 @pytest.mark.usefixtures("prefect_api", "in_database")
 def test_months_that_end_at_once_are_both_in_the_collection(world: Map, engine: Engine) -> None:
     def end(month: int) -> None:
-        item = prediction_item(
-            world.path, "./map.tif", 2025, month, EVERYWHERE, NAMES, "A forest.", MADE
-        )
+        item = item_of(world.path, 2025, month)
         record_map(record(2025, month), 2025, month, item=stac_text(item))
 
     collection = Path("data/predictions", COLLECTION_NAME)
@@ -377,7 +372,7 @@ def test_collection_items_and_maps_are_found_wherever_they_are_moved(
 
 @pytest.mark.filterwarnings("ignore:Some statistics data in STAC are invalid")
 def test_a_tile_server_reads_the_map_through_its_item(world: Map) -> None:
-    path = world.path.with_name(item_name(2025, 6))
+    path = world.path.with_name(file_name("item", Period(2025, 6)))
     path.write_text(stac_text(item_of(world.path)))
     with STACReader(str(path)) as reader:
         assert reader.crs == rasterio.CRS.from_epsg(3857)

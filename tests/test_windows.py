@@ -20,7 +20,6 @@ from landcover.windows import (
     pixels_inside,
     plan_windows,
     split,
-    whole,
     window_memory,
     windows_touching,
 )
@@ -76,7 +75,7 @@ def test_parts_come_row_by_row() -> None:
 
 
 def test_the_whole_of_a_grid_is_the_window_of_its_size() -> None:
-    assert whole(grid_of(7, 5)) == Window(0, 0, 7, 5)
+    assert grid_of(7, 5).whole == Window(0, 0, 7, 5)
 
 
 # --- windows that touch an area -------------------------------------------------------------------

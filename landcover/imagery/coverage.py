@@ -1,7 +1,7 @@
 """Coverage: which part of the area of interest has imagery, and which has none."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor
 from pathlib import PurePosixPath
@@ -14,14 +14,19 @@ from shapely.geometry.base import BaseGeometry
 
 from landcover.aoi import polygonal
 from landcover.areas import polygon_hectares
+from landcover.classes import CLOUD
 from landcover.grid import Grid
-from landcover.imagery.mosaic import Mosaic, MosaicReader, window_of
+from landcover.imagery.mosaic import Mosaic, MosaicReader
 from landcover.imagery.quads import Quad
+from landcover.listing import listed
 from landcover.windows import BLOCK, pixels_inside, split
 
 # Columns and rows of Planet's grid of quads, as their files are named: 570-1026.tif. Rows are
 # counted from the south. A month, as in mosaic_2025-06_570-1026.tif, looks like it.
 _QUAD_NAME = re.compile(r"(\d+)-(\d+)")
+
+# At most this many gaps are named.
+SHOWN = 20
 
 # Column and row of a quad, counted from the first one to the right and downwards.
 Cell = tuple[int, int]
@@ -29,15 +34,75 @@ Cell = tuple[int, int]
 
 @dataclass(frozen=True)
 class Gap:
-    """A part of the area of interest without imagery.
-
-    Attributes:
-        name: of the quad that is missing, or of the file that holds no valid pixel there.
-        hectares: of the area of interest.
-    """
+    """A part of the area of interest without imagery."""
 
     name: str
+    """Of the quad that is missing, or of the file that holds no valid pixel there."""
     hectares: float
+    """Of the area of interest."""
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of the area of interest has imagery."""
+
+    hectares: float
+    """Of the area of interest."""
+    missing: tuple[Gap, ...] = ()
+    """Quads that are not there."""
+    empty: tuple[Gap, ...] = ()
+    """Quads without a valid pixel."""
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """All parts without imagery."""
+        return (*self.missing, *self.empty)
+
+    @property
+    def without_imagery(self) -> float:
+        """The share of the area of interest without imagery, 0 to 1."""
+        return sum(gap.hectares for gap in self.gaps) / self.hectares
+
+    def under_clouds(self, hectares: Mapping[str, float]) -> float:
+        """Return the share of the area of interest that a map shows as clouds, 0 to 1.
+
+        Args:
+            hectares: the area of each class in the map.
+        """
+        return hectares.get(CLOUD, 0.0) / self.hectares
+
+    def without_class(self, hectares: Mapping[str, float]) -> float:
+        """Return the share of the area of interest that a map leaves without a class, 0 to 1.
+
+        Args:
+            hectares: the area of each class in the map.
+        """
+        return max(0.0, 1 - sum(hectares.values()) / self.hectares)
+
+
+def describe_gaps(coverage: Coverage, month: str) -> str:
+    """Say which quads leave a part of the area of interest uncovered, and how much of it.
+
+    Args:
+        coverage: with at least one gap.
+        month: whose imagery, such as 2025-06.
+    """
+    parts = [
+        f"{len(gaps)} quad{'s' if len(gaps) > 1 else ''} {how} ({_listed(gaps)})"
+        for gaps, how in (
+            (coverage.missing, "missing"),
+            (coverage.empty, "without a valid pixel"),
+        )
+        if gaps
+    ]
+    return (
+        f"The imagery of {month} leaves {coverage.without_imagery:.2%} of the area of interest "
+        f"uncovered: {' and '.join(parts)}."
+    )
+
+
+def _listed(gaps: Sequence[Gap]) -> str:
+    return listed([f"{gap.name}: {gap.hectares:,.1f} ha" for gap in gaps], SHOWN)
 
 
 def missing_quads(mosaic: Mosaic, area: BaseGeometry) -> list[Gap]:
@@ -70,7 +135,7 @@ def find_empty(mosaic: Mosaic, area: BaseGeometry, quad: Quad) -> list[Gap]:
     """Tell whether a quad holds no valid pixel in an area; it is then a gap.
 
     Its blocks are read until one has a valid pixel, those in its middle first: most quads take one.
-    A quad without any is no gap where others lie over it and have them all.
+    A quad without any is not a gap where others lie over it and have them all.
 
     Args:
         mosaic: the imagery.
@@ -88,7 +153,7 @@ def find_empty(mosaic: Mosaic, area: BaseGeometry, quad: Quad) -> list[Gap]:
 
     def seen(reader: MosaicReader) -> Iterator[NDArray[np.bool_]]:
         """Yield which pixels of the part are valid, block by block."""
-        for block in _middle_first(window_of(quad.grid, mosaic.grid)):
+        for block in _middle_first(mosaic.grid.window_of(quad.grid)):
             inside = pixels_inside(part, block, mosaic.grid.transform)
             if inside.any():
                 yield reader.read(bands, block)[1][inside]
@@ -139,7 +204,7 @@ def _numbered(quads: Sequence[Quad]) -> Cell | None:
             for stem, (column, row) in zip(stems, cells, strict=True)
         )
     )
-    # What is the same in the names of different quads is no number of theirs.
+    # A number that all names share (a month, say) does not number the quads.
     counted = len(set(cells)) > 1 or _QUAD_NAME.fullmatch(stems[0])
     return common.pop() if len(common) == 1 and counted else None
 

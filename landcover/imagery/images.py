@@ -14,7 +14,7 @@ from upath import UPath
 from landcover.files import is_local
 
 # Seconds between tries to read an image in a bucket. GDAL tries a refused request again, but not
-# one whose answer was cut short, and a task that reads hundreds would hardly ever see all whole.
+# one whose answer was cut short, and a task that reads hundreds would hardly ever get all whole.
 READ_PAUSES = (0.5, 2, 5)
 
 
@@ -29,7 +29,7 @@ def gdal_path(path: UPath) -> str:
 def open_image(path: UPath) -> DatasetReader:
     """Open an image; one in a bucket must hold all that belongs to it.
 
-    To look for sidecars GDAL would list the whole folder, each time that an image of it is opened.
+    GDAL is not let look for sidecars there: it would list the whole folder for each image.
 
     Raises:
         RasterioIOError: if GDAL cannot open it.

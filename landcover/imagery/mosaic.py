@@ -5,19 +5,22 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
+from math import ceil, floor
 from pathlib import Path
 from typing import Self
 
 import numpy as np
+import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
-from rasterio.windows import Window
+from rasterio.windows import Window, intersection
+from shapely.geometry.base import BaseGeometry
 from upath import UPath
 
 from landcover.errors import LandcoverError
-from landcover.grid import Grid, grid_of
+from landcover.grid import Bounds, Grid, grid_of
 from landcover.imagery.images import open_image, read_patiently
 from landcover.imagery.pixels import read_pixels
 from landcover.imagery.quads import (
@@ -27,37 +30,37 @@ from landcover.imagery.quads import (
     read_quad,
     write_index,
 )
+from landcover.listing import listed
+from landcover.windows import within
 
 # Quads lie on one grid if their origins are whole pixels apart within this share of a pixel: file
 # headers round coordinates, and a hundredth of a pixel moves no value.
 GRID_TOLERANCE = 0.01
 
-# So many changed files are named.
+# At most this many changed files are named.
 SHOWN = 5
 
-# A window of 8192 pixels touches nine quads of NICFI's at most.
+# A window of 8192 pixels touches at most nine of NICFI's quads.
 MOST_OPEN = 16
 
 
 @dataclass(frozen=True)
 class Mosaic:
-    """One month's imagery, ready to be opened by any task.
-
-    Attributes:
-        index: where the headers of its image files are kept (see `quads.write_index`).
-        origin: where the imagery was found: the path or the glob, for people and for the database.
-        files: how many image files it is made of.
-        bands: names and numbers (from 1) of the bands that the model reads.
-        grid: CRS, transform and size.
-        fingerprint: changes when a file of the mosaic is replaced.
-    """
+    """One month's imagery, ready to be opened by any task."""
 
     index: UPath
+    """Where the headers of its image files are kept (see `quads.write_index`)."""
     origin: str
+    """Where the imagery was found: the path or the glob, for people and for the database."""
     files: int
+    """How many image files it is made of."""
     bands: Mapping[str, int]
+    """Names and numbers (from 1) of the bands that the model reads."""
     grid: Grid
+    """CRS, transform and size: of a single image its own; of quads those cells of their lattice
+    that the area of interest touches, whichever quads are there. Quads may reach beyond it."""
     fingerprint: str
+    """Changes when a file of the mosaic is replaced."""
 
     def open(self) -> "MosaicReader":
         """Open the mosaic for reading, in a `with` statement.
@@ -114,6 +117,13 @@ class MosaicReader:
         """Close the quads."""
         self._close_all()
 
+    @property
+    def extent(self) -> Window:
+        """The part of the grid's plane that the quads cover; it may reach beyond the grid."""
+        left, top = (int(edge) for edge in self._places[:, :2].min(axis=0))
+        right, bottom = (int(edge) for edge in self._places[:, 2:].max(axis=0))
+        return Window(left, top, right - left, bottom - top)
+
     def read(
         self, bands: Sequence[int], window: Window
     ) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
@@ -124,7 +134,7 @@ class MosaicReader:
 
         Args:
             bands: the numbers of the bands, counted from 1.
-            window: the part to read, in pixels, inside the mosaic.
+            window: the part to read, in pixels of the mosaic's grid; it may reach beyond it.
 
         Returns:
             The values, (bands, rows, columns) in the quads' dtype, and the mask, (rows, columns),
@@ -193,15 +203,9 @@ class MosaicReader:
         closing.close()
 
 
-def window_of(quad: Grid, mosaic: Grid) -> Window:
-    """Return which pixels of a mosaic a quad covers."""
-    left, top = (round(offset) for offset in ~mosaic.transform @ (quad.transform @ (0, 0)))
-    return Window(left, top, quad.width, quad.height)
-
-
 def _place(quad: Grid, mosaic: Grid) -> tuple[int, int, int, int]:
     """Return the left, top, right and bottom edge of a quad, in pixels of the mosaic."""
-    window = window_of(quad, mosaic)
+    window = mosaic.window_of(quad)
     left, top = window.col_off, window.row_off
     return left, top, left + window.width, top + window.height
 
@@ -209,16 +213,9 @@ def _place(quad: Grid, mosaic: Grid) -> tuple[int, int, int, int]:
 def _overlap(place: NDArray[np.int_], window: Window) -> tuple[Window, tuple[slice, slice]]:
     """Return which part of a quad lies in a window: in the quad's pixels, and in the window's."""
     left, top, right, bottom = (int(edge) for edge in place)
-    west, north = max(left, window.col_off), max(top, window.row_off)
-    east = min(right, window.col_off + window.width)
-    south = min(bottom, window.row_off + window.height)
-    return (
-        Window(west - left, north - top, east - west, south - north),
-        (
-            slice(north - window.row_off, south - window.row_off),
-            slice(west - window.col_off, east - window.col_off),
-        ),
-    )
+    shared = intersection(Window(left, top, right - left, bottom - top), window)
+    part = Window(shared.col_off - left, shared.row_off - top, shared.width, shared.height)
+    return part, within(shared, window)
 
 
 def parse_bands(text: object) -> dict[str, int]:
@@ -241,7 +238,11 @@ def parse_bands(text: object) -> dict[str, int]:
 
 
 def describe_mosaic(
-    quads: Sequence[Quad], origin: str, bands: Mapping[str, int], index: UPath
+    quads: Sequence[Quad],
+    origin: str,
+    bands: Mapping[str, int],
+    index: UPath,
+    area: BaseGeometry | None = None,
 ) -> Mosaic:
     """Make one mosaic of quads.
 
@@ -249,10 +250,13 @@ def describe_mosaic(
         quads: headers of the image files.
         origin: where they were found.
         bands: names and numbers of the bands that the model reads.
-        index: where the headers are, or will be, kept (see `landcover.imagery.quads.write_index`).
+        index: where the headers are, or will be, kept (see `quads.write_index`).
+        area: the area of interest in the quads' CRS, which the mosaic's grid is to cover; without
+            one it covers the quads.
 
     Raises:
-        LandcoverError: if the quads do not make one raster, or lack a band.
+        LandcoverError: if the quads do not make one raster, if they lack a band, or if the area of
+            interest does not touch them.
     """
     for quad in quads:
         _check_bands(quad, bands)
@@ -262,7 +266,7 @@ def describe_mosaic(
         origin=origin,
         files=len(quads),
         bands=dict(bands),
-        grid=_union([quad.grid for quad in quads]) if len(quads) > 1 else quads[0].grid,
+        grid=_grid([quad.grid for quad in quads], origin, area),
         fingerprint=_fingerprint(quads, bands),
     )
 
@@ -296,11 +300,9 @@ def check_unchanged(mosaic: Mosaic) -> None:
     now = {(image.path, image.version) for image in find_quads(mosaic.origin, "the mosaic")}
     changed = sorted({path for path, _ in before ^ now})
     if changed:
-        more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
         raise LandcoverError(
             f"The imagery of {mosaic.origin} was changed while the month was run "
-            f"({', '.join(changed[:SHOWN])}{more}), so that a map would show both: run the month "
-            "again."
+            f"({listed(changed, SHOWN)}), so that a map would show both: run the month again."
         )
 
 
@@ -309,15 +311,98 @@ def _fingerprint(quads: Sequence[Quad], bands: Mapping[str, int]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _union(grids: Sequence[Grid]) -> Grid:
-    west, south, east, north = zip(*(grid.bounds for grid in grids), strict=True)
-    first = grids[0].transform
+def _grid(grids: Sequence[Grid], origin: str, area: BaseGeometry | None) -> Grid:
+    """Return the grid of a mosaic (see `Mosaic.grid`)."""
+    extent = _bounds(grids)
+    if area is not None and not shapely.box(*extent).intersects(area):
+        raise LandcoverError(
+            f"The area of interest does not touch the mosaic {origin}, which covers "
+            f"{_extent(extent)}; the area covers {_extent(area.bounds)} "
+            "(west, south, east, north): check AOI_DEFINITION."
+        )
+    if len(grids) == 1:
+        return grids[0]
+    return _around(grids[0], extent) if area is None else _snap(grids, area.bounds)
+
+
+def _around(first: Grid, bounds: Bounds) -> Grid:
+    """Return the grid of the pixels of a quad within bounds, which are edges of pixels."""
+    west, south, east, north = bounds
+    step = first.transform
     return Grid(
-        crs=grids[0].crs,
-        transform=Affine(first.a, 0, min(west), 0, first.e, max(north)),
-        width=round((max(east) - min(west)) / first.a),
-        height=round((min(south) - max(north)) / first.e),
+        crs=first.crs,
+        transform=Affine(step.a, 0, west, 0, step.e, north),
+        width=round((east - west) / step.a),
+        height=round((south - north) / step.e),
     )
+
+
+def _bounds(grids: Sequence[Grid]) -> Bounds:
+    west, south, east, north = zip(*(grid.bounds for grid in grids), strict=True)
+    return min(west), min(south), max(east), max(north)
+
+
+def _extent(bounds: Bounds) -> str:
+    return ", ".join(f"{edge:.6g}" for edge in bounds)
+
+
+def _lattice(grids: Sequence[Grid]) -> tuple[int, int]:
+    """Return width and height of the cells that quads of one size fill; a pixel where they do not.
+
+    Quads of unlike sizes, or some that overlap, have no lattice but that of their pixels.
+    """
+    first = grids[0]
+    places = [first.window_of(grid) for grid in grids]
+    regular = all(
+        (place.width, place.height) == (first.width, first.height)
+        and place.col_off % first.width == 0
+        and place.row_off % first.height == 0
+        for place in places
+    )
+    return (first.width, first.height) if regular else (1, 1)
+
+
+def _snap(grids: Sequence[Grid], bounds: Bounds) -> Grid:
+    """Return the grid of those cells of the quads' lattice that bounds touch.
+
+    Args:
+        grids: of the quads.
+        bounds: in CRS units.
+    """
+    first, cell = grids[0], _lattice(grids)
+    west, south, east, north = bounds
+    pixel = first.transform.a, first.transform.e
+    # Headers round coordinates: counted from the CRS's origin, in pixels, every quad of a lattice
+    # names the same corner.
+    corner = [
+        round(offset / step, 6)
+        for offset, step in zip((first.transform.c, first.transform.f), pixel, strict=True)
+    ]
+    (left, right), (top, bottom) = (
+        _cells(low / step - at, high / step - at, size)
+        for low, high, step, at, size in zip(
+            (west, north), (east, south), pixel, corner, cell, strict=True
+        )
+    )
+    return Grid(
+        crs=first.crs,
+        transform=Affine(
+            pixel[0], 0, (corner[0] + left) * pixel[0], 0, pixel[1], (corner[1] + top) * pixel[1]
+        ),
+        width=right - left,
+        height=bottom - top,
+    )
+
+
+def _cells(low: float, high: float, size: int) -> tuple[int, int]:
+    """Return the first and the last pixel edge of the cells that a stretch of pixels touches.
+
+    >>> _cells(5.0, 4096.0, 4096), _cells(-0.5, 4096.5, 4096)
+    ((0, 4096), (-4096, 8192))
+    """
+    first = floor((low + GRID_TOLERANCE) / size) * size
+    last = ceil((high - GRID_TOLERANCE) / size) * size
+    return first, max(last, first + size)
 
 
 def _check_bands(quad: Quad, bands: Mapping[str, int]) -> None:
@@ -330,7 +415,7 @@ def _check_bands(quad: Quad, bands: Mapping[str, int]) -> None:
         )
     if any("complex" in quad.dtypes[number - 1] for number in bands.values()):
         raise LandcoverError(
-            f"The image {quad.path} holds complex numbers, which are no reflectance: "
+            f"The image {quad.path} holds complex numbers, which are not reflectances: "
             "set MOSAIC_BANDS to bands of real numbers."
         )
 

@@ -20,49 +20,44 @@ from landcover.errors import LandcoverError, TransientError
 from landcover.files import is_local
 from landcover.grid import Grid, grid_of
 from landcover.imagery.images import find_files, open_image, read_patiently
+from landcover.listing import listed
 
-# What GIS programs leave beside an image, and `*.tif*` matches too.
+# What GIS programs leave beside an image; `*.tif*` matches it too.
 SIDECARS = (".aux.xml", ".ovr", ".msk")
 
 MASK_SIDECAR = ".msk"
 
-# Those that may say which pixels are valid.
+# Of these, the ones that may say which pixels are valid.
 TELLING_SIDECARS = (MASK_SIDECAR, ".aux.xml")
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image file, not yet opened.
-
-    Attributes:
-        path: where it is: an absolute path, or an `s3://` URI.
-        version: changes when the file is replaced: a bucket's ETag, or size and time of the file
-            and of what lies beside it.
-    """
+    """An image file, not yet opened."""
 
     path: str
+    """An absolute path, or an `s3://` URI."""
     version: str
+    """Changes when the file is replaced: a bucket's ETag, or size and time of the file and of what
+    lies beside it."""
 
 
 @dataclass(frozen=True)
 class Quad:
-    """What the header of one image file says.
-
-    Attributes:
-        path: where the file is.
-        version: changes when the file is replaced.
-        grid: CRS, transform and size.
-        dtypes: the data type of each band.
-        nodata: the value that stands for no data, as text; "None" if there is none.
-        alpha: whether a band is marked as alpha.
-    """
+    """What the header of one image file says."""
 
     path: str
+    """Where the file is."""
     version: str
+    """Changes when the file is replaced."""
     grid: Grid
+    """CRS, transform and size."""
     dtypes: tuple[str, ...]
+    """The data type of each band."""
     nodata: str
+    """The value that stands for no data, as text; "None" if there is none."""
     alpha: bool
+    """Whether a band is marked as alpha."""
 
 
 def find_quads(where: str, wanted: str) -> list[ImageFile]:
@@ -149,7 +144,7 @@ def _version(entry: dict[str, Any]) -> str:
 def _check_masks(filesystem: AbstractFileSystem, images: Sequence[str]) -> None:
     """Refuse masks beside images in a bucket, where GDAL is told not to look for any.
 
-    To look for one costs requests for each image.
+    Looking for one would cost requests for each image.
     """
     wanted = {f"{image}{MASK_SIDECAR}" for image in images}
     for folder in {str(PurePosixPath(image).parent) for image in images}:
@@ -180,8 +175,7 @@ def _what_is_near(filesystem: AbstractFileSystem, path: str) -> str:
     names = sorted(PurePosixPath(name).name for name in filesystem.ls(folder, detail=False))
     if not names:
         return f"{place} is empty"
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"{place} holds {', '.join(names[:5])}{more}"
+    return f"{place} holds {listed(names, 5)}"
 
 
 def read_quad(image: ImageFile) -> Quad:

@@ -16,7 +16,7 @@ from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
 from landcover.grid import Grid
-from landcover.imagery.mosaic import Mosaic, window_of
+from landcover.imagery.mosaic import Mosaic
 from landcover.windows import pixels_inside, windows_touching
 
 Floats = NDArray[np.float64]
@@ -203,7 +203,7 @@ def _draw_blocks(mosaic: Mosaic, area: BaseGeometry, seed: int) -> list[Window]:
 
 def _blocks_touching(quad: Grid, mosaic: Grid, area: BaseGeometry) -> Iterator[Window]:
     """Yield the blocks of a quad that touch an area, in pixels of the mosaic."""
-    place = window_of(quad, mosaic)
+    place = mosaic.window_of(quad)
     for block in windows_touching(quad, area, SIDE):
         left, top = place.col_off + block.col_off, place.row_off + block.row_off
         yield Window(left, top, block.width, block.height)

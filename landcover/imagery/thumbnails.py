@@ -1,4 +1,4 @@
-"""Thumbnails: the imagery of windows in small, made while they are predicted.
+"""Thumbnails: each window's imagery at a sixteenth of its size, made while it is predicted.
 
 A large mosaic without overviews would have to be decoded a second time to be drawn.
 """
@@ -20,11 +20,11 @@ from landcover.grid import Grid
 from landcover.imagery.images import open_image
 from landcover.imagery.mosaic import Mosaic
 
-# Pixels of imagery that are decoded again to be drawn: those of 32 quads of NICFI's, which take
+# Pixels of imagery that may be decoded again to be drawn: those of 32 of NICFI's quads, which take
 # about a tenth of the time of a whole month.
 MOST_DECODED = 32 * 4096**2
 
-# Rows and columns of imagery to one of a thumbnail, and of them one in so many counts.
+# Rows and columns of imagery to one of a thumbnail; of these, one in so many is looked at.
 FACTOR = 16
 THINNED = 4
 
@@ -64,7 +64,7 @@ def needs_thumbnails(mosaic: Mosaic, area: BaseGeometry) -> bool:
 
 
 class Thumbnail:
-    """A window's red, green and blue in small: each pixel the mean of the valid ones beneath it."""
+    """A window's red, green and blue, small: each pixel the mean of the valid ones beneath it."""
 
     def __init__(self, window: Window, bands: Sequence[str]) -> None:
         """Make an empty thumbnail.
@@ -116,7 +116,7 @@ class Thumbnail:
             dtype="float32",
             nodata=np.nan,
             crs=mosaic.crs,
-            transform=mosaic.transform * corner * Affine.scale(FACTOR),
+            transform=mosaic.transform @ corner @ Affine.scale(FACTOR),
             compress="zstd",
         ) as file:
             file.write(self.values)

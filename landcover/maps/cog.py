@@ -1,27 +1,20 @@
 """The map: pieces assembled into one Cloud-Optimized GeoTIFF, tile by tile."""
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import rasterio
-from numpy.typing import NDArray
 from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from landcover.classes import NODATA, colour
 from landcover.grid import Grid, grid_of
-from landcover.maps.kernels import halve, halve_mean
-from landcover.maps.pieces import (
-    PROFILE,
-    coarser,
-    levels,
-    overview_factors,
-    part_of,
-)
+from landcover.maps.layers import Integers, Layer
+from landcover.maps.pieces import PROFILE, levels, overview_factors
 from landcover.maps.tiff import (
     Cell,
     Level,
@@ -33,29 +26,32 @@ from landcover.windows import BLOCK
 
 Tiles = dict[Cell, Span | bytes]
 
+# The types whose rasters a GeoTIFF may give a palette.
+WITH_PALETTE = {"uint8", "uint16"}
+
 # Edges of a piece may be so many pixels off, because file headers round coordinates.
 ROUNDING = 0.01
 
 
 def write_cog(
+    layer: Layer,
     pieces: Mapping[Path, Window],
     grid: Grid,
     factors: Sequence[int],
-    names: Mapping[int, str] | None,
     tags: Mapping[str, str],
     path: Path,
 ) -> None:
-    """Assemble pieces into a map: uint8, DEFLATE, nodata 255, with overviews down to one block.
+    """Assemble pieces into a map: one band, DEFLATE, with overviews down to one block.
 
-    The pieces' tiles are copied as they are. Class names and colours are in the file: its palette,
-    and a tag `class_<code>` of the band for each name. Pixels that no piece covers are nodata.
+    The pieces' tiles are copied as they are. A legend is in the file: as its palette, where the
+    type may have one, and as a tag `class_<code>` of the band for each name. Pixels that no piece
+    covers are nodata.
 
     Args:
-        pieces: each piece's file (see `pieces.write_piece`) and the window of the grid
-            that it covers.
+        layer: what the pieces hold.
+        pieces: each piece's file (see `write_piece`) and the window of the grid that it covers.
         grid: the mosaic's grid, which the map has too.
         factors: of the overviews that the pieces have; the coarser ones are made here.
-        names: the name of each class code; None for a map of numbers, such as confidence.
         tags: what else the file should say of itself.
         path: the file to write.
 
@@ -65,15 +61,15 @@ def write_cog(
     """
     with TemporaryDirectory(dir=path.parent) as folder:
         blank = Path(folder) / path.name
-        _write_blank(blank, grid, names, tags)
+        _write_blank(blank, layer, grid, tags)
+        # What a tile without data is when it is compressed: such tiles are left out.
         with rasterio.open(blank) as dataset:
-            ((_, nowhere),) = _spans(dataset, blank)
-        nothing = nowhere.read()
+            ((_, only),) = _spans(dataset, blank)
+        nothing = only.read()
         tiles = _tiles_of(pieces, grid, factors, nothing)
-        smaller = halve_mean if names is None else halve
         for factor in overview_factors(grid)[len(factors) :]:
-            tiles.append(_halve_tiles(tiles[-1], coarser(grid, factor // 2), smaller))
-        grids = [grid, *(coarser(grid, factor) for factor in overview_factors(grid))]
+            tiles.append(_halve_tiles(layer, tiles[-1], grid.coarser(factor // 2)))
+        grids = [grid, *(grid.coarser(factor) for factor in overview_factors(grid))]
         write_tiff(
             path,
             read_tags(blank),
@@ -81,27 +77,28 @@ def write_cog(
         )
 
 
-def _write_blank(
-    path: Path, grid: Grid, names: Mapping[int, str] | None, tags: Mapping[str, str]
-) -> None:
+def _write_blank(path: Path, layer: Layer, grid: Grid, tags: Mapping[str, str]) -> None:
     """Write the upper left block of a map without pixels; the map has its tags."""
+    legend = layer.legend
+    palette = legend is not None and layer.dtype in WITH_PALETTE
     with rasterio.open(
         path,
         "w",
         **PROFILE,
+        dtype=layer.dtype,
+        nodata=layer.nodata,
         width=BLOCK,
         height=BLOCK,
         crs=grid.crs,
         transform=grid.transform,
-        photometric="MINISBLACK" if names is None else "PALETTE",
+        photometric="PALETTE" if palette else "MINISBLACK",
         bigtiff="YES",
-        endianness="LITTLE",
     ) as blank:
-        blank.write(np.full((BLOCK, BLOCK), NODATA, np.uint8), 1)
+        blank.write(layer.empty(BLOCK, BLOCK), 1)
         blank.update_tags(**tags)
-        if names is not None:
-            blank.write_colormap(1, {code: colour(code) for code in names})
-            blank.update_tags(1, **{f"class_{code}": name for code, name in names.items()})
+        if legend is not None and palette:
+            blank.write_colormap(1, dict(legend.colours))
+        blank.update_tags(1, **{f"class_{code}": name for code, name in layer.names.items()})
 
 
 def _tiles_of(
@@ -117,7 +114,7 @@ def _tiles_of(
             if row % BLOCK or column % BLOCK:
                 raise ValueError(f"{window} does not begin on a block of the overview {factor}.")
             with rasterio.open(location) as dataset:
-                _check_place(dataset, coarser(part_of(grid, window), factor))
+                _check_place(dataset, grid.part(window).coarser(factor))
                 for (down, across), span in _spans(dataset, piece):
                     if span.size != len(nothing) or span.read() != nothing:
                         tiles[row // BLOCK + down, column // BLOCK + across] = span
@@ -148,32 +145,37 @@ def _spans(dataset: DatasetReader, path: Path) -> Iterator[tuple[Cell, Span]]:
         yield (row, column), Span(path, int(offset), int(size))
 
 
-def _halve_tiles(
-    tiles: Tiles, grid: Grid, smaller: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
-) -> Tiles:
+def _halve_tiles(layer: Layer, tiles: Tiles, grid: Grid) -> Tiles:
     """Return the tiles of the overview that is half as large as a level.
 
     Args:
+        layer: of the map.
         tiles: of the level.
         grid: of the level.
-        smaller: what halves pixels.
     """
     halved: Tiles = {}
     for row, column in {(row // 2, column // 2) for row, column in tiles}:
-        four = np.full((2 * BLOCK, 2 * BLOCK), NODATA, np.uint8)
+        four = layer.empty(2 * BLOCK, 2 * BLOCK)
         for down, across in np.ndindex(2, 2):
             tile = tiles.get((2 * row + down, 2 * column + across))
             if tile is not None:
                 four[down * BLOCK : (down + 1) * BLOCK, across * BLOCK : (across + 1) * BLOCK] = (
-                    _pixels(tile)
+                    _pixels(tile, layer.dtype)
                 )
-        # What a tile holds beyond the edge of its level is no part of the map.
-        four[max(0, grid.height - 2 * BLOCK * row) :] = NODATA
-        four[:, max(0, grid.width - 2 * BLOCK * column) :] = NODATA
-        halved[row, column] = zlib.compress(smaller(four).tobytes(), PROFILE["zlevel"])
+        # What a tile holds beyond the edge of its level is not part of the map.
+        four[max(0, grid.height - 2 * BLOCK * row) :] = layer.nodata
+        four[:, max(0, grid.width - 2 * BLOCK * column) :] = layer.nodata
+        halved[row, column] = zlib.compress(
+            layer.halve(four).astype(_little(layer.dtype)).tobytes(), PROFILE["zlevel"]
+        )
     return halved
 
 
-def _pixels(tile: Span | bytes) -> NDArray[np.uint8]:
+def _pixels(tile: Span | bytes, dtype: str) -> Integers:
     content = tile if isinstance(tile, bytes) else tile.read()
-    return np.frombuffer(zlib.decompress(content), np.uint8).reshape(BLOCK, BLOCK)
+    return np.frombuffer(zlib.decompress(content), _little(dtype)).reshape(BLOCK, BLOCK)
+
+
+def _little(dtype: str) -> np.dtype[Any]:
+    """Return a type as it is in the files, with the lowest byte first."""
+    return np.dtype(dtype).newbyteorder("<")

@@ -4,15 +4,18 @@ Plain numpy takes two to ten times as long for each: it passes over memory many 
 other threads waiting.
 """
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from landcover.classes import NODATA
-
 compiled = njit(nogil=True, cache=True)
 
-EMPTY = np.uint8(NODATA)
+# An entry of a pixel that is not looked up, and the code that it is read as: 0 - 1 wraps to nodata.
+NOT_WANTED = np.uint16(0)
+
+Four = tuple[np.integer[Any], np.integer[Any], np.integer[Any], np.integer[Any]]
 
 
 @compiled
@@ -61,85 +64,89 @@ def read_entries(
     """
     found = 0
     for pixel in range(cells.size):
-        entry = entries[cells[pixel]] if wanted[pixel] else np.uint16(0)
+        entry = entries[cells[pixel]] if wanted[pixel] else NOT_WANTED
         if wanted[pixel] and entry == 0:
             unknown[found] = pixel
             found += 1
-        # Without its high byte an entry is the class code plus one; 0 wraps around to nodata.
+        # The low byte of an entry is the class code plus one.
         codes[pixel] = np.uint8(entry) - np.uint8(1)
         confidence[pixel] = entry >> 8
     return found
 
 
 @compiled
-def _four(
-    values: NDArray[np.uint8], row: int, column: int
-) -> tuple[np.uint8, np.uint8, np.uint8, np.uint8]:
-    """Return the pixels below one of half the size, nodata beyond the edges."""
+def _four(values: NDArray[np.integer[Any]], row: int, column: int, nodata: np.integer[Any]) -> Four:
+    """Return the four pixels beneath one of half the size, nodata beyond the edges."""
     rows, columns = values.shape
     y, x = 2 * row, 2 * column
     return (
         values[y, x],
-        values[y, x + 1] if x + 1 < columns else EMPTY,
-        values[y + 1, x] if y + 1 < rows else EMPTY,
-        values[y + 1, x + 1] if y + 1 < rows and x + 1 < columns else EMPTY,
+        values[y, x + 1] if x + 1 < columns else nodata,
+        values[y + 1, x] if y + 1 < rows else nodata,
+        values[y + 1, x + 1] if y + 1 < rows and x + 1 < columns else nodata,
     )
 
 
 @compiled
-def halve(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a map of half the size, rounded up, in which each pixel is the mode of four.
+def halve_mode(
+    codes: NDArray[np.integer[Any]], nodata: np.integer[Any]
+) -> NDArray[np.integer[Any]]:
+    """Return a map at half the size, rounded up, in which each pixel is the mode of four.
 
     Nodata counts only where all four are nodata; of several modes, the first in reading order is
     taken. So no class appears that is not there, and none gives way to nodata.
 
     Args:
         codes: class codes (rows, columns).
+        nodata: of their type.
     """
     rows, columns = codes.shape
-    half = np.empty(((rows + 1) // 2, (columns + 1) // 2), np.uint8)
+    half = np.empty(((rows + 1) // 2, (columns + 1) // 2), codes.dtype)
     for row in range(half.shape[0]):
         for column in range(half.shape[1]):
-            four = _four(codes, row, column)
+            four = _four(codes, row, column, nodata)
             first, second, third, last = four
             if first == second == third == last:
                 half[row, column] = first
             else:
-                half[row, column] = _first_mode(four)
+                half[row, column] = _first_mode(four, nodata)
     return half
 
 
 @compiled
-def halve_mean(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return values of half the size, rounded up, in which each pixel is the mean of four.
+def halve_mean(
+    values: NDArray[np.integer[Any]], nodata: np.integer[Any]
+) -> NDArray[np.integer[Any]]:
+    """Return values at half the size, rounded up, in which each pixel is the mean of four.
 
-    Nodata counts only where all four are nodata.
+    Nodata counts only where all four are nodata; a half is rounded up.
 
     Args:
-        values: 0 to 254, or nodata (rows, columns).
+        values: numbers, or nodata (rows, columns).
+        nodata: of their type.
     """
     rows, columns = values.shape
-    half = np.empty(((rows + 1) // 2, (columns + 1) // 2), np.uint8)
+    half = np.empty(((rows + 1) // 2, (columns + 1) // 2), values.dtype)
     for row in range(half.shape[0]):
         for column in range(half.shape[1]):
             total, count = 0, 0
-            for value in _four(values, row, column):
-                if value != EMPTY:
+            for value in _four(values, row, column, nodata):
+                if value != nodata:
                     total += int(value)
                     count += 1
-            half[row, column] = (2 * total + count) // (2 * count) if count else EMPTY
+            half[row, column] = (2 * total + count) // (2 * count) if count else nodata
     return half
 
 
 @compiled
-def _first_mode(four: tuple[np.uint8, np.uint8, np.uint8, np.uint8]) -> np.uint8:
+def _first_mode(four: Four, nodata: np.integer[Any]) -> np.integer[Any]:
     """Return the first of the commonest of four codes; nodata does not count."""
-    mode, most = EMPTY, 0
+    mode, most = nodata, 0
     for code in four:
         votes = 0
         for other in four:
             votes += code == other
-        if code != EMPTY and votes > most:
+        if code != nodata and votes > most:
             mode, most = code, votes
     return mode
 

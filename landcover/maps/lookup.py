@@ -1,4 +1,4 @@
-"""Prediction by looking up: the answer to each cell of levels is worked out once and kept."""
+"""Prediction by look-up: the forest's answer to each cell of levels is worked out once and kept."""
 
 import os
 import threading
@@ -16,14 +16,14 @@ from landcover.maps.kernels import number_cells, read_entries
 from landcover.model.bins import LogBins
 from landcover.model.forest import load
 
-# Two bytes a cell, of which the operating system provides only those pages that are met: at most
-# 512 MB, in practice a few. Four bands of 64 levels make 2**24 cells, of 128 levels 2**28.
+# A cell takes two bytes, but the operating system provides only those pages that are touched: at
+# most 512 MB, in practice a few. Four bands of 64 levels make 2**24 cells, of 128 levels 2**28.
 MAX_CELLS = 2**28
 
 # Pixels looked up at once: few enough that their cells stay in the processor's cache.
 CHUNK = 65_536
 
-# Fewer cells than this are worked out on one core: a call of the forest costs as much as 1000.
+# Fewer cells than this are worked out on one core: calling the forest costs as much as 1000.
 FEW = 1024
 
 _NONE = np.empty(0, dtype=np.int64)
@@ -38,7 +38,7 @@ class Predictor(Protocol):
     def predict(
         self, values: NDArray[np.generic], wanted: NDArray[np.bool_]
     ) -> tuple[Codes, Confidence]:
-        """Return the class code of each wanted pixel, and how sure the model is of it.
+        """Return the class code of each wanted pixel, and the model's confidence in it.
 
         Args:
             values: raw band values, (bands, ...).
@@ -178,8 +178,8 @@ class Lookup:
         with self._filling:
             # Another thread may have met them meanwhile.
             cells = cells[self._entries[cells] == 0]
-            # One core a part, and the trees of a part summed in their order: the result of a sum
-            # must not depend on which thread was first.
+            # One core for each part, and within it the trees summed in their order: the result of a
+            # sum must not depend on which thread came first.
             cores = os.cpu_count() or 1
             parts = np.array_split(cells, cores) if cells.size >= FEW else [cells]
             with ThreadPoolExecutor(cores) as pool:
@@ -202,5 +202,5 @@ def _ask(pipeline: Pipeline, values: NDArray[np.generic]) -> tuple[Codes, Confid
     """Return class codes and confidence in percent of values (pixels, bands)."""
     probabilities = pipeline.predict_proba(values)
     best = probabilities.argmax(axis=1)
-    sure = np.take_along_axis(probabilities, best[:, np.newaxis], axis=1)[:, 0]
-    return pipeline.classes_[best].astype(np.uint8), np.rint(100 * sure).astype(np.uint8)
+    highest = np.take_along_axis(probabilities, best[:, np.newaxis], axis=1)[:, 0]
+    return pipeline.classes_[best].astype(np.uint8), np.rint(100 * highest).astype(np.uint8)

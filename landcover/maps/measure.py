@@ -10,7 +10,7 @@ from landcover.areas import SQUARE_METRES_A_HECTARE, pixel_areas
 from landcover.classes import NODATA
 from landcover.grid import grid_of
 from landcover.maps.kernels import count_codes
-from landcover.windows import BLOCK, split, whole
+from landcover.windows import BLOCK, split
 
 
 def measure_classes(path: str) -> tuple[NDArray[np.int64], dict[int, float]]:
@@ -30,7 +30,7 @@ def measure_classes(path: str) -> tuple[NDArray[np.int64], dict[int, float]]:
     with rasterio.open(path) as dataset:
         grid = grid_of(dataset)
         pixel_area = pixel_areas(grid)
-        for block in split(whole(grid), BLOCK, BLOCK):
+        for block in split(grid.whole, BLOCK, BLOCK):
             pixels = count_codes(dataset.read(1, window=block))
             counts += pixels
             present = np.flatnonzero(pixels[:NODATA])
@@ -48,6 +48,6 @@ def count_map(path: str) -> NDArray[np.int64]:
     """
     counts = np.zeros(NODATA + 1, dtype=np.int64)
     with rasterio.open(path) as dataset:
-        for strip in split(whole(grid_of(dataset)), BLOCK):
+        for strip in split(grid_of(dataset).whole, BLOCK):
             counts += count_codes(dataset.read(1, window=strip))
     return counts

@@ -1,20 +1,25 @@
-"""Pieces: the small maps of windows, with overviews, compressed as the whole map will be.
+"""Pieces: the small rasters of windows, with overviews, compressed as the whole map will be.
 
-All of that is done window by window and side by side, so that assembling the map is mere copying.
+All of that is done window by window and side by side, so that a map is assembled by copying.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.windows import Window, transform
+from rasterio.windows import Window
+from upath import UPath
 
-from landcover.classes import NODATA
+from landcover.errors import TransientError
 from landcover.grid import Grid
-from landcover.maps.kernels import halve
+from landcover.imagery.images import gdal_path
+from landcover.maps.kernels import count_codes
+from landcover.maps.layers import Integers, Layer
+from landcover.maps.measure import count_map, measure_classes
 from landcover.windows import BLOCK
 
 # Of a map and of its pieces. On classified maps DEFLATE's level 6 takes four times as long as 1 for
@@ -22,18 +27,83 @@ from landcover.windows import BLOCK
 PROFILE: dict[str, Any] = {
     "driver": "GTiff",
     "count": 1,
-    "dtype": "uint8",
-    "nodata": NODATA,
     "tiled": True,
     "blockxsize": BLOCK,
     "blockysize": BLOCK,
     "compress": "deflate",
     "zlevel": 1,
+    # Tiles are copied into the map as they are, whose tables have the lowest byte first.
+    "endianness": "LITTLE",
 }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be predicted, and where the work is kept.
+
+    A window that begins at column 4096 and row 0 of the map has its classes in
+    `piece_4096_0.tif` and its confidence in `confidence_4096_0.tif`.
+    """
+
+    folder: UPath
+    """Holds the pieces; named after all that they depend on, so that a run that was cut short is
+    taken up only by one that would make the same pieces."""
+    grid: Grid
+    """The mosaic's, which the map has too."""
+    windows: tuple[Window, ...]
+    """The parts of the mosaic that touch the area of interest."""
+    factors: tuple[int, ...]
+    """By how much each overview of a piece is coarser."""
+    layers: tuple[Layer, ...]
+    """What the map is made of: the classes first."""
+    thumbnails: bool
+    """Whether thumbnails are made for the report."""
+
+    @property
+    def classes(self) -> Layer:
+        """The layer of class codes."""
+        return self.layers[0]
+
+    def piece(self, layer: Layer, window: Window) -> UPath:
+        """The file of a layer of a window."""
+        return self._file(layer.key, window)
+
+    def pieces(self, window: Window) -> dict[str, UPath]:
+        """The files of all layers of a window, by the layer's key; the classes last."""
+        return {layer.key: self.piece(layer, window) for layer in reversed(self.layers)}
+
+    def sieved(self, window: Window, smallest: int) -> UPath:
+        """The file of a window's classes without patches of fewer pixels."""
+        return self._file(f"sieved{smallest}", window)
+
+    def thumbnail(self, window: Window) -> UPath:
+        """The file of a window's thumbnail."""
+        return self._file("thumbnail", window)
+
+    def _file(self, key: str, window: Window) -> UPath:
+        return self.folder / f"{key}_{window.col_off}_{window.row_off}.tif"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The finished part of a map that a window is."""
+
+    window: Window
+    """Which pixels of the map it covers."""
+    files: Mapping[str, UPath]
+    """Its GeoTIFFs, by the layer's key."""
+    hectares: Mapping[int, float]
+    """The true area of each class code."""
+    pixels: tuple[int, ...]
+    """How many have each of the 256 class codes."""
 
 
 def overview_factors(grid: Grid) -> list[int]:
     """Return by how much each overview of a map is coarser: 2, 4, ... until it fits one block.
+
+    >>> from affine import Affine
+    >>> overview_factors(Grid("EPSG:3857", Affine.identity(), width=4096, height=1000))
+    [2, 4, 8]
 
     Args:
         grid: the map's.
@@ -56,52 +126,97 @@ def piece_factors(grid: Grid, window_size: int) -> list[int]:
     return [factor for factor in overview_factors(grid) if factor * BLOCK <= window_size]
 
 
-def coarser(grid: Grid, factor: int) -> Grid:
-    """Return the grid of an overview; what does not fill its last row or column is rounded up."""
-    scaled = grid.transform @ grid.transform.scale(factor)
-    return Grid(grid.crs, scaled, -(-grid.width // factor), -(-grid.height // factor))
-
-
-def part_of(grid: Grid, window: Window) -> Grid:
-    """Return the grid of a window."""
-    return Grid(grid.crs, transform(window, grid.transform), window.width, window.height)
-
-
 def write_piece(
-    codes: NDArray[np.uint8],
-    grid: Grid,
-    factors: Sequence[int],
-    path: Path,
-    halve: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] = halve,
+    layer: Layer, values: Integers, grid: Grid, factors: Sequence[int], path: Path
 ) -> None:
-    """Write a window's map and its overviews.
+    """Write a layer of a window, and its overviews.
 
     Args:
-        codes: class codes, or confidence (rows, columns).
+        layer: what the values are.
+        values: of the layer's type, (rows, columns).
         grid: the window's.
         factors: of the overviews.
         path: the GeoTIFF to write.
-        halve: what makes an overview from the one before: by mode for classes, by mean for
-            confidence.
     """
     for factor in [1, *factors]:
-        level = coarser(grid, factor)
+        level = grid.coarser(factor)
         if factor > 1:
-            codes = halve(codes)
+            values = layer.halve(values)
         with rasterio.open(
             path,
             "w",
             **PROFILE,
+            dtype=layer.dtype,
+            nodata=layer.nodata,
             width=level.width,
             height=level.height,
             crs=level.crs,
             transform=level.transform,
             append_subdataset=factor > 1,
         ) as dataset:
-            dataset.write(codes, 1)
+            dataset.write(values, 1)
 
 
 def levels(path: Path, factors: Sequence[int]) -> list[str]:
-    """Return what GDAL opens to read a piece and each of its overviews."""
+    """Return what GDAL opens to read a piece and each of its overviews.
+
+    A GeoTIFF's directories are counted from 1, and the first one is the piece itself: of a piece
+    with the overviews 2 and 4 they are `p.tif`, `GTIFF_DIR:2:p.tif` and `GTIFF_DIR:3:p.tif`.
+
+    Args:
+        path: of the piece.
+        factors: of its overviews.
+    """
     overviews = range(2, len(factors) + 2)
     return [str(path.absolute()), *(f"GTIFF_DIR:{n}:{path.absolute()}" for n in overviews)]
+
+
+def describe_piece(window: Window, files: Mapping[str, UPath], classes: str) -> Piece:
+    """Return a piece, by reading what was written of its classes.
+
+    Args:
+        window: which pixels of the map.
+        files: by the layer's key.
+        classes: what GDAL opens to read the class codes.
+
+    Raises:
+        RasterioIOError: if they cannot be read.
+    """
+    counts, hectares = measure_classes(classes)
+    return Piece(window, files, hectares, tuple(int(count) for count in counts))
+
+
+def read_finished(plan: Plan, window: Window) -> Piece:
+    """Return the piece that an earlier run has finished.
+
+    Args:
+        plan: where it is.
+        window: which pixels of the map.
+
+    Raises:
+        RasterioIOError: if one of its files is not whole.
+    """
+    files = plan.pieces(window)
+    for layer in plan.layers[1:]:
+        count_map(gdal_path(files[layer.key]))
+    if plan.thumbnails:
+        with rasterio.open(gdal_path(plan.thumbnail(window))) as thumbnail:
+            thumbnail.read()
+    return describe_piece(window, files, gdal_path(files[plan.classes.key]))
+
+
+def check_written(piece: Piece, codes: NDArray[np.uint8]) -> None:
+    """Make sure that a piece holds what was predicted: a write that failed may leave a hole.
+
+    Args:
+        piece: as it was read again.
+        codes: what was predicted, (rows, columns).
+
+    Raises:
+        TransientError: if it does not.
+    """
+    if not np.array_equal(piece.pixels, count_codes(codes)):
+        raise TransientError(
+            f"The map of the window at column {piece.window.col_off}, row {piece.window.row_off} "
+            "does not hold what was predicted: check the disk of WORK_DIR."
+        )

@@ -13,7 +13,7 @@ from landcover.classes import NODATA
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.thumbnails import Thumbnail
 from landcover.maps.lookup import Predictor
-from landcover.windows import BLOCK, pixels_inside, split
+from landcover.windows import BLOCK, pixels_inside, split, within
 
 
 class PredictionSettings(BaseModel):
@@ -56,7 +56,7 @@ def predict_window(
         bands: the names of the bands that the model reads, in order.
         area: the area of interest, in the mosaic's CRS.
         window: which pixels of the mosaic.
-        thumbnail: of the window, which the imagery is added to; None where none is wanted.
+        thumbnail: of the window, to which the imagery is added; None where none is wanted.
 
     Returns:
         Class codes and the model's confidence in percent, both (rows, columns), nodata where a
@@ -72,11 +72,9 @@ def predict_window(
             values, valid = reader.read(numbers, strip)
             if thumbnail is not None:
                 thumbnail.add(strip, values, valid)
-            rows, columns = strip.toslices()
-            place = _shift(rows, window.row_off), _shift(columns, window.col_off)
-            wanted = valid & inside
-            codes[place], sure = predictor.predict(values, wanted)
-            np.copyto(confidence[place], sure, where=wanted)
+            place, wanted = within(strip, window), valid & inside
+            codes[place], certain = predictor.predict(values, wanted)
+            np.copyto(confidence[place], certain, where=wanted)
             # A hole here would be one that nobody notices.
             if not np.array_equal(codes[place] != NODATA, wanted):
                 raise RuntimeError(f"The model left pixels of {strip} without a class.")
@@ -108,7 +106,3 @@ def strips_inside(
                 Window(strip.col_off + left, strip.row_off, right - left, strip.height),
                 inside[:, left:right],
             )
-
-
-def _shift(part: slice, by: int) -> slice:
-    return slice(int(part.start) - by, int(part.stop) - by)

@@ -7,7 +7,7 @@ of `<map>.tif.aux.xml`.
 from collections.abc import Iterable, Mapping
 from xml.etree import ElementTree
 
-from landcover.classes import colour
+from landcover.classes import Legend
 
 SUFFIX = ".aux.xml"
 
@@ -23,7 +23,7 @@ _COLUMNS = (
 )
 
 
-def sidecar_text(names: Mapping[int, str]) -> str:
+def sidecar_text(legend: Legend) -> str:
     """Return the names of a map's classes as GDAL keeps them beside a file, to be written in UTF-8.
 
     They are given twice: as category names, which QGIS labels the palette's 256 colours by, and as
@@ -31,12 +31,12 @@ def sidecar_text(names: Mapping[int, str]) -> str:
     (`QgsGdalProviderBase::colorTable` and `QgsRasterRendererRegistry` in its source).
 
     Args:
-        names: the name of each class code, at least one.
+        legend: of at least one code.
     """
     root = ElementTree.Element("PAMDataset")
     band = ElementTree.SubElement(root, "PAMRasterBand", band="1")
-    _add_categories(band, names)
-    _add_table(band, names)
+    _add_categories(band, legend.names)
+    _add_table(band, legend)
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode")
 
@@ -48,14 +48,14 @@ def _add_categories(band: ElementTree.Element, names: Mapping[int, str]) -> None
         ElementTree.SubElement(categories, "Category").text = names.get(code)
 
 
-def _add_table(band: ElementTree.Element, names: Mapping[int, str]) -> None:
+def _add_table(band: ElementTree.Element, legend: Legend) -> None:
     table = ElementTree.SubElement(band, "GDALRasterAttributeTable", tableType="thematic")
     for index, column in enumerate(_COLUMNS):
         field = ElementTree.SubElement(table, "FieldDefn", index=str(index))
         _add_texts(field, ("Name", "Type", "Usage"), column)
-    for index, (code, name) in enumerate(sorted(names.items())):
+    for index, (code, name) in enumerate(sorted(legend.names.items())):
         row = ElementTree.SubElement(table, "Row", index=str(index))
-        _add_texts(row, ["F"] * len(_COLUMNS), (code, name, *colour(code)))
+        _add_texts(row, ["F"] * len(_COLUMNS), (code, name, *legend.colours[code]))
 
 
 def _add_texts(element: ElementTree.Element, tags: Iterable[str], texts: Iterable[object]) -> None:

@@ -13,6 +13,11 @@ for speckle first. Done in one round, as by `gdal_sieve`, whatever lies amid oth
 stays small or takes the class of the far surroundings; in rising rounds a noisy field becomes a
 field before it is asked whether it is large enough.
 
+The sieve of 2 gives the single 1 of this row to the 0s, with which it shares its border:
+
+    >>> sieve(np.array([[0, 0, 1, 0, 0, 2, 2]], np.uint8), 2)
+    array([[0, 0, 0, 0, 0, 2, 2]], dtype=uint8)
+
 What is promised:
 
 - Nodata is neither filled nor does it vote.
@@ -55,7 +60,7 @@ from landcover.maps.sieve_kernels import (
     replace_small,
     settle,
 )
-from landcover.windows import split
+from landcover.windows import split, within
 
 # Height and width of what is sieved at once: 19 million pixels with the usual margin.
 SIDE = 4096
@@ -89,13 +94,13 @@ def margin(smallest: int) -> int:
 def sieve(codes: NDArray[np.uint8], smallest: int) -> NDArray[np.uint8]:
     """Return a whole map without its small patches (see the module for the rule).
 
-    Takes 2 bytes a pixel beside the map, result included, and 4 for each pixel of a small patch.
+    Memory: 2 bytes a pixel beside the map, result included, and 4 for each pixel of a small patch.
 
     Args:
         codes: class codes (rows, columns), nodata 255; not changed.
         smallest: pixels of the smallest patch to keep; of 1 or less, every patch is kept.
     """
-    sieved, _ = _sieve(codes, smallest, beyond=OPEN)
+    sieved, _ = _sieve(codes, smallest, around=OPEN)
     return sieved
 
 
@@ -112,7 +117,7 @@ def sieve_part(
         The sieved part, and which of its pixels are those of the whole map, sieved; among them are
         all that lie at least `margin(smallest)` pixels from the part's edges.
     """
-    sieved, states = _sieve(codes, smallest, beyond=UNKNOWN)
+    sieved, states = _sieve(codes, smallest, around=UNKNOWN)
     return sieved, states != UNKNOWN
 
 
@@ -136,7 +141,7 @@ def sieve_window(
     """
     sieved = np.empty((window.height, window.width), dtype=np.uint8)
     for block in split(window, SIDE, SIDE):
-        sieved[_place(block, window)] = _sieve_block(pieces, block, smallest)
+        sieved[within(block, window)] = _sieve_block(pieces, block, smallest)
     return sieved
 
 
@@ -166,9 +171,9 @@ def read_around(
     for covered, path in pieces.items():
         if intersect(covered, around):
             shared = intersection(covered, around)
-            inside = Window.from_slices(*_place(shared, covered))
+            inside = Window.from_slices(*within(shared, covered))
             with rasterio.open(path) as dataset:
-                codes[_place(shared, around)] = dataset.read(1, window=inside)
+                codes[within(shared, around)] = dataset.read(1, window=inside)
     return codes
 
 
@@ -186,15 +191,15 @@ def _sieve_block(
 
 
 def _sieve(
-    codes: NDArray[np.uint8], smallest: int, beyond: np.uint8
+    codes: NDArray[np.uint8], smallest: int, around: np.uint8
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Sieve a map; `beyond` is the state of what lies around it.
+    """Sieve a map; `around` is the state of what lies around it.
 
     Patches of N pixels or more stay as they are through all rounds, so that after they are found
     the rounds look at the pixels of the others only.
     """
     framed = np.pad(codes, 1, constant_values=NODATA)
-    states = np.full(framed.shape, beyond)
+    states = np.full(framed.shape, around)
     states[1:-1, 1:-1] = OPEN
     if smallest > 1:
         _replace(framed.ravel(), states.ravel(), framed.shape[1], smallest)
@@ -214,9 +219,3 @@ def _replace(
         find_small(codes, states, width, pixels, threshold, patch)
         replace_small(codes, states, width, pixels, patch)
         pixels = pixels[: keep_open(states, pixels)]
-
-
-def _place(part: Window, of: Window) -> tuple[slice, slice]:
-    """Return where a part of a window lies in an array of that window."""
-    row, column = part.row_off - of.row_off, part.col_off - of.col_off
-    return slice(row, row + part.height), slice(column, column + part.width)

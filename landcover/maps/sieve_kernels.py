@@ -3,7 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from landcover.maps.kernels import EMPTY, compiled
+from landcover.classes import NODATA
+from landcover.maps.kernels import compiled
+
+EMPTY = np.uint8(NODATA)
 
 # What is known of a pixel in one round of the sieve. The order matters: from LARGE on, a pixel has
 # a vote. Pixels of nodata stay OPEN.

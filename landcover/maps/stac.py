@@ -7,10 +7,9 @@ classification, file and processing: what catalogues, tile servers and QGIS find
 import json
 import re
 import unicodedata
-from calendar import monthrange
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, time
 from pathlib import Path
 
 import geopandas
@@ -29,16 +28,22 @@ from shapely.geometry.polygon import orient
 
 from landcover.aoi import LONLAT, polygonal
 from landcover.areas import pixel_areas
-from landcover.classes import NODATA, colour
+from landcover.classes import NODATA, Colour, Legend
 from landcover.errors import LandcoverError
-from landcover.files import item_name, sha256
+from landcover.files import file_name
 from landcover.grid import Grid, grid_of
+from landcover.period import Period
 from landcover.version import code_version
-from landcover.windows import whole
 
 COLLECTION = "chocoforest"
 COLLECTION_NAME = "collection.json"
 PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
+
+# The files beside a map that its item names: key, title, media type and role.
+BESIDE = (
+    ("confidence", "Confidence in percent", pystac.MediaType.COG, "data"),
+    ("report", "Report", pystac.MediaType.HTML, "overview"),
+)
 
 # In degrees. An area of interest may follow a coast by the metre; to find a map by, ten metres do.
 _TOLERANCE = 1e-4
@@ -50,14 +55,12 @@ _MULTIHASH_SHA256 = "1220"
 
 def prediction_item(
     path: Path,
-    href: str,
-    year: int,
-    month: int,
+    digest: str,
+    period: Period,
     area: BaseGeometry,
-    names: Mapping[int, str],
+    legend: Legend,
     lineage: str,
     made: datetime,
-    assets: Mapping[str, pystac.Asset] | None = None,
 ) -> pystac.Item:
     """Describe a finished map as a STAC item.
 
@@ -69,15 +72,12 @@ def prediction_item(
 
     Args:
         path: the map on this machine, as `landcover.maps.cog.write_cog` writes it.
-        href: where the item says that the map is: a URI, a path, or relative to the item
-            (`./prediction_202506.tif`).
-        year: of the map.
-        month: of the map, 1 to 12.
+        digest: the SHA-256 of its file.
+        period: of the map.
         area: the area of interest, polygons in longitude and latitude (EPSG:4326).
-        names: the name of each class code.
+        legend: of the map.
         lineage: what the map was made of and how, in a sentence; CommonMark.
         made: when the map was made, with its time zone.
-        assets: further files by key, such as the confidence map, the samples, the model.
 
     Raises:
         LandcoverError: if the map lies outside the area of interest.
@@ -87,15 +87,15 @@ def prediction_item(
         grid = grid_of(dataset)
         authority = dataset.crs.to_authority()
     footprint = _footprint(area, grid, path)
-    resolution = round(pixel_areas(grid)(whole(grid)) ** 0.5, 3)
+    resolution = round(pixel_areas(grid)(grid.whole) ** 0.5, 3)
     item = pystac.Item(
-        id=Path(item_name(year, month)).stem,
+        id=Path(file_name("item", period)).stem,
         geometry=json.loads(shapely.to_geojson(footprint)),
         bbox=list(footprint.bounds),
         datetime=None,
-        start_datetime=datetime(year, month, 1, tzinfo=UTC),
-        end_datetime=datetime(year, month, monthrange(year, month)[1], 23, 59, 59, tzinfo=UTC),
-        properties={"title": f"Land cover {year}-{month:02d}", "gsd": resolution},
+        start_datetime=datetime.combine(period.start, time(), UTC),
+        end_datetime=datetime.combine(period.end, time(23, 59, 59), UTC),
+        properties={"title": f"Land cover {period}", "gsd": resolution},
         collection=COLLECTION,
     )
     item.add_link(
@@ -103,9 +103,10 @@ def prediction_item(
     )
     _add_projection(item, grid, ":".join(authority) if authority else None)
     _add_processing(item, lineage, made)
-    _add_map(item, path, href, names, resolution)
-    for key, asset in (assets or {}).items():
-        item.add_asset(key, asset)
+    _add_map(item, path, digest, legend, resolution)
+    for key, title, media_type, role in BESIDE:
+        href = f"./{file_name(key, period)}"
+        item.add_asset(key, pystac.Asset(href, title, media_type=media_type, roles=[role]))
     return item
 
 
@@ -144,7 +145,7 @@ def stac_text(document: pystac.Item | pystac.Collection) -> str:
 def _footprint(area: BaseGeometry, grid: Grid, path: Path) -> BaseGeometry:
     """Return a grid's part of an area, in longitude and latitude, its outer rings anticlockwise."""
     west, south, east, north = grid.bounds
-    # The edges of a grid are no straight lines in longitude and latitude.
+    # The edges of a grid are curves in longitude and latitude.
     outline = shapely.segmentize(box(*grid.bounds), max(east - west, north - south) / 32)
     (reach,) = geopandas.GeoSeries([outline], crs=grid.crs).to_crs(LONLAT)
     part = shapely.simplify(area.intersection(reach), _TOLERANCE)
@@ -178,26 +179,30 @@ def _add_processing(item: pystac.Item, lineage: str, made: datetime) -> None:
     }
 
 
-def _add_map(
-    item: pystac.Item, path: Path, href: str, names: Mapping[int, str], resolution: float
-) -> None:
+def _add_map(item: pystac.Item, path: Path, digest: str, legend: Legend, resolution: float) -> None:
+    """Add the map, twice: tile servers that know no catalogue of ours ask for `data`."""
     # STAC 1.1 has these two fields for the asset itself; older readers look in the bands.
     fields = {"data_type": DataType.UINT8, "nodata": NODATA}
     asset = pystac.Asset(
-        href, "Land-cover map", media_type=pystac.MediaType.COG, roles=["data"], extra_fields=fields
+        f"./{path.name}",
+        "Land-cover map",
+        media_type=pystac.MediaType.COG,
+        roles=["data"],
+        extra_fields=fields,
     )
     item.add_asset("map", asset)
     band = RasterBand.create(nodata=NODATA, data_type=DataType.UINT8, spatial_resolution=resolution)
     RasterExtension.ext(asset, add_if_missing=True).apply([band])
-    ClassificationExtension.ext(asset, add_if_missing=True).apply(_classes(names))
+    ClassificationExtension.ext(asset, add_if_missing=True).apply(_classes(legend))
     FileExtension.ext(asset, add_if_missing=True).apply(
-        checksum=_MULTIHASH_SHA256 + sha256(path), size=path.stat().st_size
+        checksum=_MULTIHASH_SHA256 + digest, size=path.stat().st_size
     )
+    item.add_asset("data", asset.clone())
 
 
-def _classes(names: Mapping[int, str]) -> list[Classification]:
+def _classes(legend: Legend) -> list[Classification]:
     """Return the classes of a map and that of the pixels that hold none."""
-    titles = {**dict(sorted(names.items())), NODATA: "No data"}
+    titles = {**dict(sorted(legend.names.items())), NODATA: "No data"}
     short = {code: _short_name(title) for code, title in titles.items()}
     uses = Counter(short.values())
     return [
@@ -205,11 +210,15 @@ def _classes(names: Mapping[int, str]) -> list[Classification]:
             value=code,
             name=short[code] if short[code] and uses[short[code]] == 1 else f"class_{code}",
             title=title,
-            color_hint=None if code == NODATA else "{:02X}{:02X}{:02X}".format(*colour(code)),
+            color_hint=None if code == NODATA else _hexadecimal(legend.colours[code]),
             nodata=True if code == NODATA else None,
         )
         for code, title in titles.items()
     ]
+
+
+def _hexadecimal(colour: Colour) -> str:
+    return "{:02X}{:02X}{:02X}".format(*colour)
 
 
 def _short_name(title: str) -> str:

@@ -1,9 +1,9 @@
-"""Just enough of TIFF to put a Cloud-Optimized GeoTIFF together of tiles that are compressed.
+"""Just enough of TIFF to make a Cloud-Optimized GeoTIFF from tiles that are already compressed.
 
 GDAL writes every other raster here, but it would decode and compress each tile once more. The file
 is a BigTIFF, laid out as GDAL's COG driver documents it: all directories first, then the tiles of
-the coarsest overview, those of the map last. Each tile stands between its size and its last four
-bytes again, so that who reads from a bucket needs few requests.
+the coarsest overview, those of the map last. Each tile stands between its size and a copy of its
+last four bytes, so that reading from a bucket takes few requests.
 """
 
 import struct
@@ -21,32 +21,26 @@ Cell = tuple[int, int]
 
 
 class Tag(NamedTuple):
-    """An entry of a directory.
-
-    Attributes:
-        kind: its TIFF type.
-        number: how many values it has.
-        value: the values' bytes.
-    """
+    """An entry of a directory."""
 
     kind: int
+    """Its TIFF type."""
     number: int
+    """How many values it has."""
     value: bytes
+    """The values' bytes."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """A compressed tile in a file.
-
-    Attributes:
-        path: the file.
-        offset: its first byte.
-        size: how many bytes it has.
-    """
+    """A compressed tile in a file."""
 
     path: Path
+    """The file."""
     offset: int
+    """Its first byte."""
     size: int
+    """How many bytes it has."""
 
     def read(self) -> bytes:
         """Return the tile.
@@ -64,17 +58,14 @@ class Span:
 
 @dataclass(frozen=True)
 class Level:
-    """A map, or one of its overviews.
-
-    Attributes:
-        width: columns.
-        height: rows.
-        tiles: compressed; those that are not there are nodata.
-    """
+    """A map, or one of its overviews."""
 
     width: int
+    """Columns."""
     height: int
+    """Rows."""
     tiles: Mapping[Cell, Span | bytes]
+    """Compressed; those that are not there are nodata."""
 
 
 LONG, LONG8 = 4, 16
@@ -88,7 +79,7 @@ PLACE = np.dtype([("offset", "<u8"), ("size", "<u4")])
 
 REDUCED = Tag(LONG, 1, struct.pack("<I", 1))
 
-# Where the map lies, and what else GDAL says of it: of overviews it is not said again.
+# Where the map lies and what else GDAL says of it, which is not repeated for overviews.
 OF_THE_MAP = {33550, 33922, 34264, 34735, 34736, 34737, 42112}
 
 # What GDAL calls the ghost area.

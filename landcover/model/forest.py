@@ -1,6 +1,7 @@
 """The model: a random forest over the bands of a pixel."""
 
 import hashlib
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -15,9 +16,13 @@ from sklearn.preprocessing import FunctionTransformer
 from upath import UPath
 
 from landcover.errors import LandcoverError
+from landcover.model import bins, indices
 from landcover.model.balance import at_most_per_class
 from landcover.model.bins import LogBins
 from landcover.model.indices import with_normalized_differences
+
+# Where files of models that were trained before 2026-12 say that their parts are.
+MOVED = {"landcover.bins": bins, "landcover.indices": indices}
 
 
 class ForestSettings(BaseModel):
@@ -151,19 +156,16 @@ def fit(
 
 @dataclass(frozen=True)
 class Model:
-    """A trained model's file, and what its numbers mean.
-
-    Attributes:
-        path: the joblib file.
-        sha256: of the file; a file that differs is not opened, because opening one runs its code.
-        bands: the names of the bands that it reads, in order.
-        names: the name of each class code that it gives.
-    """
+    """A trained model's file, and what its numbers mean."""
 
     path: UPath
+    """The joblib file."""
     sha256: str
+    """Of the file; a file that differs is not opened, because opening one runs its code."""
     bands: tuple[str, ...]
+    """The names of the bands that it reads, in order."""
     names: Mapping[int, str]
+    """The name of each class code that it gives."""
 
 
 def load(path: UPath, digest: str) -> Pipeline:
@@ -186,5 +188,7 @@ def load(path: UPath, digest: str) -> Pipeline:
             f"The model file {path} is not the one that was recorded when it was trained "
             "(its SHA-256 differs), so it is not opened: train the month's model again."
         )
+    for old, module in MOVED.items():
+        sys.modules.setdefault(old, module)
     pipeline: Pipeline = joblib.load(BytesIO(content))
     return pipeline.set_params(forest__n_jobs=1)

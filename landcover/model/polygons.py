@@ -24,7 +24,7 @@ def tidy_polygons(
     Raises:
         LandcoverError: if a polygon has no class, or if there are fewer than two classes.
     """
-    ids = found["polygon_id"].map(str)
+    ids = found["polygon_id"].astype("string").fillna("none").map(str)
     polygons = found.assign(polygon_id=_unique(ids))
     warnings = _tell_duplicates(ids, where)
     _check_labels(polygons, where)

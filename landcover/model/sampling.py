@@ -2,25 +2,33 @@
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from io import BytesIO
+from pathlib import Path
 from typing import Literal
 
 import geopandas
 import numpy as np
 import pandas as pd
+import pyarrow
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from rasterio.transform import xy
-from rasterio.windows import Window, from_bounds
+from rasterio.windows import Window, from_bounds, intersect, intersection
 from shapely.geometry.base import BaseGeometry
+from upath import UPath
 
 from landcover.classes import label_key
+from landcover.errors import LandcoverError
 from landcover.grid import Grid
 from landcover.imagery.mosaic import Mosaic, MosaicReader
 from landcover.windows import pixels_inside, split
 
 # Large polygons are read in parts of this many pixels a side (34 MB a band of uint16).
 PART = 4096
+
+# Of a file of samples, beside the bands.
+COLUMNS = ("polygon_id", "class_label", "x", "y")
 
 # Of pixels: rows, columns, and values (bands, pixels).
 Pixels = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.generic]]
@@ -58,18 +66,84 @@ class SamplingSettings(BaseModel):
 
 @dataclass(frozen=True)
 class Samples:
-    """What was sampled, and what was not.
-
-    Attributes:
-        rows: a row a sample, points in the mosaic's CRS, with `polygon_id`, `class_label`, `x`,
-            `y` (CRS units, the pixel's centre), a column a band, and `geometry`.
-        skipped: the reason for each polygon id that gave no sample.
-        contested: how many pixels were drawn from under polygons of different classes.
-    """
+    """What was sampled, and what was not."""
 
     rows: geopandas.GeoDataFrame
+    """A row a sample, points in the mosaic's CRS, with `polygon_id`, `class_label`, `x`, `y` (CRS
+    units, the pixel's centre), a column a band, and `geometry`."""
     skipped: dict[str, str]
+    """The reason for each polygon id that gave no sample."""
     contested: int
+    """How many pixels were drawn from under polygons of different classes."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where samples come from: kept in their file, beside the rows."""
+
+    bands: tuple[str, ...]
+    """The names of the bands, each a column."""
+    mosaic: str | None = None
+    """The imagery."""
+    polygons: str | None = None
+    """The table or file of the training polygons."""
+    polygons_sha256: str | None = None
+    """Of the file of the polygons as they were fetched."""
+    sampling: Mapping[str, object] | None = None
+    """The settings of the sampling."""
+
+
+def write_samples(rows: geopandas.GeoDataFrame, origin: Origin, path: Path) -> None:
+    """Write samples as a GeoParquet file that knows where they come from.
+
+    Args:
+        rows: of `Samples`.
+        origin: where they come from.
+        path: the file to write.
+    """
+    described = rows.copy(deep=False)
+    described.attrs = {**asdict(origin), "bands": list(origin.bands)}
+    described.to_parquet(path, index=False)
+
+
+def read_samples(path: UPath, bands: Sequence[str]) -> tuple[pd.DataFrame, Origin]:
+    """Read samples, and where they come from.
+
+    Args:
+        path: the file, as `write_samples` wrote it, or as another program wrote it again.
+        bands: the names of the bands, where the file does not say them any more.
+
+    Returns:
+        A row a sample, with `polygon_id`, `class_label`, `x`, `y` and a column a band.
+
+    Raises:
+        LandcoverError: if there is no such file, or if it does not hold samples.
+    """
+    make = "make them with python flows/prepare_data.py."
+    # Not is_file: s3fs would say no where the bucket does not answer.
+    if not path.exists():
+        raise LandcoverError(f"There are no samples at {path}: {make}")
+    try:
+        rows = pd.read_parquet(BytesIO(path.read_bytes()))
+    except pyarrow.ArrowInvalid as error:
+        raise LandcoverError(
+            f"{path} is not a parquet file of samples ({error}): {make}"
+        ) from error
+    origin = Origin(
+        bands=tuple(rows.attrs.get("bands") or bands),
+        mosaic=rows.attrs.get("mosaic"),
+        polygons=rows.attrs.get("polygons"),
+        polygons_sha256=rows.attrs.get("polygons_sha256"),
+        sampling=rows.attrs.get("sampling"),
+    )
+    missing = [name for name in (*COLUMNS, *origin.bands) if name not in rows]
+    if missing:
+        raise LandcoverError(
+            f"{path} has no column {', '.join(missing)}, so it does not hold samples: {make}"
+        )
+    if rows.empty:
+        raise LandcoverError(f"{path} holds no samples: {make}")
+    return rows, origin
 
 
 def sample_polygons(
@@ -131,7 +205,7 @@ def _pixels_under(
     polygon_id: str,
 ) -> Pixels | str:
     """Return the pixels drawn from under a polygon, or the reason why there are none."""
-    window = _window_around(polygon, mosaic.grid)
+    window = _window_around(polygon, mosaic.grid, reader.extent)
     if window is None:
         return "outside the mosaic"
     # Each polygon has its own random numbers: a new polygon does not change another's pixels.
@@ -170,18 +244,17 @@ def _least(draws: NDArray[np.float64], count: int) -> NDArray[np.intp]:
     return np.argpartition(draws, count - 1)[:count]
 
 
-def _window_around(polygon: BaseGeometry, grid: Grid) -> Window | None:
-    """Return the pixels of the grid that a polygon's bounds touch, None where there are none."""
+def _window_around(polygon: BaseGeometry, grid: Grid, extent: Window) -> Window | None:
+    """Return the pixels that a polygon's bounds touch; None where there is no imagery."""
     # Bounds are infinite where a polygon cannot be brought to the mosaic's CRS, NaN without points.
     if not np.isfinite(polygon.bounds).all():
         return None
     exact = from_bounds(*polygon.bounds, transform=grid.transform)
-    left, top = max(0, int(np.floor(exact.col_off))), max(0, int(np.floor(exact.row_off)))
-    right = min(grid.width, int(np.ceil(exact.col_off + exact.width)))
-    bottom = min(grid.height, int(np.ceil(exact.row_off + exact.height)))
-    if left >= right or top >= bottom:
-        return None
-    return Window(left, top, right - left, bottom - top)
+    left, top = int(np.floor(exact.col_off)), int(np.floor(exact.row_off))
+    right = int(np.ceil(exact.col_off + exact.width))
+    bottom = int(np.ceil(exact.row_off + exact.height))
+    around = Window(left, top, right - left, bottom - top)
+    return intersection(around, extent) if intersect(around, extent) else None
 
 
 def _as_table(

@@ -1,4 +1,8 @@
-"""One run of a month at a time: two would remove each other's work."""
+"""One run of a period at a time: two would remove each other's work.
+
+The lock belongs to the process of the flow run and is no part of the run, so that a run can be
+pickled. What publishes something asks for it again with `hold`.
+"""
 
 import fcntl
 import time
@@ -9,10 +13,11 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, text
 
 from landcover.errors import LandcoverError, TransientError
+from landcover.period import Period
 from tasks.access.database import access, schema, translated
 
 # The connection is idle for as long as the run takes, and the server should not end it for that.
-# Of a machine that was switched off it learns within two minutes, not the usual two hours.
+# The server notices within two minutes, not two hours, that our machine was switched off.
 _STAY = text(
     "SELECT set_config(name, value, false) FROM pg_settings JOIN (VALUES"
     " ('idle_session_timeout', '0'), ('tcp_keepalives_idle', '60'),"
@@ -20,39 +25,62 @@ _STAY = text(
     ") AS wanted (name, value) USING (name)"
 )
 
-# Seconds between tries to connect: a connection cannot be what a task returns, nor be retried so.
+# Seconds between tries to connect. The lock is not a task (a connection cannot be a task's result),
+# so it retries by itself.
 PAUSES = (2, 4, 8)
 
 
+# What makes sure that a lock of this process is still held, by period.
+_HELD: dict[Period, Callable[[], None]] = {}
+
+
 @contextmanager
-def only_run(year: int, month: int, database_block: str | None) -> Iterator[Callable[[], None]]:
-    """Keep others from running a month on the same database; the lock ends with this process.
+def only_run(period: Period, database_block: str | None) -> Iterator[None]:
+    """Keep others from running a period on the same database; the lock ends with this process.
 
     Args:
-        year: of the month.
-        month: 1 to 12.
+        period: that is run.
         database_block: see `tasks.access.database.database`.
 
-    Yields:
-        What makes sure, before something is published, that the month is still this run's alone:
-        a connection that was cut has lost the lock, and another run may have it now.
-
     Raises:
-        LandcoverError: if another run of the month is at work.
+        LandcoverError: if another run of the period is at work.
     """
     url, arguments = access(database_block)
-    number = 100 * year + month
     embedded = url.get_backend_name() == "sqlite"
-    lock = _lock_file(url, number) if embedded else _lock_session(url, arguments, number)
+    lock = _lock_file(url, period) if embedded else _lock_session(url, arguments, period)
     with lock as still_held:
-        yield still_held
+        _HELD[period] = still_held
+        try:
+            yield
+        finally:
+            del _HELD[period]
+
+
+def hold(period: Period) -> None:
+    """Make sure, before something is published, that a period is still this process's alone.
+
+    A connection that was cut has lost the lock, and another run may have it now.
+
+    Args:
+        period: that is run.
+
+    Raises:
+        LandcoverError: if another run of the period is at work.
+        TransientError: if the database cannot be reached.
+    """
+    still_held = _HELD.get(period)
+    if still_held is None:
+        raise LandcoverError(
+            f"{period} is not locked by this process, so nothing is published: run it with a flow."
+        )
+    still_held()
 
 
 @contextmanager
 def _lock_session(
-    url: URL, arguments: dict[str, object], number: int
+    url: URL, arguments: dict[str, object], period: Period
 ) -> Iterator[Callable[[], None]]:
-    """Take PostgreSQL's lock of a number, which lasts as long as the connection."""
+    """Take PostgreSQL's lock of a period, which lasts as long as the connection."""
     engine = create_engine(
         url,
         hide_parameters=True,
@@ -61,7 +89,7 @@ def _lock_session(
         poolclass=NullPool,
     )
     with ExitStack() as closing:
-        held = closing.enter_context(_lock_patiently(engine, number))
+        held = closing.enter_context(_lock_patiently(engine, period))
 
         def still_held() -> None:
             nonlocal held
@@ -69,57 +97,59 @@ def _lock_session(
                 with translated(url):
                     held.execute(text("SELECT 1"))
             except TransientError:
-                held = closing.enter_context(_lock_patiently(engine, number))
+                held = closing.enter_context(_lock_patiently(engine, period))
 
         yield still_held
 
 
-def _lock_patiently(engine: Engine, number: int) -> Connection:
+def _lock_patiently(engine: Engine, period: Period) -> Connection:
     """Connect and take the lock, again where the connection fails."""
     for pause in PAUSES:
         try:
-            return _try_lock(engine, number)
+            return _try_lock(engine, period)
         except TransientError:
             time.sleep(pause)
-    return _try_lock(engine, number)
+    return _try_lock(engine, period)
 
 
-def _try_lock(engine: Engine, number: int) -> Connection:
+def _try_lock(engine: Engine, period: Period) -> Connection:
     with ExitStack() as closing, translated(engine.url):
         connection = closing.enter_context(engine.connect())
         connection.execute(_STAY)
         free = connection.scalar(
             text("SELECT pg_try_advisory_lock(hashtext('chocoforest ' || :schema), :number)"),
-            {"schema": schema() or "", "number": number},
+            {"schema": schema() or "", "number": _number(period)},
         )
         if not free:
-            raise _taken(number)
+            raise _taken(period)
         closing.pop_all()
     return connection
 
 
-def _taken(number: int) -> LandcoverError:
-    year, month = divmod(number, 100)
+def _number(period: Period) -> int:
+    return int(period.key)
+
+
+def _taken(period: Period) -> LandcoverError:
     return LandcoverError(
-        f"Another run of {year}-{month:02d} is at work on the same database: wait for its end, or "
-        "cancel it."
+        f"Another run of {period} is at work on the same database: wait for its end, or cancel it."
     )
 
 
 @contextmanager
-def _lock_file(url: URL, number: int) -> Iterator[Callable[[], None]]:
+def _lock_file(url: URL, period: Period) -> Iterator[Callable[[], None]]:
     """Lock a file beside the embedded database."""
-    path = Path(f"{url.database}.{number}.lock")
+    path = Path(f"{url.database}.{_number(period)}.lock")
     try:
         file = path.open("w")
     except OSError as error:
         raise LandcoverError(
-            f"The lock {path} cannot be written ({error.strerror}): give this user the rights of "
-            "its owner, or set another METADATA_DB."
+            f"The lock {path} cannot be written ({error.strerror}): give this user permission to "
+            "write it, or set another METADATA_DB."
         ) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise _taken(number) from None
+            raise _taken(period) from None
         yield lambda: None

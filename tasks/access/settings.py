@@ -1,9 +1,10 @@
 """The settings: environment variables, read from `.env` in the working folder too.
 
-Each group is read by the one place that needs it. The groups with secrets are read by
-`tasks.access.database` and `tasks.access.storage` alone.
+A run reads the groups that it needs once, at its start (see `Settings`). The groups with secrets
+are read by `tasks.access.database` and `tasks.access.storage` alone.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -204,6 +205,27 @@ SETTINGS_GROUPS = (
 Group = TypeVar("Group", bound=BaseSettings)
 
 
+class Settings:
+    """Groups of settings without secrets, as they were at the start of a run.
+
+    `settings[MosaicSettings].mosaic_bands` is one of them.
+    """
+
+    def __init__(self, groups: Iterable[BaseSettings]) -> None:
+        """Keep the groups."""
+        self._groups = {type(group): group for group in groups}
+
+    def __getitem__(self, group: type[Group]) -> Group:
+        """Return a group that the run has read."""
+        found = self._groups[group]
+        assert isinstance(found, group)
+        return found
+
+    def __contains__(self, group: type[BaseSettings]) -> bool:
+        """Tell whether the run has read a group."""
+        return group in self._groups
+
+
 def read_settings(group: type[Group]) -> Group:
     """Read a group of settings.
 
@@ -214,14 +236,14 @@ def read_settings(group: type[Group]) -> Group:
     try:
         return group()
     except ValidationError as error:
-        told = "; ".join(_tell(group, str(item["loc"][0]), item) for item in error.errors())
+        told = "; ".join(_describe(group, str(item["loc"][0]), item) for item in error.errors())
         where = ".env" if Path(".env").exists() else "an .env file (there is none here)"
         raise SettingsError(
             f"{told}. Set it in the environment or in {where} in {Path.cwd()}."
         ) from None
 
 
-def _tell(group: type[BaseSettings], name: str, item: ErrorDetails) -> str:
+def _describe(group: type[BaseSettings], name: str, item: ErrorDetails) -> str:
     field = group.model_fields[name]
     if item["type"] == "missing":
         return f"{name.upper()} is not set; it should be {field.description}"

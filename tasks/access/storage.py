@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import Context, copy_context
 from functools import lru_cache
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -18,8 +18,6 @@ from botocore.exceptions import (
     ParamValidationError,
 )
 from prefect.runtime import flow_run
-from prefect_aws import AwsCredentials
-from prefect_aws.client_parameters import AwsClientParameters
 from rasterio.session import AWSSession
 from s3fs.core import (  # type: ignore[import-untyped]
     S3FileSystem,
@@ -29,6 +27,9 @@ from s3fs.core import (  # type: ignore[import-untyped]
 from landcover.errors import LandcoverError, SettingsError, TransientError
 from tasks.access.blocks import load_block
 from tasks.access.settings import StorageSettings, read_settings
+
+if TYPE_CHECKING:
+    from prefect_aws import AwsCredentials
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -92,6 +93,9 @@ def storage(block: str | None, what: str = "the bucket") -> Iterator[None]:
         TransientError: if the service cannot be reached, or is busy.
         LandcoverError: if it refuses for another reason.
     """
+    # Here, because prefect_aws imports its ECS worker, for which --help would wait.
+    from prefect_aws import AwsCredentials
+
     credentials = load_block(AwsCredentials, block) or credentials_of_settings()
     endpoint = credentials.aws_client_parameters.endpoint_url
     try:
@@ -135,12 +139,14 @@ def side_by_side(
         return list(pool.map(run, contexts, items))
 
 
-def credentials_of_settings() -> AwsCredentials:
+def credentials_of_settings() -> "AwsCredentials":
     """Return the credentials that the settings name.
 
     Raises:
         SettingsError: if a setting is malformed, or only one of key and secret is set.
     """
+    from prefect_aws import AwsClientParameters, AwsCredentials
+
     settings = read_settings(StorageSettings)
     key, secret = settings.s3_access_key_id, settings.s3_secret_access_key
     if bool(key) != bool(secret):
@@ -156,7 +162,7 @@ def credentials_of_settings() -> AwsCredentials:
 
 # To make one takes 20 milliseconds, and a month asks for it for every quad and window.
 @lru_cache(maxsize=8)
-def _session(credentials: AwsCredentials, run: UUID | None) -> AWSSession:  # noqa: ARG001
+def _session(credentials: "AwsCredentials", run: UUID | None) -> AWSSession:  # noqa: ARG001
     """Return the credentials for GDAL, which wants the endpoint without its scheme.
 
     Args:

@@ -1,0 +1,131 @@
+"""From a model and imagery to a recorded map: what the flows that map a month share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from prefect import unmapped
+from upath import UPath
+
+from flows.parallel import gather
+from flows.provenance import describe_sources
+from flows.summary import Steps
+from landcover.imagery.coverage import Coverage
+from landcover.imagery.mosaic import Mosaic
+from landcover.maps.assembly import FinishedMap
+from landcover.maps.pieces import Piece, Plan
+from landcover.maps.prediction import PredictionSettings
+from landcover.model.forest import Model
+from tasks.assembly import assemble_map
+from tasks.radiometry import Radiometry
+from tasks.records import record_prediction
+from tasks.report import write_report
+from tasks.run import Run, remove_work
+from tasks.training import Training
+from tasks.windows import plan_windows, predict_window, sieve_window
+
+
+@dataclass(frozen=True)
+class Imagery:
+    """A month's imagery, and what was found about it."""
+
+    mosaic: Mosaic
+    """The imagery itself."""
+    coverage: Coverage
+    """How much of the area of interest it covers."""
+    radiometry: Radiometry
+    """How bright it is."""
+
+
+def map_imagery(
+    run: Run,
+    imagery: Imagery,
+    training: Training,
+    model_id: int,
+    polygons: UPath | None,
+    settings: PredictionSettings,
+    made_by: Mapping[str, object],
+    steps: Steps,
+) -> FinishedMap:
+    """Predict, assemble, report and record a month's map.
+
+    Args:
+        run: whose map.
+        imagery: what is mapped.
+        training: the model.
+        model_id: of its row.
+        polygons: that trained it; None where they are not at hand.
+        settings: how the map is made.
+        made_by: command, code version, flow run and settings.
+        steps: the clock of the run.
+
+    Raises:
+        Exception: that of the first window to fail.
+    """
+    mosaic, model = imagery.mosaic, training.model
+    plan = plan_windows(run, mosaic, model)
+    pieces = predict_windows(run, plan, mosaic, model, settings.smallest_patch)
+    steps.done("prediction")
+
+    finished = assemble_map(run, plan, pieces, mosaic, model)
+    steps.done("map")
+
+    report = write_report(
+        run,
+        mosaic,
+        imagery.coverage,
+        finished,
+        polygons,
+        training.metrics,
+        imagery.radiometry.warnings,
+        describe_sources(finished, training, made_by),
+    )
+    steps.done("report")
+
+    record_prediction(
+        run, finished, report, imagery.coverage, imagery.radiometry, model_id, made_by
+    )
+    remove_work(run, [run.files.work])
+    steps.done("record")
+    return finished
+
+
+def files_of_map(run: Run, finished: FinishedMap) -> dict[str, UPath]:
+    """Return what each file of a recorded map is, and where.
+
+    Args:
+        run: that made it.
+        finished: the map.
+    """
+    classes, confidence = (finished.final / layer.file for layer in finished.layers)
+    return {
+        "report": run.files.report,
+        "map": classes,
+        "confidence": confidence,
+        "model": finished.model.path,
+    }
+
+
+def predict_windows(
+    run: Run, plan: Plan, mosaic: Mosaic, model: Model, smallest_patch: int
+) -> list[Piece]:
+    """Predict each window of a plan; then, if so wanted, remove the small patches of all.
+
+    Args:
+        run: whose map.
+        plan: the windows, and where their pieces are kept.
+        mosaic: the imagery.
+        model: what predicts.
+        smallest_patch: pixels of the smallest patch to keep; with 1, every patch is kept.
+
+    Raises:
+        Exception: that of the first window to fail.
+    """
+    predicting = predict_window.map(
+        plan.windows, unmapped(run), unmapped(plan), unmapped(mosaic), unmapped(model)
+    )
+    pieces = gather(predicting, "Predicting", f"prediction-{run}")
+    if smallest_patch <= 1:
+        return pieces
+    # A patch may reach into the windows beside it, so all are predicted before one is sieved.
+    sieving = sieve_window.map(plan.windows, unmapped(run), unmapped(plan), smallest_patch)
+    return gather(sieving, "Sieving", f"sieving-{run}")

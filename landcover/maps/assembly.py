@@ -1,0 +1,135 @@
+"""The finished map: layers assembled from their pieces, and found to be what the pieces are."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.windows import Window
+from upath import UPath
+
+from landcover.classes import NODATA
+from landcover.errors import LandcoverError
+from landcover.maps.cog import write_cog
+from landcover.maps.layers import Layer
+from landcover.maps.measure import count_map
+from landcover.maps.pieces import Piece, Plan
+from landcover.model.forest import Model
+
+# In percent: below it, fewer than half of the trees agree.
+LOW_CONFIDENCE = 50
+
+
+@dataclass(frozen=True)
+class FinishedMap:
+    """A finished map, which waits in the work folder until it is recorded."""
+
+    layers: tuple[Layer, ...]
+    """What it is made of: the classes first."""
+    final: UPath
+    """The folder that it will be published in."""
+    folder: UPath
+    """Where its files wait, under their names."""
+    sha256: str
+    """Of the file of its classes."""
+    model: Model
+    """What predicted it."""
+    source_mosaic: str
+    """The imagery that it was made from."""
+    hectares: Mapping[str, float]
+    """The true area of each class, by name."""
+    low_confidence: float
+    """The share of its pixels on which fewer than half of the trees agree, 0 to 1."""
+    companions: tuple[str, ...] = ()
+    """The names of files that lie beside it for other tools."""
+    thumbnails: tuple[UPath, ...] = ()
+    """Of its windows; none where the imagery can be drawn from its quads."""
+
+    @property
+    def path(self) -> UPath:
+        """The Cloud-Optimized GeoTIFF of classes."""
+        return self.final / self.layers[0].file
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its files in the order of publishing: the classes last."""
+        return (*self.companions, *(layer.file for layer in reversed(self.layers)))
+
+
+def assemble_layer(
+    layer: Layer,
+    pieces: Mapping[Path, Window],
+    plan: Plan,
+    tags: Mapping[str, str],
+    folder: Path,
+) -> tuple[Path, NDArray[np.int64]]:
+    """Assemble a layer from its pieces.
+
+    Args:
+        layer: which.
+        pieces: each piece's file on this machine, and its window.
+        plan: what was to be predicted.
+        tags: what the file should say of itself.
+        folder: where to write it.
+
+    Returns:
+        The file, and how many of its pixels have each of the 256 values.
+
+    Raises:
+        RasterioIOError: if a piece cannot be read.
+        OSError: if there is no room for the map.
+    """
+    path = folder / layer.file
+    write_cog(layer, pieces, plan.grid, plan.factors, tags, path)
+    return path, count_map(str(path))
+
+
+def check_complete(
+    plan: Plan, pieces: Sequence[Piece], counts: Sequence[NDArray[np.int64]]
+) -> None:
+    """Make sure that a map holds each window's pixels, and no others.
+
+    Args:
+        plan: what was to be predicted.
+        pieces: of its windows.
+        counts: of each layer, how many pixels have each of the 256 values; the classes first.
+
+    Raises:
+        LandcoverError: if it does not.
+    """
+    expected = np.sum([piece.pixels[:NODATA] for piece in pieces], axis=0, dtype=np.int64)
+    classes, *others = (count[:NODATA] for count in counts)
+    planned = sorted(window.toslices() for window in plan.windows)
+    complete = sorted(piece.window.toslices() for piece in pieces) == planned
+    as_many = all(other.sum() == expected.sum() for other in others)
+    if not complete or not as_many or not np.array_equal(classes, expected):
+        found = " and ".join(f"{count[:NODATA].sum():,}" for count in counts)
+        raise LandcoverError(
+            f"The layers of the assembled map hold {found} pixels where its windows hold "
+            f"{expected.sum():,}, so it is not published: remove {plan.folder} and run the month "
+            "again."
+        )
+
+
+def total_hectares(pieces: Sequence[Piece], names: Mapping[int, str]) -> dict[str, float]:
+    """Return the true area of each class of a map, by name.
+
+    Args:
+        pieces: of its windows.
+        names: the name of each class code.
+    """
+    total: Counter[int] = Counter()
+    for piece in pieces:
+        total.update(piece.hectares)
+    return {names[code]: round(area, 2) for code, area in sorted(total.items())}
+
+
+def share_of_low_confidence(counts: NDArray[np.int64]) -> float:
+    """Return the share of a map's pixels on which fewer than half of the trees agree, 0 to 1.
+
+    Args:
+        counts: how many pixels have each confidence in percent, (256,).
+    """
+    return float(counts[:LOW_CONFIDENCE].sum() / max(counts[:NODATA].sum(), 1))
