@@ -29,9 +29,8 @@ test: check suite
 suite: $(DEV) $(SYSTEM)
 	# So that modules are not compiled by all of pytest's processes at once.
 	$(BIN)/python flows/monthly.py --help >/dev/null
-	# Many tests wait for servers: five at once keep two cores busy. Files of long tests are not
-	# put last, where they would keep one waiting for the others.
-	$(BIN)/pytest -n 5 --dist loadfile --no-loadscope-reorder
+	# Many tests wait for servers: four at once keep two cores busy.
+	$(BIN)/pytest -n 4 --dist loadgroup
 
 check: $(DEV) docs
 	$(BIN)/ruff check .

@@ -8,10 +8,7 @@ from flows.command import command
 from flows.parameters import Month, Year
 from landcover.period import Period
 from tasks.access.blocks import Blocks
-from tasks.access.settings import FolderSettings
 from tasks.run import open_run, remove_work
-
-NEEDS = (FolderSettings,)
 
 
 @flow(name="clean-work", flow_run_name="{year}-{month:02d}")
@@ -28,7 +25,7 @@ def clean_work(year: Year, month: Month, blocks: Blocks = Blocks()) -> str:
         return "\n".join([f"{run}: {len(removed)} work files or folders removed", *removed])
 
 
-main = command(clean_work, NEEDS)
+main = command(clean_work)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,8 @@ from pydantic_settings import BaseSettings
 
 from flows.logs import quiet_the_console
 from landcover.errors import LandcoverError
-from tasks.access.settings import read_settings
+from tasks.access.process import configure
+from tasks.access.settings import EVERY_RUN, read_settings
 
 EPILOG = (
     "Settings come from the environment and from .env in the working folder; docs/settings.md "
@@ -36,17 +37,18 @@ EPILOG = (
 AnyFlow = Flow[..., Any]
 
 
-def command(flow: AnyFlow, needs: Sequence[type[BaseSettings]]) -> Callable[..., int]:
+def command(flow: AnyFlow, needs: Sequence[type[BaseSettings]] = ()) -> Callable[..., int]:
     """Return the `main` of a flow: what runs its command line and returns the exit status.
 
     Args:
         flow: what to run; see `parser_of` for what its signature and docstring become.
-        needs: the groups of settings that it reads; they are checked before Prefect starts.
+        needs: the groups of settings that it reads beside those that every run reads; all are
+            checked before Prefect starts.
     """
 
     def main(argv: Sequence[str] | None = None) -> int:
         arguments = read_arguments(flow, argv)
-        return run_command(lambda: flow(**arguments), needs)
+        return run_command(lambda: flow(**arguments), [*EVERY_RUN, *needs])
 
     return main
 
@@ -175,6 +177,7 @@ def run_command(job: Callable[[], object], needs: Sequence[type[BaseSettings]]) 
     Returns:
         0 done, 1 the run failed, 2 the command or the settings are wrong.
     """
+    configure()
     quiet_the_console()
     # Opt out of Prefect's telemetry.
     os.environ.setdefault("DO_NOT_TRACK", "1")

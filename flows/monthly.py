@@ -17,10 +17,7 @@ from landcover.period import Period
 from tasks.access.blocks import Blocks
 from tasks.access.settings import (
     AoiSettings,
-    FolderSettings,
-    MosaicSettings,
     PolygonSettings,
-    ReportSettings,
 )
 from tasks.coverage import measure_coverage
 from tasks.mosaic import find_mosaic
@@ -31,7 +28,7 @@ from tasks.run import open_run
 from tasks.sampling import sample_mosaic
 from tasks.training import train_model
 
-NEEDS = (FolderSettings, MosaicSettings, PolygonSettings, AoiSettings, ReportSettings)
+NEEDS = (PolygonSettings, AoiSettings)
 
 
 @flow(

@@ -11,8 +11,6 @@ from landcover.period import Period
 from tasks.access.blocks import Blocks
 from tasks.access.settings import (
     AoiSettings,
-    FolderSettings,
-    MosaicSettings,
     PolygonSettings,
 )
 from tasks.mosaic import find_mosaic
@@ -20,7 +18,7 @@ from tasks.polygons import fetch_polygons
 from tasks.run import open_run
 from tasks.sampling import sample_mosaic
 
-NEEDS = (FolderSettings, MosaicSettings, PolygonSettings, AoiSettings)
+NEEDS = (PolygonSettings, AoiSettings)
 
 
 @flow(name="prepare-data", flow_run_name="{year}-{month:02d}")

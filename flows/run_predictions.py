@@ -15,9 +15,6 @@ from landcover.period import Period
 from tasks.access.blocks import Blocks
 from tasks.access.settings import (
     AoiSettings,
-    FolderSettings,
-    MosaicSettings,
-    ReportSettings,
 )
 from tasks.coverage import measure_coverage
 from tasks.mosaic import find_mosaic
@@ -26,7 +23,7 @@ from tasks.radiometry import measure_radiometry
 from tasks.records import find_model
 from tasks.run import open_run
 
-NEEDS = (FolderSettings, MosaicSettings, AoiSettings, ReportSettings)
+NEEDS = (AoiSettings,)
 
 
 @flow(

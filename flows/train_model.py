@@ -12,12 +12,9 @@ from flows.summary import Steps, Summary, finish
 from landcover.model.forest import ForestSettings
 from landcover.period import Period
 from tasks.access.blocks import Blocks
-from tasks.access.settings import FolderSettings
 from tasks.records import load_classes, record_model
 from tasks.run import open_run, remove_work
 from tasks.training import train_model as train
-
-NEEDS = (FolderSettings,)
 
 
 @flow(name="train-model", flow_run_name="{year}-{month:02d}")
@@ -53,7 +50,7 @@ def train_model(
         )
 
 
-main = command(train_model, NEEDS)
+main = command(train_model)
 
 
 if __name__ == "__main__":

@@ -31,8 +31,8 @@ from soak.month import (
     put_polygons,
     result,
 )
-from tests.postgis import new_database, postgis_server
-from tests.swift import Bucket, new_bucket, swift_server
+from tests.servers.postgis import new_database, postgis_server
+from tests.servers.swift import Bucket, new_bucket, swift_server
 
 # Seconds.
 AWAY = 60

@@ -18,7 +18,7 @@ from soak.month import (
     result,
 )
 from soak.proxy import Proxy, proxy
-from tests.swift import Bucket
+from tests.servers.swift import Bucket
 
 # What tells that a month is in its middle.
 MIDDLE = "samples written to"

@@ -1,9 +1,7 @@
 """A month as a user runs it: one command in a folder, and what it leaves behind."""
 
-import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,8 +22,10 @@ from upath import UPath
 from demo.world import World, build_world
 from landcover.files import file_name, sha256
 from landcover.period import Period
-from tasks.access.settings import SETTINGS_GROUPS
-from tests.swift import Bucket
+from tests.servers.environment import without_settings
+from tests.servers.ports import free_port
+from tests.servers.swift import Bucket
+from tests.servers.waiting import wait_for
 
 ROOT = Path(__file__).parents[1]
 YEAR, MONTH = 2025, 6
@@ -33,8 +33,6 @@ MAP, CONFIDENCE = (file_name(what, Period(YEAR, MONTH)) for what in ("map", "con
 
 # A small forest: what is tried out is not its accuracy.
 FEW = ("--trees", "20", "--folds", "2")
-
-SETTINGS = {name.upper() for group in SETTINGS_GROUPS for name in group.model_fields}
 
 _TASK = re.compile(r"Task run '(\D+) ")
 
@@ -82,11 +80,10 @@ def folder_in(bucket: Bucket, name: str) -> UPath:
 @contextmanager
 def prefect_server(folder: Path) -> Iterator[str]:
     """Start a Prefect server for all months; yield the address of its API."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = int(probe.getsockname()[1])
+    port = free_port()
     address = f"http://127.0.0.1:{port}/api"
     command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)]
-    environment = _without_settings() | {
+    environment = without_settings() | {
         "PREFECT_HOME": str(folder),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
@@ -96,31 +93,24 @@ def prefect_server(folder: Path) -> Iterator[str]:
             ["setpriv", "--pdeathsig", "TERM", *command], env=environment, stdout=log, stderr=log
         )
     try:
-        _wait_for(f"{address}/health", server)
+        log = folder / "server.log"
+        health = f"{address}/health"
+        wait_for("the Prefect server answers", lambda: _answers(health, server), log=log)
         yield address
     finally:
         server.terminate()
         server.wait()
 
 
-def _wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 120
-    while server.poll() is None and time.monotonic() < end:
-        try:
-            with closing(urllib.request.urlopen(address, timeout=5)):  # noqa: S310
-                return
-        except (URLError, OSError):
-            time.sleep(0.2)
-    raise RuntimeError(f"The Prefect server does not answer at {address}.")
-
-
-def _without_settings() -> dict[str, str]:
-    """Return the environment without what belongs to whoever runs this."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name not in SETTINGS and not name.startswith("PREFECT_")
-    }
+def _answers(address: str, server: subprocess.Popen[bytes]) -> bool | None:
+    """Tell whether the server answers; None as long as it does not."""
+    if server.poll() is not None:
+        raise RuntimeError(f"The Prefect server at {address} has ended.")
+    try:
+        with closing(urllib.request.urlopen(address, timeout=60)):  # noqa: S310
+            return True
+    except (URLError, OSError):
+        return None
 
 
 @dataclass(frozen=True)
@@ -156,7 +146,7 @@ class Place:
     def start(self) -> subprocess.Popen[bytes]:
         """Start the month's command."""
         command = [sys.executable, ROOT / "flows" / "monthly.py", "--year", YEAR, "--month", MONTH]
-        environment = _without_settings() | {
+        environment = without_settings() | {
             "PREFECT_API_URL": self.api,
             "PREFECT_HOME": str(self.folder / "prefect"),
             "PYTHONPATH": str(ROOT),

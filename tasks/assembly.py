@@ -3,8 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from prefect.logging import get_run_logger
 from rasterio.errors import RasterioIOError
 
@@ -19,6 +17,7 @@ from landcover.maps.assembly import (
     total_hectares,
 )
 from landcover.maps.layers import Layer
+from landcover.maps.measure import Counts
 from landcover.maps.pieces import Piece, Plan
 from landcover.model.forest import Model
 from landcover.version import code_version
@@ -52,7 +51,7 @@ def assemble_map(
         check_unchanged(mosaic)
     tags = {"source_mosaic": mosaic.origin, "model": model.path.name, "code": code_version()}
 
-    def assemble(layer: Layer) -> tuple[Path, NDArray[np.int64]]:
+    def assemble(layer: Layer) -> tuple[Path, Counts]:
         paths = fetch([piece.files[layer.key] for piece in pieces], local)
         windows = dict(zip(paths, (piece.window for piece in pieces), strict=True))
         try:

@@ -6,8 +6,7 @@ from geoalchemy2.shape import from_shape
 from prefect.logging import get_run_logger
 from shapely.geometry import MultiPolygon
 from shapely.geometry.base import BaseGeometry
-from sqlalchemy import Connection, Table, func, select, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, func, select, text
 from upath import UPath
 
 from landcover.aoi import LONLAT, LONLAT_SRID
@@ -22,6 +21,7 @@ from tasks.access.tables import (
     DETAILS,
     ml_models,
     raster_predictions,
+    replace_row,
 )
 from tasks.catalogue import build_collection
 from tasks.radiometry import RADIOMETRY, Radiometry
@@ -72,7 +72,7 @@ def record_model(run: Run, training: Training, made_by: Mapping[str, object]) ->
     hold(run.period)
     with run.tables() as connection:
         _check_codes(classes, _classes(connection, but=model.path.name))
-        model_id = _replace(
+        model_id = replace_row(
             connection,
             ml_models,
             "model_filename",
@@ -177,7 +177,7 @@ def record_prediction(
     """
     hold(run.period)
     with run.tables() as connection:
-        prediction_id = _replace(
+        prediction_id = replace_row(
             connection,
             raster_predictions,
             "prediction_filename",
@@ -251,20 +251,6 @@ def _check_codes(ours: Mapping[str, int], theirs: Mapping[str, int]) -> None:
                 f"This month gave {name} the class code {code}, but another month meanwhile gave "
                 f"{taken}: run the month again."
             )
-
-
-def _replace(
-    connection: Connection, table: Table, unique: str, values: Mapping[str, object]
-) -> int:
-    """Insert a row, or put it in place of the one with the same unique value; return its key."""
-    insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert
-    statement = insert(table).values(**values)
-    key = next(iter(table.primary_key))
-    number = connection.scalar(
-        statement.on_conflict_do_update(index_elements=[unique], set_=dict(values)).returning(key)
-    )
-    assert isinstance(number, int)
-    return number
 
 
 def _area_value(connection: Connection, area: BaseGeometry) -> object:

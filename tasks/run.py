@@ -19,16 +19,16 @@ from landcover.imagery.mosaic import Mosaic
 from landcover.period import Period
 from tasks.access.blocks import Blocks
 from tasks.access.lock import only_run
+from tasks.access.process import configure
 from tasks.access.settings import (
+    EVERY_RUN,
     AoiSettings,
     FolderSettings,
-    MosaicSettings,
-    ReportSettings,
     Settings,
     read_settings,
 )
 from tasks.access.storage import storage
-from tasks.access.tables import tables
+from tasks.access.tables import check_tables, tables
 from tasks.retries import io_task
 
 
@@ -156,7 +156,7 @@ def open_run(
     Args:
         period: what it is for.
         blocks: the names of the blocks with the credentials of database and bucket.
-        needs: the groups of settings that it reads beside those that every run has.
+        needs: the groups of settings that it reads beside those that every run reads.
 
     Raises:
         SettingsError: if a setting or the area of interest is malformed, or credentials are
@@ -164,6 +164,7 @@ def open_run(
         LandcoverError: if a place cannot be written, or another run of the period is at work.
         TransientError: if database or bucket cannot be reached.
     """
+    configure()
     run = prepare_run(period, blocks, needs)
     check_places(run)
     with only_run(period, blocks.database_block):
@@ -177,13 +178,12 @@ def prepare_run(period: Period, blocks: Blocks, needs: Sequence[type[BaseSetting
     Args:
         period: what it is for.
         blocks: the names of the blocks with the credentials of database and bucket.
-        needs: the groups of settings that it reads beside those that every run has.
+        needs: the groups of settings that it reads beside those that every run reads.
 
     Raises:
         SettingsError: if a setting or the area of interest is malformed.
     """
-    groups: list[type[BaseSettings]] = [FolderSettings, MosaicSettings, ReportSettings, *needs]
-    settings = Settings(read_settings(group) for group in dict.fromkeys(groups))
+    settings = Settings(read_settings(group) for group in (*EVERY_RUN, *needs))
     aoi = load_aoi(settings[AoiSettings].aoi_definition) if AoiSettings in settings else None
     return Run(period, settings, files_of(period, settings[FolderSettings]), blocks, aoi)
 
@@ -201,8 +201,7 @@ def check_places(run: Run) -> None:
         LandcoverError: if a folder or a table cannot be made or written.
         TransientError: if database or bucket cannot be reached.
     """
-    with run.tables():
-        pass
+    check_tables(run.blocks.database_block)
     for setting, folder in run.settings[FolderSettings]:
         with run.storage(f"{setting.upper()} {folder}"):
             check_writable(folder, setting.upper())

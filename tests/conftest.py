@@ -1,104 +1,117 @@
 """Fixtures: servers (Prefect, PostGIS, S3), real imagery, and a folder with settings."""
 
-import fcntl
+import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 import hypothesis
 import pytest
-from prefect import Task
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import (
     PREFECT_API_URL,
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_SERVER_ANALYTICS_ENABLED,
     PREFECT_SERVER_DATABASE_CONNECTION_URL,
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
     temporary_settings,
 )
-from sqlalchemy import URL, Engine, create_engine
+from sqlalchemy import URL, Engine, create_engine, make_url
 
-from tests.postgis import new_database, postgis_server
-from tests.swift import Bucket, S3Server, new_bucket, swift_server
+from demo.world import World, build_world
+from tasks.retries import TASK_PAUSES
+from tests.servers.environment import SETTINGS
+from tests.servers.ports import free_port
+from tests.servers.postgis import new_database, postgis_server
+from tests.servers.shared import made_once, shared_server
+from tests.servers.swift import Bucket, S3Server, new_bucket, swift_server
 
-# How long an example takes says nothing where tests run side by side.
+# How long an example takes says nothing where tests run side by side; and what fails, fails again.
 hypothesis.settings.register_profile(
-    "side by side", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "side by side",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("side by side")
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
 
-_URL = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
-
-SETTINGS = (
-    "DB_",
-    "METADATA_DB",
-    "TRAINING_POLYGON_",
-    "MODEL_OUTPUT_DIR",
-    "PREDICTION_OUTPUT_DIR",
-    "PREPARED_DATA_DIR",
-    "WORK_DIR",
-    "PLANET_MOSAIC_DIR",
-    "MOSAIC_",
-    "AOI_",
-    "S3_",
-    "REPORT_",
-)
-
-
-# The files of minutes, the longest first: at the end, one core would wait for them.
-LONG = ("deployments", "bad_input", "completeness", "s3", "soak", "monthly", "blocks", "command")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take long."""
-    places = {f"test_{name}.py": place for place, name in enumerate(LONG)}
-    items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
+# A flow run's end waits for its heartbeat's thread, which sleeps whole seconds.
+PREFECT = {
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 300,
+    PREFECT_SERVER_ANALYTICS_ENABLED: False,
+}
 
 
 @pytest.fixture(scope="session")
-def prefect_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database of a Prefect server, to be copied: to make one takes ten seconds."""
+def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of all processes of the session."""
     folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    path, unfinished = folder / "prefect.db", folder / "unfinished.db"
-    with (folder / "prefect.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not path.exists():
-            subprocess.run(
-                [sys.executable, "-m", "prefect", "server", "database", "upgrade", "--yes"],
-                env=os.environ | {_URL: f"sqlite+aiosqlite:///{unfinished}"},
-                check=True,
-                capture_output=True,
-            )
-            unfinished.rename(path)
-    return path
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session")
+def landscape(session_folder: Path) -> World:
+    """The session's landscape of two months, each of nine quads; it is only read."""
+
+    def make(path: Path) -> None:
+        made = build_world(path.with_suffix(""), size=768, quad_size=256, seed=3)
+        path.write_bytes(pickle.dumps(made))
+
+    described = made_once(session_folder / "landscape.pickle", make)
+    found: World = pickle.loads(described.read_bytes())
+    return found
+
+
+@pytest.fixture(scope="session")
+def prefect_database(session_folder: Path) -> Path:
+    """An empty database of a Prefect server, to be copied: to make one takes ten seconds."""
+
+    def make(path: Path) -> None:
+        url = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{path}"}
+        subprocess.run(
+            [sys.executable, "-m", "prefect", "server", "database", "upgrade", "--yes"],
+            env=os.environ | url,
+            check=True,
+            capture_output=True,
+        )
+
+    return made_once(session_folder / "prefect.db", make)
 
 
 @pytest.fixture(scope="session")
 def prefect_api(prefect_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A real Prefect server with a database of its own."""
+    """A real Prefect server with a database of its own, one for each process of the session."""
     database = shutil.copy(prefect_database, tmp_path_factory.mktemp("prefect"))
-    own = {
-        PREFECT_SERVER_DATABASE_CONNECTION_URL: f"sqlite+aiosqlite:///{database}",
-        PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 120,
-        PREFECT_SERVER_ANALYTICS_ENABLED: False,
-    }
+    own = {PREFECT_SERVER_DATABASE_CONNECTION_URL: f"sqlite+aiosqlite:///{database}"}
     with (
-        temporary_settings(own),
-        SubprocessASGIServer() as server,
+        temporary_settings({**PREFECT, **own}),
+        # Prefect itself would draw one of a thousand ports, which two processes may both do.
+        SubprocessASGIServer(free_port()) as server,
         temporary_settings({PREFECT_API_URL: server.api_url}),
     ):
         yield
         send_what_is_left()
+
+
+@pytest.fixture
+def client(prefect_api: None) -> Iterator[SyncPrefectClient]:
+    """The Prefect server's client; blocks that are saved meanwhile are removed."""
+    with get_client(sync_client=True) as client:
+        yield client
+        for document in client.read_block_documents():
+            client.delete_block_document(document.id)
 
 
 def send_what_is_left() -> None:
@@ -108,10 +121,16 @@ def send_what_is_left() -> None:
 
 
 @pytest.fixture(scope="session")
-def postgis() -> Iterator[URL]:
-    """A real PostGIS server."""
-    with postgis_server() as url:
-        yield url
+def postgis(session_folder: Path) -> Iterator[URL]:
+    """The session's PostGIS server."""
+
+    @contextmanager
+    def start() -> Iterator[str]:
+        with postgis_server() as url:
+            yield url.render_as_string(hide_password=False)
+
+    with shared_server(session_folder, "postgis", start) as url:
+        yield make_url(url)
 
 
 @pytest.fixture
@@ -130,10 +149,17 @@ def engine(database_url: URL) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def s3_server() -> Iterator[S3Server]:
-    """A real S3 server."""
-    with swift_server() as server:
-        yield server
+def s3_server(session_folder: Path) -> Iterator[S3Server]:
+    """The session's S3 server."""
+
+    @contextmanager
+    def start() -> Iterator[str]:
+        with swift_server() as server:
+            yield json.dumps({"endpoint": server.endpoint, "log": str(server.log)})
+
+    with shared_server(session_folder, "swift", start) as described:
+        server = json.loads(described)
+        yield S3Server(server["endpoint"], Path(server["log"]))
 
 
 @pytest.fixture
@@ -147,7 +173,7 @@ def bucket(s3_server: S3Server) -> Iterator[Bucket]:
 def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
     """An empty working folder without settings; call it to set some (None removes one)."""
     for name in list(os.environ):
-        if name.startswith(SETTINGS):
+        if name in SETTINGS:
             monkeypatch.delenv(name)
     folder = tmp_path / "run"
     folder.mkdir()
@@ -164,14 +190,12 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., N
 
 
 @pytest.fixture
-def hasty(prefect_api: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tries of the flows' tasks that follow each other at once."""
-    ours = [module for name, module in sys.modules.items() if name.startswith(("flows.", "tasks."))]
-    for module in ours:
-        for name, tried in vars(module).items():
-            if isinstance(tried, Task) and tried.retries:
-                soon = tried.with_options(retry_delay_seconds=0.01, retry_jitter_factor=None)
-                monkeypatch.setattr(module, name, soon)
+def hasty(prefect_api: None) -> Iterator[None]:
+    """Retries of all tasks that follow each other at once."""
+    pauses = TASK_PAUSES.copy()
+    TASK_PAUSES[:] = [0.01]
+    yield
+    TASK_PAUSES[:] = pauses
 
 
 @pytest.fixture

@@ -11,16 +11,16 @@ from landcover.imagery.coverage import Coverage
 from landcover.maps.assembly import FinishedMap
 from landcover.maps.layers import prediction_layers
 from landcover.model.forest import Model
+from tasks import records
 from tasks.access.lock import only_run
+from tasks.access.tables import check_tables
 from tasks.radiometry import Radiometry
-from tasks.records import (
-    find_model,
-    load_classes,
-    record_model,
-    record_prediction,
-)
+from tasks.records import record_model, record_prediction
 from tasks.training import Training
 from tests.months import run_of
+
+# Without Prefect, which takes ten times as long: how tasks are tried again is not the subject.
+find_model, load_classes = records.find_model.fn, records.load_classes.fn
 
 AOI = "POLYGON((-79.5 0.1, -79.4 0.1, -79.4 0.2, -79.5 0.1))"
 
@@ -53,6 +53,7 @@ def training(
 
 
 def record(year: int = 2025, month: int = 6, labels: str = "Forest", accuracy: float = 0.9) -> int:
+    check_tables(None)
     made = training(year, month, load_classes(run_of()), labels)
     made = Training(made.model, made.source, made.settings, {"accuracy": accuracy})
     run = run_of(year, month)
@@ -67,6 +68,7 @@ def record_map(
     hectares: float = 1.5,
     item: str | None = None,
 ) -> int:
+    check_tables(None)
     run = run_of(year, month, aoi=AOI)
     model = training(year, month).model
     made = FinishedMap(

@@ -171,8 +171,9 @@ def test_latitudes_beyond_the_pole_are_refused() -> None:
     assert "not longitudes and latitudes" in refused("POLYGON((0 89, 1 89, 1 91, 0 89))")
 
 
-def test_a_file_that_is_missing_is_named() -> None:
-    assert "a file that exists: nowhere/at-all.gpkg." in refused("nowhere/at-all.gpkg")
+@pytest.mark.parametrize("name", ["nowhere/at-all.gpkg", "polygon.geojson"])
+def test_a_file_that_is_missing_is_named(name: str) -> None:
+    assert f"a file that exists: {name}." in refused(name)
 
 
 @pytest.mark.parametrize("text", ["", "western Ecuador", "CIRCLE(0 0, 1)", "/tmp", "a\0b"])
@@ -190,8 +191,9 @@ def test_long_text_is_told_in_short(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["aoi.geojson", "aoi.gpkg", "aoi.shp"])
 def test_a_file_of_garbage_is_named(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    path.write_bytes(b"\x00garbage" * 40)
-    assert f"cannot be read: {path}" in refused(str(path))
+    for content in (b"", b"\x00garbage" * 40):
+        path.write_bytes(content)
+        assert f"cannot be read: {path}" in refused(str(path))
 
 
 def test_a_table_without_geometries_is_named(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def mercator(latitude: float, resolution: float = RESOLUTION) -> Affine:
 def mercator_rows(transform: Affine, height: int) -> NDArray[np.float64]:
     """Return the true area of a pixel of each row of a Web Mercator grid, in square metres.
 
-    The closed formula of DESIGN.md, taken at three places of each row (Simpson's rule).
+    The ellipsoid's closed formula, taken at three places of each row (Simpson's rule).
     """
     edges = (transform.f + transform.e * (np.arange(height)[:, None] + [0, 0.5, 1])) / A
     sine = np.tanh(edges)

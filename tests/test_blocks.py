@@ -1,8 +1,7 @@
 """Flows take their credentials from Prefect blocks, and from settings where there are none."""
 
 import sqlite3
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import geopandas
 import pytest
 from prefect import flow
 from prefect.blocks.core import Block
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import BlockDocumentUpdate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, LogFilter
 from prefect_aws import AwsCredentials
@@ -24,21 +23,13 @@ from flows import monthly, prepare_data, setup_blocks, train_model
 from tasks.access.blocks import BLOCK
 from tasks.access.storage import AT_ONCE, side_by_side
 from tests.rows import query
-from tests.swift import Bucket
+from tests.servers.swift import Bucket
+from tests.servers.waiting import wait_for
 
 MONTH = ["--year", "1999", "--month", "11"]
 FEW = ["--trees", "2", "--folds", "2"]
 TRAIN = [*MONTH, *FEW, "--input_data", "data/prepared/prepared_data_199911.parquet"]
 PASSWORD = "Sésamo-%40 'open'"
-
-
-@pytest.fixture
-def client(prefect_api: None) -> Iterator[SyncPrefectClient]:
-    """The server's client; blocks that are saved meanwhile are removed."""
-    with get_client(sync_client=True) as client:
-        yield client
-        for document in client.read_block_documents():
-            client.delete_block_document(document.id)
 
 
 @pytest.fixture
@@ -94,12 +85,13 @@ def last_logs(client: SyncPrefectClient) -> str:
     """Return what the last run said, once all of it has come to the server."""
     (run,) = client.read_flow_runs(limit=1, sort="START_TIME_DESC")
     of_run = LogFilter.model_validate({"flow_run_id": {"any_": [run.id]}})
-    for _ in range(100):
+
+    def all_of_it() -> str | None:
         lines = [line.message for line in client.read_logs(of_run)]
-        if any(line.startswith("Finished in state") for line in lines):
-            return "\n".join(lines)
-        time.sleep(0.1)
-    raise AssertionError(f"the logs of {run.name} did not come: {lines}")
+        ended = any(line.startswith("Finished in state") for line in lines)
+        return "\n".join(lines) if ended else None
+
+    return wait_for(f"the logs of {run.name}", all_of_it)
 
 
 # --- blocks that serve ----------------------------------------------------------------------------
@@ -272,7 +264,7 @@ NAMED = ["--database_block", "other"]
             ),
             {},
             NAMED,
-            "The block 'other' is no PostgreSQL database: save it with the driver",
+            "The block 'other' is not a PostgreSQL database: save it with the driver",
             2,
         ),
         (
@@ -283,7 +275,7 @@ NAMED = ["--database_block", "other"]
             ),
             {},
             NAMED,
-            "The block 'other' is no PostgreSQL database: save it with the driver",
+            "The block 'other' is not a PostgreSQL database: save it with the driver",
             2,
         ),
         (
@@ -305,6 +297,14 @@ NAMED = ["--database_block", "other"]
             {"connection_info": {"driver": "postgresql+asyncpg", "password": PASSWORD}},
             NAMED,
             "cannot be used (The driver 'postgresql+asyncpg' is an async driver): save it again",
+            2,
+        ),
+        # The UI lets its field be emptied.
+        (
+            SqlAlchemyConnector(connection_info="postgresql://h/d"),
+            {"fetch_size": ""},
+            NAMED,
+            "'other' of type SqlAlchemyConnector cannot be used (wrong or missing: fetch_size",
             2,
         ),
         (
@@ -338,6 +338,7 @@ NAMED = ["--database_block", "other"]
         "malformed-url",
         "no-driver",
         "async-driver",
+        "emptied-field",
         "unknown-option",
         "storage-of-another-type",
         "storage-malformed",

@@ -14,7 +14,7 @@ from landcover.classes import (
 )
 from landcover.errors import LandcoverError
 
-# The contract of DESIGN.md, written out.
+# What maps made before rely on, written out.
 CONTRACT = {
     "Forest": 0,
     "Non-Forest": 1,

@@ -25,6 +25,7 @@ from landcover.model.forest import ForestSettings
 from landcover.model.sampling import SamplingSettings
 from tasks.access.blocks import Blocks
 from tasks.access.settings import AoiSettings
+from tests.servers.waiting import PATIENCE
 
 FLOWS = Path(__file__).parents[1] / "flows"
 MONTH = ["--year", "1999", "--month", "11"]
@@ -226,7 +227,7 @@ def test_help_works_from_another_folder(tmp_path):
         text=True,
         check=False,
         cwd=tmp_path,
-        timeout=300,
+        timeout=PATIENCE,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("usage: monthly.py [-h] --year YEAR --month MONTH")

@@ -3,8 +3,8 @@
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +14,31 @@ import numpy as np
 import pytest
 import rasterio
 import shapely
+from numpy.typing import NDArray
 from rio_cogeo.cogeo import cog_validate
 from sqlalchemy import URL, Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from demo.compare import read_codes
-from demo.world import World, build_world
-from flows import clean_work, monthly, windows
+from demo.world import World
+from flows import clean_work, mapping, monthly
 from landcover.areas import polygon_hectares
 from landcover.classes import NODATA
 from landcover.errors import LandcoverError
 from landcover.files import sha256
 from landcover.imagery import thumbnails
 from landcover.maps.sieve import margin, sieve
-from tasks.access.lock import only_run
+from landcover.period import Period
+from tasks.access.lock import hold, only_run
+from tests.servers.shared import made_once
 from tests.test_sieve import sieved_slowly
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
+JUNE = Period(2025, 6)
 MONTH = ["--year", "2025", "--month", "6"]
 FEW = ["--trees", "5", "--folds", "2"]
+SIEVED = ["--smallest_patch", "4"]
 POLYGONS = 8  # of each class
 MAP = Path("data/predictions/prediction_202506.tif")
 CONFIDENCE = Path("data/predictions/confidence_202506.tif")
@@ -41,21 +46,15 @@ CONFIDENCE = Path("data/predictions/confidence_202506.tif")
 DONE, FAILED = 0, 1
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return build_world(tmp_path_factory.mktemp("world"), size=768, quad_size=256, seed=3)
-
-
 @pytest.fixture
-def world(built: World, settings: Callable[..., None]) -> World:
-    """The month's settings, and its quads in a folder of their own, to be spoiled."""
-    shutil.copytree(built.mosaic_dir / "2025" / "06", "quads")
-    shutil.copy(built.aoi, "aoi.geojson")
-    polygons = geopandas.read_file(built.polygons)
+def world(landscape: World, settings: Callable[..., None]) -> World:
+    """The month's settings; its quads are all tests', and only read."""
+    shutil.copy(landscape.aoi, "aoi.geojson")
+    polygons = geopandas.read_file(landscape.polygons)
     few = polygons.groupby(["month", "class_label"]).head(POLYGONS)
     few.to_file("polygons.gpkg", layer="training_polygons")
     settings(
-        PLANET_MOSAIC_DIR="quads",
+        PLANET_MOSAIC_DIR=landscape.mosaic_dir / "2025" / "06",
         MOSAIC_PATTERN="*.tif",
         AOI_DEFINITION="aoi.geojson",
         TRAINING_POLYGON_TABLE="polygons.gpkg",
@@ -63,24 +62,53 @@ def world(built: World, settings: Callable[..., None]) -> World:
         TRAINING_POLYGON_ID_COL="id",
         TRAINING_POLYGON_MONTH_COL="month",
     )
-    return built
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Where the results of an undisturbed month are, once a test has run one."""
-    return {}
+    return landscape
 
 
 @pytest.fixture
-def month(world: World, finished: dict[str, Path], tmp_path_factory: Any) -> None:
-    """An undisturbed month in the working folder."""
-    if not finished:
+def own_quads(world: World, settings: Callable[..., None]) -> None:
+    """The month's quads in a folder of the test's own, to be spoiled."""
+    shutil.copytree(world.mosaic_dir / "2025" / "06", "quads")
+    settings(PLANET_MOSAIC_DIR="quads")
+
+
+@pytest.fixture
+def mapped_month(world: World, session_folder: Path) -> Path:
+    """The results of an undisturbed month, as the first test to ask for them has made them."""
+
+    def make(path: Path) -> None:
         assert run() == DONE
-        finished["data"] = tmp_path_factory.mktemp("finished") / "data"
-        shutil.copytree("data", finished["data"])
-    else:
-        shutil.copytree(finished["data"], "data")
+        Path("data").rename(path)
+
+    return made_once(session_folder / "a mapped month", make)
+
+
+@pytest.fixture
+def mapped(mapped_month: Path) -> None:
+    """An undisturbed month in the working folder."""
+    shutil.copytree(mapped_month, "data")
+
+
+@pytest.fixture
+def predicted(mapped_month: Path, session_folder: Path) -> None:
+    """A month in the working folder that was stopped once its windows were predicted and sieved."""
+
+    def make(path: Path) -> None:
+        with pytest.MonkeyPatch.context() as stopped:
+            after_prediction(stopped, stop)
+            assert run(*SIEVED) == FAILED
+        Path("data").rename(path)
+
+    shutil.copytree(made_once(session_folder / "a predicted month", make), "data")
+
+
+Codes = dict[Path, NDArray[np.uint8]]
+
+
+@pytest.fixture
+def mapped_codes(mapped_month: Path) -> Codes:
+    """The map and the confidence of an undisturbed month."""
+    return {path: read_codes(mapped_month / path.relative_to("data")) for path in (MAP, CONFIDENCE)}
 
 
 def run(*options: str) -> int:
@@ -128,7 +156,7 @@ def blank(quad: Path, rows: slice = slice(None)) -> None:
 
 
 def test_a_missing_and_an_empty_quad_end_the_run_by_name_and_allowed_gaps_are_counted(
-    world: World, capfd, caplog
+    own_quads: None, capfd, caplog
 ):
     whole = quads()
     missing, empty, half = whole[1], whole[4], whole[5]
@@ -160,7 +188,7 @@ def test_a_missing_and_an_empty_quad_end_the_run_by_name_and_allowed_gaps_are_co
     assert (codes[256:512, 256:512] == NODATA).all()
 
 
-def test_a_quad_that_the_area_does_not_need_may_be_missing_or_empty(world: World, settings):
+def test_a_quad_that_the_area_does_not_need_may_be_missing_or_empty(own_quads: None, settings):
     north_west, middle, north_east = (quads()[number] for number in (2, 4, 8))
     with rasterio.open(middle) as image:
         west, south, east, north = image.bounds
@@ -177,21 +205,21 @@ def test_a_quad_that_the_area_does_not_need_may_be_missing_or_empty(world: World
 
 def after_prediction(monkeypatch: pytest.MonkeyPatch, act: Callable[[Any], None]) -> None:
     """Do something to the plan's files once all windows are predicted."""
-    assemble = monthly.assemble_map
+    assemble = mapping.assemble_map
 
-    def act_then_assemble(month: Any, plan: Any, *others: Any) -> Any:
+    def act_then_assemble(run: Any, plan: Any, *others: Any) -> Any:
         act(plan)
-        return assemble(month, plan, *others)
+        return assemble(run, plan, *others)
 
-    monkeypatch.setattr(monthly, "assemble_map", act_then_assemble)
+    monkeypatch.setattr(mapping, "assemble_map", act_then_assemble)
 
 
 @pytest.mark.parametrize("of", ["piece", "confidence"])
 def test_a_map_that_lost_a_pixel_of_a_piece_is_not_published(
-    world: World, of: str, monkeypatch, capfd
+    predicted: None, of: str, monkeypatch, capfd
 ):
     def lose_a_pixel(plan: Any) -> None:
-        path = getattr(plan, of)(plan.windows[0])
+        path = plan.pieces(plan.windows[0])[of]
         with rasterio.open(path, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as piece:
             codes = piece.read(1)
             codes[tuple(np.argwhere(codes != NODATA)[0])] = NODATA
@@ -208,7 +236,7 @@ def test_a_map_that_lost_a_pixel_of_a_piece_is_not_published(
 
 @pytest.mark.parametrize("how", ["replaced", "added", "removed"])
 def test_imagery_that_changes_while_the_month_is_run_makes_no_map(
-    world: World, how: str, monkeypatch, capfd
+    own_quads: None, how: str, monkeypatch, capfd
 ):
     *_, last = quads()
 
@@ -265,7 +293,7 @@ def another_area() -> list[str]:
     return []
 
 
-def test_only_the_same_work_is_taken_up(world: World, monkeypatch, capfd):
+def test_only_the_same_work_is_taken_up(own_quads: None, monkeypatch, capfd):
     after_prediction(monkeypatch, stop)
     assert run() == FAILED
     for change in (another_forest, a_replaced_quad, an_edited_polygon, another_area):
@@ -279,19 +307,18 @@ def test_only_the_same_work_is_taken_up(world: World, monkeypatch, capfd):
         assert {path: found[path] for path in earlier} == earlier
 
 
-def test_what_was_predicted_is_not_predicted_again(month, monkeypatch, capfd):
-    undisturbed = read_codes(MAP)
-    shutil.rmtree("data")
+def test_what_was_predicted_is_not_predicted_again(
+    predicted: None, mapped_codes: Codes, monkeypatch, capfd
+):
+    first = pieces()
+    assert first
     with monkeypatch.context() as stopped:
         after_prediction(stopped, stop)
-        assert run() == FAILED
-        first = pieces()
-        assert first
         assert run() == FAILED
         assert pieces() == first
     assert run() == DONE
     assert pieces() == {}
-    assert np.array_equal(read_codes(MAP), undisturbed)
+    assert np.array_equal(read_codes(MAP), mapped_codes[MAP])
 
 
 def test_a_large_month_is_drawn_from_thumbnails_made_while_it_is_predicted(
@@ -309,7 +336,9 @@ def test_a_large_month_is_drawn_from_thumbnails_made_while_it_is_predicted(
     assert page.count("data:image/jpeg;base64,") == 2
 
 
-def test_a_failed_rerun_leaves_files_and_row_as_they_were(month, monkeypatch, capfd):
+def test_a_failed_rerun_leaves_files_and_row_as_they_were(
+    mapped: None, own_quads: None, monkeypatch, capfd
+):
     before = {path: sha256(path) for path in MAP.parent.iterdir()}
     row = details()
     assert row["sha256"] == before[MAP]
@@ -322,7 +351,9 @@ def test_a_failed_rerun_leaves_files_and_row_as_they_were(month, monkeypatch, ca
 
 
 @pytest.mark.parametrize("table", ["ml_models", "raster_predictions"])
-def test_what_the_database_does_not_take_is_not_published(month, table: str, capfd):
+def test_what_the_database_does_not_take_is_not_published(
+    mapped: None, own_quads: None, table: str, capfd
+):
     folder = {"ml_models": Path("data/models"), "raster_predictions": MAP.parent}[table]
     before = {path: sha256(path) for path in folder.iterdir()}
     row = details()
@@ -345,43 +376,36 @@ def test_what_the_database_does_not_take_is_not_published(month, table: str, cap
 
 @pytest.mark.parametrize("kind", ["piece", "confidence", "sieved4"])
 def test_a_window_whose_map_the_disk_lost_is_made_again(
-    month, kind: str, monkeypatch, caplog, capfd
+    predicted: None, mapped_codes: Codes, kind: str, caplog, capfd
 ):
-    undisturbed = sieve(read_codes(MAP), 4), read_codes(CONFIDENCE)
-    shutil.rmtree("data")
-    with monkeypatch.context() as stopped:
-        after_prediction(stopped, stop)
-        assert run("--smallest_patch", "4") == FAILED
     lost, *_ = sorted(Path("data/work").rglob(f"{kind}_*.tif"))
     lost.write_bytes(b"")
-    assert run("--smallest_patch", "4") == DONE
+    assert run(*SIEVED) == DONE
     assert "cannot be read" in caplog.text
     assert "so it is made anew" in caplog.text
-    for path, codes in zip((MAP, CONFIDENCE), undisturbed, strict=True):
-        assert np.array_equal(read_codes(path), codes)
+    assert np.array_equal(read_codes(MAP), sieve(mapped_codes[MAP], 4))
+    assert np.array_equal(read_codes(CONFIDENCE), mapped_codes[CONFIDENCE])
 
 
 def test_a_window_that_is_lost_before_it_is_sieved_ends_the_run_by_its_file(
     world: World, hasty: None, monkeypatch, capfd
 ):
-    gather = windows.gather
+    gather = mapping.gather
 
     def gather_and_lose_the_first(*of_tasks: Any) -> list[Any]:
         first, *others = gather(*of_tasks)
         first.path.write_bytes(b"")
         return [first, *others]
 
-    monkeypatch.setattr(windows, "gather", gather_and_lose_the_first)
-    assert run("--smallest_patch", "4") == FAILED
+    monkeypatch.setattr(mapping, "gather", gather_and_lose_the_first)
+    assert run(*SIEVED) == FAILED
     told = error(capfd)
     assert "piece_0_0.tif" in told
     assert "cannot be read" in told
     assert not MAP.exists()
 
 
-def test_the_work_of_a_run_that_was_cut_short_can_be_removed(world: World, monkeypatch, capfd):
-    after_prediction(monkeypatch, stop)
-    assert run() == FAILED
+def test_the_work_of_a_run_that_was_cut_short_can_be_removed(predicted: None, capfd):
     assert pieces()
     capfd.readouterr()
     assert clean_work.main(MONTH) == DONE
@@ -405,7 +429,7 @@ def database(request: pytest.FixtureRequest, world: World) -> None:
 
 @pytest.mark.usefixtures("database")
 def test_the_second_run_of_a_month_stops_with_a_sentence_and_another_month_runs(capfd):
-    with only_run(2025, 6, None):
+    with only_run(JUNE, None):
         assert run() == FAILED
         assert (
             "Another run of 2025-06 is at work on the same database: wait for its end, or cancel it"
@@ -426,12 +450,21 @@ def cut_locks(engine: Engine) -> None:
 
 
 def test_a_lock_whose_connection_was_cut_is_taken_again(world: World, in_database, engine: Engine):
-    with only_run(2025, 6, None) as check_alone:
+    with only_run(JUNE, None):
         cut_locks(engine)
-        check_alone()
-        with pytest.raises(LandcoverError, match="Another run of 2025-06"), only_run(2025, 6, None):
+        hold(JUNE)
+        with pytest.raises(LandcoverError, match="Another run of 2025-06"), only_run(JUNE, None):
             pass
-        check_alone()
+        hold(JUNE)
+
+
+@contextmanager
+def another_process_at_work(engine: Engine) -> Iterator[None]:
+    """Hold June's lock as a run of another process does."""
+    with engine.connect() as connection:
+        lock = "SELECT pg_try_advisory_lock(hashtext('chocoforest '), 202506)"
+        assert connection.scalar(text(lock))
+        yield
 
 
 def test_a_run_that_lost_its_lock_to_another_publishes_nothing(
@@ -441,7 +474,7 @@ def test_a_run_that_lost_its_lock_to_another_publishes_nothing(
 
         def lose_the_lock(_: Any) -> None:
             cut_locks(engine)
-            others.enter_context(only_run(2025, 6, None))
+            others.enter_context(another_process_at_work(engine))
 
         after_prediction(monkeypatch, lose_the_lock)
         assert run() == FAILED
@@ -451,18 +484,20 @@ def test_a_run_that_lost_its_lock_to_another_publishes_nothing(
         assert connection.scalar(text("SELECT count(*) FROM raster_predictions")) == 0
 
 
-def test_a_lock_is_of_a_database(world: World, in_database: URL, settings):
-    with only_run(2025, 6, None):
+def test_a_lock_is_of_a_database(world: World, in_database: URL, engine: Engine, settings):
+    with another_process_at_work(engine):
+        with pytest.raises(LandcoverError, match="Another run of 2025-06"), only_run(JUNE, None):
+            pass
         settings(DB_HOST=None)
         Path("data").mkdir()
-        with only_run(2025, 6, None):
+        with only_run(JUNE, None):
             assert Path("data/chocoforest.db.202506.lock").exists()
 
 
 # --- confidence and smallest patches --------------------------------------------------------------
 
 
-def test_the_confidence_is_the_share_of_the_trees_that_agree_with_the_map(world: World, capfd):
+def test_the_confidence_is_the_share_of_the_trees_that_agree_with_the_map(own_quads: None, capfd):
     assert run() == DONE
     codes, sure = read_codes(MAP), read_codes(CONFIDENCE)
     assert cog_validate(CONFIDENCE, strict=True) == (True, [], [])
@@ -490,9 +525,9 @@ def test_the_confidence_is_the_share_of_the_trees_that_agree_with_the_map(world:
     assert f"on {low:.1%} of the map fewer than half of the trees agree" in capfd.readouterr().out
 
 
-def test_small_patches_take_the_class_of_what_surrounds_them(month):
+def test_small_patches_take_the_class_of_what_surrounds_them(mapped: None):
     plain = read_codes(MAP)
-    assert run("--smallest_patch", "4") == DONE
+    assert run(*SIEVED) == DONE
     sieved = read_codes(MAP)
     assert (plain != sieved).sum() > 100
     # Across the border of windows at 512; what lies within the margin is not known from the part.

@@ -19,24 +19,25 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect, sync_play
 from pydantic.fields import FieldInfo
 from sqlalchemy import URL, create_engine
 
-from demo.world import build_world
+from demo.world import World
 from landcover.maps.prediction import PredictionSettings
 from landcover.model.forest import ForestSettings
 from landcover.model.sampling import SamplingSettings
 from tasks.access.blocks import Blocks
-from tests.postgis import new_database
-from tests.prefect_server import (
+from tests.rows import query
+from tests.servers.postgis import new_database
+from tests.servers.prefect import (
     ROOT,
     Shell,
     copy_repository,
     documented_commands,
     prefect_server,
-    tail,
-    wait_for,
     wait_for_server,
 )
-from tests.rows import query
-from tests.swift import Bucket, S3Server, new_bucket
+from tests.servers.swift import Bucket, S3Server, new_bucket
+from tests.servers.waiting import PATIENCE, tail, wait_for
+
+pytestmark = pytest.mark.xdist_group("deployments")
 
 CHROMIUM = "/usr/bin/chromium"
 SCREENSHOTS = ROOT / "test-output"
@@ -46,8 +47,6 @@ FEW = ("-p", 'forest={"trees": 5, "folds": 2}')
 MANY = ("-p", 'forest={"trees": 1000, "folds": 2}')  # to be cancelled long before its end
 
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
-MINUTES = 300  # seconds: what a month may take on a busy machine
-SOON = 180_000  # milliseconds: what a page may take there
 
 # What the server answers while its SQLite file is locked by another writer. Prefect's own clients
 # then ask again by themselves; in the browser a person does.
@@ -102,6 +101,7 @@ def team(
     s3_server: S3Server,
     postgis: URL,
     prefect_database: Path,
+    landscape: World,
 ) -> Iterator[Team]:
     """A server and a worker, set up and started by the README's commands in their order."""
     folder = tmp_path_factory.mktemp("team")
@@ -110,29 +110,28 @@ def team(
         shell = stack.enter_context(prefect_server(folder, serve, prefect_database))
         bucket = stack.enter_context(new_bucket(s3_server, f"team-{uuid4().hex}"))
         database = stack.enter_context(new_database(postgis, f"team_{uuid4().hex}"))
-        copy_repository(shell.folder, put_months(folder, bucket, database))
+        copy_repository(shell.folder, put_months(landscape, bucket, database))
         wait_for_server(shell)
 
         said = "".join(shell.must_run(command) for command in set_up)
         stack.enter_context(shell.background("worker", work))
-        api = stack.enter_context(httpx.Client(base_url=f"{shell.address}/api", timeout=60))
+        api = stack.enter_context(httpx.Client(base_url=f"{shell.address}/api", timeout=PATIENCE))
         yield Team(shell, api, bucket, database, said, run_june)
 
 
-def put_months(folder: Path, bucket: Bucket, database: URL) -> dict[str, object]:
+def put_months(landscape: World, bucket: Bucket, database: URL) -> dict[str, object]:
     """Put quads of two months into the bucket and polygons into the database; return settings."""
-    world = build_world(folder / "world", size=768, quad_size=256, seed=3)
-    for quad in world.mosaic_dir.rglob("*.tif"):
-        key = quad.relative_to(world.mosaic_dir)
+    for quad in landscape.mosaic_dir.rglob("*.tif"):
+        key = quad.relative_to(landscape.mosaic_dir)
         bucket.filesystem.put_file(str(quad), f"{bucket.name}/imagery/{key}")
     engine = create_engine(database)
-    polygons = geopandas.read_file(world.polygons).rename_geometry("geom")
+    polygons = geopandas.read_file(landscape.polygons).rename_geometry("geom")
     polygons.to_postgis("training_polygons", engine)
     engine.dispose()
     return {
         "PLANET_MOSAIC_DIR": f"{bucket.url}/imagery",
-        "MOSAIC_PATTERN": world.mosaic_pattern,
-        "AOI_DEFINITION": world.aoi,
+        "MOSAIC_PATTERN": landscape.mosaic_pattern,
+        "AOI_DEFINITION": landscape.aoi,
         "TRAINING_POLYGON_TABLE": "training_polygons",
         "TRAINING_POLYGON_GEOM_COL": "geom",
         "TRAINING_POLYGON_CLASS_COL": "class_label",
@@ -161,8 +160,8 @@ def browser(team: Team) -> Iterator[BrowserContext]:
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         browser = chromium.new_context(viewport={"width": 1280, "height": 1000})
-        browser.set_default_timeout(SOON)
-        expect.set_options(timeout=SOON)
+        browser.set_default_timeout(PATIENCE * 1000)
+        expect.set_options(timeout=PATIENCE * 1000)
         elsewhere = re.compile(rf"^(?!{re.escape(team.shell.address)}/|data:|blob:)")
         browser.route(elsewhere, lambda route: route.abort())
         yield browser
@@ -215,7 +214,7 @@ def submit(team: Team, form: Locator) -> str:
         run: str = answer.value.json()["id"]
         return run
 
-    return wait_for("the run is created", submitted, seconds=MINUTES, log=team.shell.log("server"))
+    return wait_for("the run is created", submitted, log=team.shell.log("server"))
 
 
 def look_away(page: Page) -> None:
@@ -259,7 +258,6 @@ def months(team: Team, browser: BrowserContext) -> Months:
         wait_for(
             "May has an artifact",
             lambda: team.of_run("artifacts", may) or None,
-            seconds=MINUTES,
             log=team.shell.log("worker"),
         )
         page.goto(f"{team.shell.address}/v2/runs/flow-run/{may}?tab=Artifacts")
@@ -280,7 +278,7 @@ def watch(team: Team, run: str) -> list[float]:
         return ended(team, run)
 
     log = team.shell.log("worker")
-    state = wait_for("the run has ended", shown_at_its_end, seconds=MINUTES, log=log)
+    state = wait_for("the run has ended", shown_at_its_end, log=log)
     assert state["type"] == "COMPLETED", f"{state['message']}\n{tail(log)}"
     return shown
 
@@ -490,9 +488,7 @@ def test_a_month_cancelled_in_the_browser_leaves_what_was_there_and_can_be_run_a
     before = results(team)
     log = team.shell.log("worker")
     run = re.findall(r"UUID: (\S+)", team.shell.must_run(team.run_june, *MANY))[0]
-    wait_for(
-        "it runs", lambda: team.state(run)["type"] == "RUNNING" or None, seconds=MINUTES, log=log
-    )
+    wait_for("it runs", lambda: team.state(run)["type"] == "RUNNING" or None, log=log)
     with opened(browser) as page:
         page.goto(f"{team.shell.address}/v2/runs/flow-run/{run}")
         expect(page.get_by_text("Running", exact=True).first).to_be_visible()
@@ -503,7 +499,7 @@ def test_a_month_cancelled_in_the_browser_leaves_what_was_there_and_can_be_run_a
             page.get_by_role("button", name="Cancel Flow Run").click()
         assert answer.value.ok, answer.value.text()
         look_away(page)
-        state = wait_for("it has ended", lambda: ended(team, run), seconds=MINUTES, log=log)
+        state = wait_for("it has ended", lambda: ended(team, run), log=log)
         assert state["type"] == "CANCELLED", tail(log)
         page.goto(f"{team.shell.address}/v2/runs/flow-run/{run}")
         expect(page.get_by_text("Cancelled", exact=True).first).to_be_visible()

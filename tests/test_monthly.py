@@ -19,7 +19,7 @@ from rio_cogeo.cogeo import cog_validate
 from sqlalchemy import URL, Engine, text
 
 from demo.compare import agreement, read_codes
-from demo.world import World, build_world
+from demo.world import World
 from flows import monthly
 from landcover.classes import NODATA
 from landcover.files import sha256
@@ -198,24 +198,19 @@ def test_a_month_run_again_gives_the_same_map_and_replaces_its_rows(
     assert prediction["model_id"] == model["model_id"]
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return build_world(tmp_path_factory.mktemp("world"), size=768, quad_size=256, seed=3)
-
-
-def test_a_month_of_many_quads_agrees_with_the_known_truth(world: World, settings):
+def test_a_month_of_many_quads_agrees_with_the_known_truth(landscape: World, settings):
     settings(
-        PLANET_MOSAIC_DIR=world.mosaic_dir,
-        MOSAIC_PATTERN=world.mosaic_pattern,
-        AOI_DEFINITION=world.aoi,
-        TRAINING_POLYGON_TABLE=world.polygons,
+        PLANET_MOSAIC_DIR=landscape.mosaic_dir,
+        MOSAIC_PATTERN=landscape.mosaic_pattern,
+        AOI_DEFINITION=landscape.aoi,
+        TRAINING_POLYGON_TABLE=landscape.polygons,
         TRAINING_POLYGON_CLASS_COL="class_label",
         TRAINING_POLYGON_ID_COL="id",
         TRAINING_POLYGON_MONTH_COL="month",
     )
     path = run_month(2025, 6)
 
-    codes, truth = read_codes(path), read_codes(world.truth[2025, 6])
+    codes, truth = read_codes(path), read_codes(landscape.truth[2025, 6])
     assert agreement(codes, truth).accuracy > 0.9
     assert (codes[truth == NODATA] == NODATA).all()
     assert not any(Path("data/work").glob("prediction_*"))

@@ -16,7 +16,7 @@ from upath import UPath
 from landcover.errors import LandcoverError
 from landcover.grid import Grid
 from landcover.imagery.mosaic import Mosaic, describe_mosaic, parse_bands
-from landcover.imagery.quads import find_quads, read_quad
+from landcover.imagery.quads import find_quads, read_quad, write_index
 from tests.rasters import (
     ORIGIN,
     RESOLUTION,
@@ -214,8 +214,9 @@ def test_a_file_that_is_no_image_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     path.write_bytes(write_raster(tmp_path / "b.tif", random_values((2, 64, 64))).read_bytes()[:90])
     assert f"Cannot read the image {path}" in refused([path], tmp_path)
-    path.write_text("<html>404 Not Found</html>")
-    assert f"Cannot read the image {path}" in refused([path], tmp_path)
+    for content in (b"", b"<html>404 Not Found</html>"):
+        path.write_bytes(content)
+        assert f"Cannot read the image {path}" in refused([path], tmp_path)
 
 
 def test_an_image_without_crs_is_named(tmp_path: Path) -> None:
@@ -473,13 +474,9 @@ def lattice(folder: Path, cells: Sequence[tuple[int, int]], area: Polygon) -> Mo
         for column, row in cells
     ]
     images = [image for quad in quads for image in find_quads(str(quad), "it")]
-    return describe_mosaic(
-        [read_quad(image) for image in images],
-        "here",
-        {"blue": 1},
-        UPath(folder / "index.parquet"),
-        area,
-    )
+    headers, index = [read_quad(image) for image in images], folder / "index.parquet"
+    write_index(headers, index)
+    return describe_mosaic(headers, "here", {"blue": 1}, UPath(index), area)
 
 
 EVERY = [(column, row) for column in range(4) for row in range(3)]

@@ -49,6 +49,15 @@ def test_every_pixel_is_valid_where_a_file_says_nothing_of_nodata(tmp_path: Path
     assert valid.all()
 
 
+def test_scale_and_offset_of_a_file_change_no_value(tmp_path: Path) -> None:
+    values = random_values((2, SIDE, SIDE))
+    path = write_raster(tmp_path / "a.tif", values)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.scales, dataset.offsets = [0.0001] * 2, [-0.1] * 2
+    found, _ = read_whole(path, [1, 2])
+    np.testing.assert_array_equal(found, values)
+
+
 @pytest.mark.parametrize(
     ("dtype", "nodata"),
     [("uint8", 0), ("uint16", 0), ("uint16", 65535), ("int16", -9999), ("float32", -9999.0)],

@@ -11,7 +11,6 @@ import shapely
 from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
@@ -22,7 +21,6 @@ from sklearn.pipeline import Pipeline
 from landcover.grid import Grid
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.thumbnails import Thumbnail
-from landcover.maps.kernels import halve_mode
 from landcover.maps.lookup import fastest
 from landcover.maps.pieces import (
     levels,
@@ -235,21 +233,6 @@ def halved_by_counting(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
         ],
         dtype=np.uint8,
     )
-
-
-@given(
-    arrays(
-        np.uint8,
-        array_shapes(min_dims=2, max_dims=2, max_side=9),
-        elements=st.sampled_from([0, 1, 2, 254, NODATA]),
-    )
-)
-def test_a_pixel_of_an_overview_is_the_mode_of_four_and_nodata_gives_way(
-    codes: NDArray[np.uint8],
-) -> None:
-    before = codes.copy()
-    np.testing.assert_array_equal(halve_mode(codes, np.uint8(NODATA)), halved_by_counting(codes))
-    np.testing.assert_array_equal(codes, before)
 
 
 MERCATOR = rasterio.CRS.from_epsg(3857).to_wkt()

@@ -26,9 +26,8 @@ from landcover.imagery.radiometry import (
 from landcover.imagery.radiometry import compare as differ
 from landcover.model.sampling import SamplingSettings, sample_polygons
 from landcover.report.wording import Wording
-from tasks.access.tables import raster_predictions
+from tasks.access.tables import check_tables, raster_predictions
 from tasks.radiometry import Radiometry, measure_radiometry
-from tasks.records import load_classes
 from tests.months import run_of
 from tests.rasters import mosaic_of, moved, pixel_box, random_values, write_raster
 from tests.scenes import CHIAPAS, COSTA_RICA
@@ -273,7 +272,7 @@ def tables(request: pytest.FixtureRequest, settings: Callable[..., None]) -> Eng
     else:
         settings(METADATA_DB="meta.db")
         engine = create_engine("sqlite:///meta.db")
-    load_classes(run_of())
+    check_tables(None)
     return engine
 
 
@@ -284,6 +283,7 @@ def aoi_of(mosaic: Mosaic) -> str:
 def check(
     scene: Path, folder: Path, year: int, month: int, samples: UPath | None = None
 ) -> Radiometry:
+    check_tables(None)
     mosaic = mosaic_of([scene], folder)
     return measure_radiometry(run_of(year, month, aoi=aoi_of(mosaic)), mosaic, samples)
 

@@ -15,7 +15,7 @@ from prefect import Task
 from rasterio.features import geometry_mask
 from sqlalchemy import Engine
 
-from demo.world import World, build_world
+from demo.world import World
 from flows import mapping, monthly
 from landcover.model.forest import ForestSettings
 from landcover.period import Period
@@ -28,22 +28,17 @@ from tasks.access.settings import (
     ReportSettings,
 )
 from tests.months import NO_BLOCKS, run_of
-from tests.swift import Bucket
+from tests.servers.swift import Bucket
 
 MONTH = {"year": 2025, "month": 6, "forest": ForestSettings(trees=5, folds=2), "blocks": NO_BLOCKS}
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return build_world(tmp_path_factory.mktemp("world"), size=768, quad_size=256, seed=3)
-
-
-def settings_of(world: World) -> dict[str, object]:
+def settings_of(landscape: World) -> dict[str, object]:
     return {
-        "PLANET_MOSAIC_DIR": world.mosaic_dir,
-        "MOSAIC_PATTERN": world.mosaic_pattern,
-        "AOI_DEFINITION": world.aoi,
-        "TRAINING_POLYGON_TABLE": world.polygons,
+        "PLANET_MOSAIC_DIR": landscape.mosaic_dir,
+        "MOSAIC_PATTERN": landscape.mosaic_pattern,
+        "AOI_DEFINITION": landscape.aoi,
+        "TRAINING_POLYGON_TABLE": landscape.polygons,
         "TRAINING_POLYGON_CLASS_COL": "class_label",
         "TRAINING_POLYGON_ID_COL": "id",
         "TRAINING_POLYGON_MONTH_COL": "month",
@@ -87,18 +82,18 @@ class Traveller:
 
 @pytest.mark.usefixtures("prefect_api")
 def test_every_argument_and_result_of_a_month_on_postgis_and_s3_can_travel(
-    world: World,
+    landscape: World,
     bucket: Bucket,
     in_database: Any,
     engine: Engine,
     settings: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    geopandas.read_file(world.polygons).rename_geometry("geom").to_postgis("polygons", engine)
-    for quad in (world.mosaic_dir / "2025" / "06").glob("*.tif"):
+    geopandas.read_file(landscape.polygons).rename_geometry("geom").to_postgis("polygons", engine)
+    for quad in (landscape.mosaic_dir / "2025" / "06").glob("*.tif"):
         bucket.filesystem.put_file(str(quad), f"{bucket.name}/nicfi/2025/06/{quad.name}")
     settings(
-        **settings_of(world)
+        **settings_of(landscape)
         | {
             "PLANET_MOSAIC_DIR": f"{bucket.url}/nicfi",
             "TRAINING_POLYGON_TABLE": "polygons",
@@ -129,16 +124,16 @@ def test_every_argument_and_result_of_a_month_on_postgis_and_s3_can_travel(
 
 @pytest.mark.usefixtures("prefect_api")
 def test_settings_and_area_that_are_edited_during_a_run_change_nothing_in_it(
-    world: World, settings: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    landscape: World, settings: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     area = Path("area.geojson")
-    area.write_bytes(world.aoi.read_bytes())
-    settings(**settings_of(world) | {"AOI_DEFINITION": area})
+    area.write_bytes(landscape.aoi.read_bytes())
+    settings(**settings_of(landscape) | {"AOI_DEFINITION": area})
     find = monthly.find_mosaic
 
     def find_then_edit(*args: Any) -> Any:
         found = find(*args)
-        west, south, _, _ = geopandas.read_file(world.aoi).total_bounds
+        west, south, _, _ = geopandas.read_file(landscape.aoi).total_bounds
         area.write_text(geopandas.GeoSeries.from_xy([west], [south]).buffer(1e-4).to_json())
         settings(
             AOI_DEFINITION="POLYGON((0 0, 1 0, 1 1, 0 0))",
@@ -157,7 +152,7 @@ def test_settings_and_area_that_are_edited_during_a_run_change_nothing_in_it(
 
     with rasterio.open("data/predictions/prediction_202506.tif") as image:
         codes = image.read(1)
-        aoi = geopandas.read_file(world.aoi).to_crs(image.crs).union_all()
+        aoi = geopandas.read_file(landscape.aoi).to_crs(image.crs).union_all()
         inside = geometry_mask([aoi], codes.shape, image.transform, invert=True)
     assert (codes[inside] != image.nodata).mean() > 0.9
     assert (codes[~inside] == image.nodata).all()

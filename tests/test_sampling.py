@@ -12,10 +12,12 @@ import shapely
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from shapely.geometry.base import BaseGeometry
+from upath import UPath
 
 import landcover.model.sampling
+from landcover.errors import LandcoverError
 from landcover.imagery.mosaic import Mosaic
-from landcover.model.sampling import Samples, SamplingSettings, sample_polygons
+from landcover.model.sampling import Samples, SamplingSettings, read_samples, sample_polygons
 from tests.conftest import REAL
 from tests.rasters import ORIGIN, centres, mosaic_of, moved, pixel_box, random_values, write_raster
 
@@ -486,3 +488,45 @@ def test_real_samples_have_the_values_of_the_scene(
         scene = np.array(list(dataset.sample(zip(rows["x"], rows["y"], strict=True))))
     np.testing.assert_array_equal(rows[list(chiapas_mosaic.bands)].to_numpy(), scene[:, :7])
     assert rows["polygon_id"].value_counts().max() == 20
+
+
+# --- files that do not hold samples ---------------------------------------------------------------
+
+WHOLE = {
+    "polygon_id": ["1", "2"],
+    "class_label": ["a", "b"],
+    "x": [1.0, 2.0],
+    "y": [1.0, 2.0],
+    "blue": np.array([1, 2], "uint16"),
+}
+
+
+def without(*names: str) -> pd.DataFrame:
+    return pd.DataFrame({name: values for name, values in WHOLE.items() if name not in names})
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (None, "There are no samples at"),
+        ("a,b", "is not a parquet file of samples"),
+        (without("polygon_id", "x", "y"), "has no column polygon_id, x, y"),
+        (without("blue"), "has no column blue"),
+        (pd.DataFrame(WHOLE).head(0), "holds no samples"),
+    ],
+    ids=["missing", "text", "without columns", "without bands", "empty"],
+)
+def test_a_file_that_does_not_hold_samples_is_told_with_what_to_do(
+    tmp_path: Path, rows: pd.DataFrame | str | None, told: str
+) -> None:
+    path = UPath(tmp_path / "samples.parquet")
+    if isinstance(rows, str):
+        path.write_text(rows)
+    elif rows is not None:
+        rows.to_parquet(path)
+    with pytest.raises(LandcoverError) as caught:
+        read_samples(path, ["blue"])
+    assert str(path) in str(caught.value)
+    assert told in str(caught.value)
+    assert "make them with python flows/prepare_data.py" in str(caught.value)
+    assert caught.value.exit_status == 1

@@ -29,8 +29,10 @@ from soak.month import (
     put_polygons,
     result,
 )
-from tests.postgis import new_database
-from tests.swift import Bucket
+from tests.servers.postgis import new_database
+from tests.servers.swift import Bucket
+
+pytestmark = pytest.mark.xdist_group("soak")
 
 
 @pytest.fixture(scope="module")

@@ -339,7 +339,11 @@ def test_months_that_end_at_once_are_both_in_the_collection(world: Map, engine: 
         ending = [Thread(target=copy_context().run, args=(end, month)) for month in (4, 5)]
         for thread in ending:
             thread.start()
-        waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        # In this database: other tests use the same server.
+        waiting = text(
+            "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database "
+            "WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted"
+        )
         with engine.connect() as watching:
             while watching.scalar(waiting) < 2:
                 assert all(thread.is_alive() for thread in ending)

@@ -171,7 +171,11 @@ def test_windows_are_enough_to_keep_the_workers_busy_and_not_too_many(
     assert size >= BLOCK
     assert size & (size - 1) == 0
     assert 0 < len(windows) <= MOST_WINDOWS
-    assert size == BLOCK or len(windows) >= min(WINDOWS_A_WORKER * workers, MOST_WINDOWS / 4)
+    enough = min(WINDOWS_A_WORKER * workers, MOST_WINDOWS / 4)
+    if len(windows) < enough:
+        # There are no smaller windows.
+        assert size == BLOCK
+        assert len(windows) == -(-int(side * 0.8) // BLOCK) * -(-int(side * 0.9) // BLOCK)
 
 
 def test_the_real_area_of_interest_is_planned_in_windows_of_four_quads() -> None:
@@ -194,8 +198,9 @@ def test_an_area_off_the_grid_makes_no_plan() -> None:
     assert windows == []
 
 
-def test_a_window_is_said_to_take_at_least_its_codes_and_a_strip_of_its_bands() -> None:
-    assert window_memory(4096, 5) > 4096 * 4096 + 512 * 4096 * 5 * 2
+def test_a_window_is_said_to_take_its_layers_a_strip_of_its_bands_and_little_more() -> None:
+    layers, strip = 2 * 4096 * 4096, 512 * 4096 * 5 * 2
+    assert layers + strip < window_memory(4096, 5) < 2 * (layers + strip)
 
 
 # --- pixels inside an area ------------------------------------------------------------------------

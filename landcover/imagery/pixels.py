@@ -1,17 +1,12 @@
 """The one way pixels are read, for training and for prediction alike."""
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NodataShadowWarning
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
-
-# Of nodata and alpha rasterio heeds only the first; here both count.
-warnings.filterwarnings("ignore", category=NodataShadowWarning)
 
 
 def read_pixels(

@@ -5,16 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from rasterio.windows import Window
 from upath import UPath
 
-from landcover.classes import NODATA
 from landcover.errors import LandcoverError
 from landcover.maps.cog import write_cog
 from landcover.maps.layers import Layer
-from landcover.maps.measure import count_map
+from landcover.maps.measure import Counts, count_map
 from landcover.maps.pieces import Piece, Plan
 from landcover.model.forest import Model
 
@@ -64,7 +61,7 @@ def assemble_layer(
     plan: Plan,
     tags: Mapping[str, str],
     folder: Path,
-) -> tuple[Path, NDArray[np.int64]]:
+) -> tuple[Path, Counts]:
     """Assemble a layer from its pieces.
 
     Args:
@@ -75,7 +72,7 @@ def assemble_layer(
         folder: where to write it.
 
     Returns:
-        The file, and how many of its pixels have each of the 256 values.
+        The file, and how many of its pixels have each value.
 
     Raises:
         RasterioIOError: if a piece cannot be read.
@@ -83,32 +80,30 @@ def assemble_layer(
     """
     path = folder / layer.file
     write_cog(layer, pieces, plan.grid, plan.factors, tags, path)
-    return path, count_map(str(path))
+    return path, count_map(str(path), layer.nodata)
 
 
-def check_complete(
-    plan: Plan, pieces: Sequence[Piece], counts: Sequence[NDArray[np.int64]]
-) -> None:
+def check_complete(plan: Plan, pieces: Sequence[Piece], counts: Sequence[Counts]) -> None:
     """Make sure that a map holds each window's pixels, and no others.
 
     Args:
         plan: what was to be predicted.
         pieces: of its windows.
-        counts: of each layer, how many pixels have each of the 256 values; the classes first.
+        counts: of each layer, how many pixels have each value; the classes first.
 
     Raises:
         LandcoverError: if it does not.
     """
-    expected = np.sum([piece.pixels[:NODATA] for piece in pieces], axis=0, dtype=np.int64)
-    classes, *others = (count[:NODATA] for count in counts)
+    expected: Counts = sum((piece.pixels for piece in pieces), Counter())
+    classes, *others = counts
     planned = sorted(window.toslices() for window in plan.windows)
     complete = sorted(piece.window.toslices() for piece in pieces) == planned
-    as_many = all(other.sum() == expected.sum() for other in others)
-    if not complete or not as_many or not np.array_equal(classes, expected):
-        found = " and ".join(f"{count[:NODATA].sum():,}" for count in counts)
+    as_many = all(other.total() == expected.total() for other in others)
+    if not complete or not as_many or classes != expected:
+        found = " and ".join(f"{count.total():,}" for count in counts)
         raise LandcoverError(
             f"The layers of the assembled map hold {found} pixels where its windows hold "
-            f"{expected.sum():,}, so it is not published: remove {plan.folder} and run the month "
+            f"{expected.total():,}, so it is not published: remove {plan.folder} and run the month "
             "again."
         )
 
@@ -120,16 +115,18 @@ def total_hectares(pieces: Sequence[Piece], names: Mapping[int, str]) -> dict[st
         pieces: of its windows.
         names: the name of each class code.
     """
-    total: Counter[int] = Counter()
-    for piece in pieces:
-        total.update(piece.hectares)
-    return {names[code]: round(area, 2) for code, area in sorted(total.items())}
+    codes = sorted({code for piece in pieces for code in piece.hectares})
+    return {
+        names[code]: round(sum(piece.hectares.get(code, 0.0) for piece in pieces), 2)
+        for code in codes
+    }
 
 
-def share_of_low_confidence(counts: NDArray[np.int64]) -> float:
+def share_of_low_confidence(counts: Counts) -> float:
     """Return the share of a map's pixels on which fewer than half of the trees agree, 0 to 1.
 
     Args:
-        counts: how many pixels have each confidence in percent, (256,).
+        counts: how many pixels have each confidence in percent.
     """
-    return float(counts[:LOW_CONFIDENCE].sum() / max(counts[:NODATA].sum(), 1))
+    low = sum(pixels for percent, pixels in counts.items() if percent < LOW_CONFIDENCE)
+    return low / max(counts.total(), 1)

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 from upath import UPath
 
+from landcover.classes import NODATA
 from landcover.errors import TransientError
 from landcover.grid import Grid
 from landcover.imagery.images import gdal_path
-from landcover.maps.kernels import count_codes
 from landcover.maps.layers import Integers, Layer
-from landcover.maps.measure import count_map, measure_classes
+from landcover.maps.measure import Counts, count_map, count_values, measure_classes
 from landcover.windows import BLOCK
 
 # Of a map and of its pieces. On classified maps DEFLATE's level 6 takes four times as long as 1 for
@@ -94,8 +94,8 @@ class Piece:
     """Its GeoTIFFs, by the layer's key."""
     hectares: Mapping[int, float]
     """The true area of each class code."""
-    pixels: tuple[int, ...]
-    """How many have each of the 256 class codes."""
+    pixels: Counts
+    """How many have each class code."""
 
 
 def overview_factors(grid: Grid) -> list[int]:
@@ -182,8 +182,8 @@ def describe_piece(window: Window, files: Mapping[str, UPath], classes: str) -> 
     Raises:
         RasterioIOError: if they cannot be read.
     """
-    counts, hectares = measure_classes(classes)
-    return Piece(window, files, hectares, tuple(int(count) for count in counts))
+    pixels, hectares = measure_classes(classes)
+    return Piece(window, files, hectares, pixels)
 
 
 def read_finished(plan: Plan, window: Window) -> Piece:
@@ -198,7 +198,7 @@ def read_finished(plan: Plan, window: Window) -> Piece:
     """
     files = plan.pieces(window)
     for layer in plan.layers[1:]:
-        count_map(gdal_path(files[layer.key]))
+        count_map(gdal_path(files[layer.key]), layer.nodata)
     if plan.thumbnails:
         with rasterio.open(gdal_path(plan.thumbnail(window))) as thumbnail:
             thumbnail.read()
@@ -215,7 +215,9 @@ def check_written(piece: Piece, codes: NDArray[np.uint8]) -> None:
     Raises:
         TransientError: if it does not.
     """
-    if not np.array_equal(piece.pixels, count_codes(codes)):
+    predicted = count_values(codes)
+    del predicted[NODATA]
+    if piece.pixels != predicted:
         raise TransientError(
             f"The map of the window at column {piece.window.col_off}, row {piece.window.row_off} "
             "does not hold what was predicted: check the disk of WORK_DIR."

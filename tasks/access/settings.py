@@ -202,6 +202,9 @@ SETTINGS_GROUPS = (
     StorageSettings,
 )
 
+# The groups that every run reads; its flow says which others it needs.
+EVERY_RUN: tuple[type[BaseSettings], ...] = (FolderSettings, MosaicSettings, ReportSettings)
+
 Group = TypeVar("Group", bound=BaseSettings)
 
 

@@ -4,25 +4,27 @@ import base64
 import json
 import os
 import pwd
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
+from tests.servers.ports import free_port
+from tests.servers.waiting import tail, wait_for
+
 if TYPE_CHECKING:
     # The proxy imports this module for request_log, and should not wait for botocore.
     from s3fs import S3FileSystem
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -74,15 +76,6 @@ class S3Server:
             right = {"X-Auth-Token": token, "X-Container-Read": self.reader_key}
             _ask("PUT", f"{account}/{container}", right)
 
-    @contextmanager
-    def counted(self) -> Iterator[list[Request]]:
-        """Yield a list that holds the block's requests once the block has ended."""
-        requests: list[Request] = []
-        before = len(self.log.read_text().splitlines())
-        yield requests
-        lines = self.log.read_text().splitlines()[before:]
-        requests += [Request(*json.loads(line)) for line in lines]
-
 
 def _ask(method: str, url: str, headers: dict[str, str]) -> dict[str, str]:
     request = urllib.request.Request(url, headers=headers, method=method)
@@ -105,6 +98,21 @@ class Bucket:
     def filesystem(self) -> "S3FileSystem":
         return self.server.filesystem()
 
+    @contextmanager
+    def counted(self) -> Iterator[list[Request]]:
+        """Yield a list that holds the bucket's requests of the block once the block has ended."""
+        requests: list[Request] = []
+        log = self.server.log
+        before = log.stat().st_size
+        yield requests
+        with log.open("rb") as noted:
+            noted.seek(before)
+            # Another bucket's last line may be half written.
+            found = [Request(*json.loads(line)) for line in noted if line.endswith(b"\n")]
+        requests += [
+            request for request in found if f"{request.path}/".startswith(f"/{self.name}/")
+        ]
+
 
 @contextmanager
 def new_bucket(server: S3Server, name: str) -> Iterator[Bucket]:
@@ -122,11 +130,13 @@ def swift_server() -> Iterator[S3Server]:
     """Start Swift's four servers on one folder, and stop them and remove it afterwards."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="swift-")))
-        ports = dict(zip(SERVERS, _free_ports(len(SERVERS)), strict=True))
+        ports = {name: free_port() for name in SERVERS}
         _prepare(folder, ports)
         processes = {name: stack.enter_context(_process(folder, name)) for name in SERVERS}
         for name, process in processes.items():
-            _wait(folder, name, process, ports[name])
+            log = folder / f"{name}.log"
+            asked = partial(_answers, process, ports[name], log)
+            wait_for(f"Swift's {name} server answers", asked, log=log, pause=0.02)
         yield S3Server(f"http://127.0.0.1:{ports['proxy']}", folder / "requests")
 
 
@@ -198,7 +208,7 @@ use = egg:swift#proxy
 account_autocreate = true
 
 [filter:request_log]
-use = call:tests.swift:request_log
+use = call:tests.servers.swift:request_log
 path = {folder}/requests
 
 [filter:s3api]
@@ -293,13 +303,6 @@ def _demand_attributes(folder: Path) -> None:
         ) from error
 
 
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        # All are held until the last is found, so that no two are the same.
-        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [int(probe.getsockname()[1]) for probe in probes]
-
-
 @contextmanager
 def _process(folder: Path, server: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run one of Swift's servers, with its log in a file, until the block ends."""
@@ -322,16 +325,14 @@ def _process(folder: Path, server: str) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
-def _wait(folder: Path, server: str, process: subprocess.Popen[bytes], port: int) -> None:
-    """Wait until a server answers, whatever it says."""
-    end = time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < end:
-        try:
-            with closing(HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
-                connection.request("GET", "/")
-                connection.getresponse()
-                return
-        except OSError:
-            time.sleep(0.02)
-    log = (folder / f"{server}.log").read_text()
-    raise RuntimeError(f"Swift's {server} server did not start:\n{log}")
+def _answers(process: subprocess.Popen[bytes], port: int, log: Path) -> bool | None:
+    """Tell whether a server answers, whatever it says; None as long as it does not."""
+    if process.poll() is not None:
+        raise RuntimeError(f"A server of Swift's did not start:\n{tail(log)}")
+    try:
+        with closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+            connection.request("GET", "/")
+            connection.getresponse()
+    except OSError:
+        return None
+    return True

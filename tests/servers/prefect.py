@@ -5,23 +5,20 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import httpx
 
-from tests.conftest import SETTINGS
+from tests.servers.environment import without_settings
+from tests.servers.ports import free_port
+from tests.servers.waiting import PATIENCE, tail, wait_for
 
-Found = TypeVar("Found")
-
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 USUAL_PORT = "4200"
 
 
@@ -53,7 +50,7 @@ class Shell:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=PATIENCE,
         )
 
     def must_run(self, command: str, *more: str) -> str:
@@ -61,7 +58,7 @@ class Shell:
         done = self.run(command, *more)
         said = f"{done.stdout}{done.stderr}"
         if done.returncode:
-            raise AssertionError(f"{command}\n{said}\nserver:\n{tail(self.log('server'))}")
+            raise AssertionError(f"{command}\n{said}\n{tail(self.log('server'))}")
         return said
 
     def log(self, name: str) -> Path:
@@ -92,12 +89,7 @@ class Shell:
         return shlex.split(command.replace(USUAL_PORT, str(self.port)))
 
     def _environment(self) -> dict[str, str]:
-        ours = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith((*SETTINGS, "PREFECT_"))
-        }
-        return ours | {
+        return without_settings() | {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PREFECT_HOME": str(self.home),
             "PREFECT_SERVER_API_PORT": str(self.port),
@@ -139,28 +131,6 @@ def copy_repository(folder: Path, settings: Mapping[str, object]) -> None:
     (folder / ".env").write_text("\n".join(lines))
 
 
-def wait_for(
-    what: str, ask: Callable[[], Found | None], *, seconds: float, log: Path, pause: float = 0.2
-) -> Found:
-    """Ask until there is an answer, and return it.
-
-    Raises:
-        AssertionError: where there is none in time, with the end of a log.
-    """
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = ask()
-        if found is not None:
-            return found
-        time.sleep(pause)
-    raise AssertionError(f"Not after {seconds} s: {what}\n{log.name}:\n{tail(log)}")
-
-
-def tail(log: Path) -> str:
-    """Return the end of a log."""
-    return log.read_text()[-5000:]
-
-
 @contextmanager
 def prefect_server(folder: Path, command: str, database: Path) -> Iterator[Shell]:
     """Start the server and yield a terminal; `wait_for_server` waits until it answers.
@@ -170,9 +140,7 @@ def prefect_server(folder: Path, command: str, database: Path) -> Iterator[Shell
         command: that starts it.
         database: an empty one, which it gets a copy of.
     """
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = int(probe.getsockname()[1])
-    shell = Shell(folder / "repository", folder / "prefect", port)
+    shell = Shell(folder / "repository", folder / "prefect", free_port())
     for place in (shell.folder, shell.home):
         place.mkdir()
     shutil.copy(database, shell.home / "prefect.db")
@@ -190,4 +158,4 @@ def wait_for_server(shell: Shell) -> None:
         except httpx.TransportError:
             return None
 
-    wait_for("the Prefect server answers", answers, seconds=120, log=shell.log("server"))
+    wait_for("the Prefect server answers", answers, log=shell.log("server"))

@@ -1,0 +1,138 @@
+"""A PostGIS server for the tests: one for the session, and an empty database for each test."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import URL, create_engine, make_url, text
+from sqlalchemy.exc import OperationalError
+
+from tests.servers.ports import free_port
+from tests.servers.waiting import tail, wait_for
+
+TEMPLATE = "chocoforest_template"
+
+
+@contextmanager
+def postgis_server() -> Iterator[URL]:
+    """Start a server, or use TEST_DATABASE_URL's, and make a template database with PostGIS.
+
+    Yields:
+        The address of the server's maintenance database.
+    """
+    given = os.environ.get("TEST_DATABASE_URL")
+    if given:
+        url = make_url(given)
+        _make_template(url)
+        yield url
+        return
+    # Not in pytest's folder, which the user postgres may not enter.
+    folder = Path(tempfile.mkdtemp(prefix="postgis-"))
+    try:
+        _make_cluster(folder)
+        with _server(folder) as url:
+            _make_template(url)
+            yield url
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def new_database(server: URL, name: str) -> Iterator[URL]:
+    """Make a database with PostGIS, and drop it afterwards."""
+    _run(server, f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE}')
+    try:
+        yield server.set(database=name)
+    finally:
+        _run(server, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+PASSWORD = "pässword of the tests'"
+
+# Many tests at once, each with several connections.
+CONNECTIONS = 300
+
+
+def _make_cluster(folder: Path) -> None:
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres")
+    password = folder / "password"
+    password.write_text(PASSWORD)
+    options = ["-A", "scram-sha-256", "-U", "postgres", "--pwfile", password]
+    command = ["-D", folder / "data", *options, "-E", "UTF8", "--locale=C", "--no-sync"]
+    done = subprocess.run(
+        [*_as_postgres(), _program("initdb"), *command],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{done.stdout}{done.stderr}")
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[URL]:
+    """Run the server on a cluster until the block ends."""
+    port = free_port()
+    options = ["listen_addresses=127.0.0.1", "fsync=off", f"max_connections={CONNECTIONS}"]
+    settings = [word for option in options for word in ("-c", option)]
+    command = [_program("postgres"), "-D", folder / "data", "-p", str(port), "-k", folder]
+    log = folder / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            # The signal ends it where the tests are killed and no block ends.
+            [*_as_postgres("--pdeathsig", "QUIT"), *command, *settings],
+            cwd="/",
+            stdout=output,
+            stderr=output,
+            # Ctrl-C is for pytest, whose tests still need the server to tidy up.
+            start_new_session=True,
+        )
+    try:
+        url = URL.create("postgresql+psycopg2", "postgres", PASSWORD, "127.0.0.1", port, "postgres")
+        wait_for("PostgreSQL answers", lambda: _answers(url, process, log), log=log)
+        yield url
+    finally:
+        process.send_signal(signal.SIGQUIT)
+        process.wait()
+
+
+def _answers(url: URL, process: subprocess.Popen[bytes], log: Path) -> bool | None:
+    """Tell whether the server takes connections; None as long as it does not."""
+    if process.poll() is not None:
+        raise RuntimeError(f"PostgreSQL did not start:\n{tail(log)}")
+    try:
+        _run(url, "SELECT 1")
+    except OperationalError:
+        return None
+    return True
+
+
+def _make_template(server: URL) -> None:
+    _run(server, f"DROP DATABASE IF EXISTS {TEMPLATE}")
+    _run(server, f"CREATE DATABASE {TEMPLATE}")
+    _run(server.set(database=TEMPLATE), "CREATE EXTENSION postgis")
+
+
+def _run(url: URL, statement: str) -> None:
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name) or max(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    return str(found)
+
+
+def _as_postgres(*options: str) -> list[str]:
+    """Return the words before a command of PostgreSQL's, which refuses to be run by root."""
+    user = ["--reuid=postgres", "--regid=postgres", "--init-groups"]
+    return ["setpriv", *(user if os.geteuid() == 0 else ()), *options]

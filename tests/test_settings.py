@@ -1,0 +1,49 @@
+"""Settings that will not do: each is named, with what it should be."""
+
+from collections.abc import Callable
+
+import pytest
+from pydantic_settings import BaseSettings
+
+from landcover.errors import SettingsError
+from tasks.access.settings import (
+    MosaicSettings,
+    PolygonSettings,
+    ReportSettings,
+    StorageSettings,
+    read_settings,
+)
+
+DROP = "'; DROP TABLE polygons; --"
+BRACES = "MOSAIC_PATTERN is wrong (only {year} and {month} may stand in braces"
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "value", "told"),
+    [
+        (PolygonSettings, "TRAINING_POLYGON_TABLE", None, "is not set; it should be table, schema"),
+        (PolygonSettings, "TRAINING_POLYGON_CLASS_COL", "", "is not set; it should be the column"),
+        (MosaicSettings, "MOSAIC_BANDS", "blue,green", "is wrong ('blue,green' is not a list"),
+        (MosaicSettings, "MOSAIC_BANDS", "blue,green", "such as blue=1,green=2"),
+        (MosaicSettings, "MOSAIC_BANDS", "blue=1,green=1", "of distinct name=number pairs"),
+        (MosaicSettings, "MOSAIC_BANDS", DROP, "MOSAIC_BANDS is wrong"),
+        (MosaicSettings, "MOSAIC_PATTERN", "{yaer}.tif", BRACES),
+        (MosaicSettings, "MOSAIC_PATTERN", "{year[0]}-{month.name}.tif", BRACES),
+        (StorageSettings, "S3_ENDPOINT_URL", DROP, "S3_ENDPOINT_URL is wrong"),
+        (ReportSettings, "REPORT_LANGUAGE", DROP, "REPORT_LANGUAGE is wrong"),
+    ],
+)
+def test_a_setting_that_will_not_do_is_named_with_what_it_should_be(
+    group: type[BaseSettings],
+    name: str,
+    value: str | None,
+    told: str,
+    settings: Callable[..., None],
+) -> None:
+    settings(TRAINING_POLYGON_TABLE="polygons", TRAINING_POLYGON_CLASS_COL="class")
+    settings(**{name: value})
+    with pytest.raises(SettingsError) as caught:
+        read_settings(group)
+    assert name in str(caught.value)
+    assert told in str(caught.value)
+    assert caught.value.exit_status == 2
