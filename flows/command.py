@@ -30,8 +30,8 @@ from tasks.access.process import configure
 from tasks.access.settings import EVERY_RUN, read_settings
 
 EPILOG = (
-    "Settings come from the environment and from .env in the working folder; README.md lists "
-    "them. Options may be written with - or with _."
+    "Settings come from the environment and from .env in the working folder; docs/settings.md "
+    "lists them. Options may be written with - or with _."
 )
 
 AnyFlow = Flow[..., Any]
