@@ -1,13 +1,14 @@
 """What a run reports when it ends."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from textwrap import indent
 
 from upath import UPath
 
 from landcover.imagery.coverage import Coverage
+from landcover.imagery.survey import Survey
 from landcover.maps.assembly import FinishedMap
 from landcover.model.metrics import Metrics, describe_metrics
 from tasks.artifacts import show_accuracy, show_hectares, show_summary
@@ -45,14 +46,11 @@ class Summary:
     metrics: Metrics | None = None
     """Of the model, if the run trained one."""
 
-    prediction: FinishedMap | None = None
+    survey: Survey | None = None
+    """The imagery and what was found about it, if the run made a map."""
+
+    finished: FinishedMap | None = None
     """The map, if the run made one."""
-
-    coverage: Coverage | None = None
-    """How much of the area of interest has imagery."""
-
-    warnings: Sequence[str] = ()
-    """What is wrong with the imagery."""
 
     def __str__(self) -> str:
         """Return the lines that a person reads."""
@@ -64,9 +62,10 @@ class Summary:
         lines = []
         if self.metrics:
             lines.append(indent(describe_metrics(self.metrics), "  "))
-        if self.prediction and self.coverage:
-            lines += _map_lines(self.prediction, self.coverage)
-        return [*lines, *(f"Warning: {warning}" for warning in self.warnings)]
+        if self.finished and self.survey:
+            lines += _map_lines(self.finished, self.survey.coverage)
+        warnings = self.survey.radiometry.warnings if self.survey else ()
+        return [*lines, *(f"Warning: {warning}" for warning in warnings)]
 
     def times(self) -> str:
         """Return how long each step took."""
@@ -74,20 +73,20 @@ class Summary:
         return f"seconds: {steps}"
 
 
-def _map_lines(prediction: FinishedMap, coverage: Coverage) -> list[str]:
-    total = sum(prediction.hectares.values())
+def _map_lines(finished: FinishedMap, coverage: Coverage) -> list[str]:
+    total = sum(finished.hectares.values())
     shares = [
-        f"{coverage.without_class(prediction.hectares):.1%} of the area of interest has no class",
+        f"{coverage.without_class(finished.hectares):.1%} of the area of interest has no class",
         f"{coverage.without_imagery:.1%} no imagery",
-        f"{coverage.under_clouds(prediction.hectares):.1%} is under clouds",
+        f"{coverage.under_clouds(finished.hectares):.1%} is under clouds",
     ]
     return [
         *(
             f"  {name:<16} {area:>14,.1f} ha {area / total:>6.1%}"
-            for name, area in prediction.hectares.items()
+            for name, area in finished.hectares.items()
         ),
         f"  {', '.join(shares)}",
-        f"  on {prediction.low_confidence:.1%} of the map fewer than half of the trees agree",
+        f"  on {finished.low_confidence:.1%} of the map fewer than half of the trees agree",
     ]
 
 
@@ -97,9 +96,8 @@ def finish(
     steps: Steps,
     files: Mapping[str, UPath],
     metrics: Metrics | None = None,
-    prediction: FinishedMap | None = None,
-    coverage: Coverage | None = None,
-    warnings: Sequence[str] = (),
+    survey: Survey | None = None,
+    finished: FinishedMap | None = None,
 ) -> Summary:
     """Return a run's summary, and show it on the run's page in the Prefect UI.
 
@@ -109,15 +107,14 @@ def finish(
         steps: the clock of its steps.
         files: each file's path, by what it is.
         metrics: of the model, if one was trained.
-        prediction: the map, if one was made.
-        coverage: how much of the area of interest has imagery.
-        warnings: what is wrong with the imagery.
+        survey: the imagery and what was found about it, if a map was made.
+        finished: the map, if one was made.
     """
-    summary = Summary(title, steps.seconds, files, metrics, prediction, coverage, warnings)
+    summary = Summary(title, steps.seconds, files, metrics, survey, finished)
     found = "\n".join([*summary.findings(), summary.times()])
     show_summary(str(run), f"# {title}\n\n```\n{found}\n```", files)
     if metrics:
         show_accuracy(str(run), metrics.classes)
-    if prediction:
-        show_hectares(str(run), prediction.hectares)
+    if finished:
+        show_hectares(str(run), finished.hectares)
     return summary

@@ -12,7 +12,7 @@ from upath import UPath
 from landcover.aoi import LONLAT, LONLAT_SRID
 from landcover.errors import LandcoverError
 from landcover.files import absolute, publish_all, scratch
-from landcover.imagery.coverage import Coverage
+from landcover.imagery.survey import Survey
 from landcover.maps.assembly import FinishedMap
 from landcover.maps.stac import COLLECTION_NAME
 from landcover.model.forest import Model
@@ -20,12 +20,12 @@ from landcover.model.metrics import Metrics
 from tasks.access.lock import hold
 from tasks.access.tables import (
     DETAILS,
+    RADIOMETRY,
     ml_models,
     raster_predictions,
     replace_row,
 )
 from tasks.catalogue import build_collection
-from tasks.radiometry import RADIOMETRY, Radiometry
 from tasks.retries import io_task
 from tasks.run import Run
 from tasks.training import Training
@@ -148,10 +148,9 @@ def find_model(run: Run) -> tuple[int, Training]:
 @io_task("record prediction", "record prediction {run}")
 def record_prediction(
     run: Run,
+    survey: Survey,
     finished: FinishedMap,
     report: UPath,
-    coverage: Coverage,
-    radiometry: Radiometry,
     model_id: int,
     made_by: Mapping[str, object],
 ) -> int:
@@ -162,10 +161,9 @@ def record_prediction(
 
     Args:
         run: that made it.
+        survey: the imagery, and what was found about it.
         finished: the map.
         report: the page about it, where it waits.
-        coverage: how much of the area of interest has imagery.
-        radiometry: how bright the imagery is.
         model_id: of the model that made it.
         made_by: command, code version, flow run.
 
@@ -191,7 +189,7 @@ def record_prediction(
                 "year": run.period.year,
                 "month": run.period.month,
                 "aoi_definition": _area_value(connection, run.area(LONLAT)),
-                DETAILS: {**_details(finished, coverage, radiometry), **made_by},
+                DETAILS: {**_details(survey, finished), **made_by},
             },
         )
         if connection.dialect.name == "postgresql":
@@ -203,9 +201,8 @@ def record_prediction(
     return prediction_id
 
 
-def _details(
-    finished: FinishedMap, coverage: Coverage, radiometry: Radiometry
-) -> dict[str, object]:
+def _details(survey: Survey, finished: FinishedMap) -> dict[str, object]:
+    coverage = survey.coverage
     return {
         "hectares": finished.hectares,
         "low_confidence": round(finished.low_confidence, 4),
@@ -216,7 +213,7 @@ def _details(
         "without_data": round(coverage.without_class(finished.hectares), 6),
         "sha256": finished.sha256,
         "model_sha256": finished.model.sha256,
-        RADIOMETRY: radiometry.measured,
+        RADIOMETRY: survey.radiometry.measured,
     }
 
 

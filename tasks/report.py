@@ -1,6 +1,6 @@
 """The month's report, for people who use neither a GIS nor a database."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -8,10 +8,9 @@ import geopandas
 from upath import UPath
 
 from landcover.files import fetch, publish, scratch
-from landcover.imagery.coverage import Coverage
 from landcover.imagery.images import gdal_path
 from landcover.imagery.mosaic import Mosaic, mosaic_of
-from landcover.imagery.radiometry import ImageryWarning
+from landcover.imagery.survey import Survey
 from landcover.imagery.thumbnails import PRIMARIES
 from landcover.maps.assembly import FinishedMap
 from landcover.model.metrics import Metrics
@@ -24,12 +23,10 @@ from tasks.run import Run
 @io_task("write report", "write report {run}")
 def write_report(
     run: Run,
-    mosaic: Mosaic,
-    coverage: Coverage,
+    survey: Survey,
     finished: FinishedMap,
     polygons: UPath | None,
     metrics: Metrics | None,
-    warnings: Sequence[ImageryWarning],
     provenance: Mapping[str, object],
 ) -> UPath:
     """Write the month's report, and show its pictures in the Prefect UI.
@@ -38,12 +35,10 @@ def write_report(
 
     Args:
         run: whose report.
-        mosaic: the imagery.
-        coverage: the area of interest, and how much of it has imagery.
+        survey: the imagery, and what was found about it.
         finished: the map.
         polygons: the training polygons of its model; None where they are not at hand.
         metrics: of the model; None where none are recorded.
-        warnings: what is wrong with the imagery.
         provenance: what made the map: texts and numbers, or lists and mappings of them.
 
     Returns:
@@ -56,6 +51,7 @@ def write_report(
     # Here, because matplotlib comes with it, for which --help would wait.
     from landcover.report.page import Report, draw_pictures, render
 
+    mosaic = survey.mosaic
     language = run.settings[ReportSettings].report_language
     with run.storage(run.files.report), scratch(run.files.work) as folder:
         report = Report(
@@ -64,13 +60,13 @@ def write_report(
             confidence=gdal_path(finished.folder / finished.layers[1].file),
             mosaic=_to_draw(mosaic, finished, folder),
             area=run.area(mosaic.grid.crs),
-            coverage=coverage,
+            coverage=survey.coverage,
             polygons=_read_polygons(polygons),
             names=finished.model.names,
             hectares=finished.hectares,
             low_confidence=finished.low_confidence,
             metrics=metrics,
-            warnings=warnings,
+            warnings=survey.radiometry.warnings,
             provenance=provenance,
         )
         with run.imagery(mosaic, "to draw the report"):

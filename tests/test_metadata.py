@@ -14,7 +14,6 @@ from landcover.model.forest import Model
 from landcover.model.metrics import Metrics
 from tasks import records
 from tasks.access.tables import check_tables
-from tasks.records import record_model
 from tasks.training import Training
 from tests.months import run_of
 from tests.rows import (
@@ -25,6 +24,7 @@ from tests.rows import (
     query,
     record,
     record_map,
+    record_training,
     training,
 )
 
@@ -315,7 +315,7 @@ def test_two_months_that_clash_are_told_and_the_first_stays(tables, other, told)
     mine = training(month=2, given=load_classes(run_of()), labels="cacao Water")
     record(month=1, labels=other)
     with pytest.raises(LandcoverError, match=told):
-        record_model(run_of(2025, 2), mine, {})
+        record_training(mine, 2025, 2)
     assert query(tables, "SELECT month FROM ml_models") == [(1,)]
     record(month=2, labels="cacao Water")
 
@@ -325,11 +325,11 @@ def test_one_label_never_gets_two_codes():
     record(month=1, labels="banana")
     mine = training(month=2, given=load_classes(run_of()), labels="cacao")
     record(month=1, labels="cacao")  # banana is forgotten, and cacao is 8 all the same
-    assert record_model(run_of(2025, 2), mine, {})
+    assert record_training(mine, 2025, 2)
     record(month=3, labels="Forest")
     other = training(month=3, given={"xylo": 9}, labels="cacao")
     with pytest.raises(LandcoverError, match=r"gave cacao the class code 10, but .* gave cacao 8:"):
-        record_model(run_of(2025, 3), other, {})
+        record_training(other, 2025, 3)
 
 
 # --- a database that will not do ------------------------------------------------------------------

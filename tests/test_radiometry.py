@@ -19,6 +19,7 @@ from upath import UPath
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.radiometry import (
     Distribution,
+    Radiometry,
     draw_pixels,
     measure,
     outside_range,
@@ -26,7 +27,7 @@ from landcover.imagery.radiometry import (
 from landcover.imagery.radiometry import compare as differ
 from landcover.model.sampling import SamplingSettings, sample_polygons
 from tasks.access.tables import check_tables, raster_predictions
-from tasks.radiometry import Radiometry, measure_radiometry
+from tasks.radiometry import measure_radiometry
 from tests.months import run_of
 from tests.rasters import mosaic_of, moved, pixel_box, random_values, write_raster
 from tests.scenes import CHIAPAS, COSTA_RICA

@@ -25,7 +25,8 @@ from landcover.classes import NODATA
 from landcover.imagery import thumbnails
 from landcover.imagery.coverage import Coverage, Gap
 from landcover.imagery.mosaic import Mosaic
-from landcover.imagery.radiometry import Difference, ImageryWarning
+from landcover.imagery.radiometry import Difference, ImageryWarning, Radiometry
+from landcover.imagery.survey import Survey
 from landcover.imagery.thumbnails import Thumbnail, needs_thumbnails
 from landcover.maps.assembly import FinishedMap
 from landcover.maps.cog import write_cog
@@ -600,13 +601,11 @@ def test_the_task_writes_the_page_and_shows_its_pictures(
     finished.folder.mkdir(parents=True)
     for made, layer in zip((report.map, report.confidence), finished.layers, strict=True):
         (finished.folder / layer.file).write_bytes(Path(made).read_bytes())
-    coverage = report.coverage
+    survey = Survey(report.mosaic, report.coverage, Radiometry({}, ()))
 
     @flow
     def reporting() -> str:
-        return str(
-            write_report(run, report.mosaic, coverage, finished, None, None, [], {"command": "x"})
-        )
+        return str(write_report(run, survey, finished, None, None, {"command": "x"}))
 
     waiting = finished.folder / run.files.report.name
     assert reporting() == str(waiting)

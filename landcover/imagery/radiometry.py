@@ -195,6 +195,53 @@ class ImageryWarning:
         )
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """An earlier month."""
+
+    month: str
+    """Such as 2025-05."""
+
+    origin: str
+    """Where its imagery was."""
+
+    measured: Distribution
+    """What was measured on it."""
+
+
+@dataclass(frozen=True)
+class Radiometry:
+    """How bright a month's imagery is, and what is wrong with that."""
+
+    measured: Mapping[str, object]
+    """What was measured (see `Distribution`), the month that it was compared with, if any, and the
+    warnings in words: kept with the month's map."""
+
+    warnings: tuple[ImageryWarning, ...]
+    """None where nothing is wrong."""
+
+
+def compare_imagery(
+    mosaic: Mosaic, pixels: pd.DataFrame, before: Earlier | None, samples: pd.DataFrame | None
+) -> Radiometry:
+    """Compare a month's imagery with that of the month before and with its samples.
+
+    Args:
+        mosaic: the imagery.
+        pixels: of it (see `draw_pixels`).
+        before: the month before; None if there is none.
+        samples: a row a sample, a column a band; None if they are not at hand.
+    """
+    measured = measure(pixels, mosaic.bands)
+    found = [_against_month(mosaic, measured, before)]
+    if samples is not None and measured["pixels"]:
+        found.append(_against_samples(mosaic, pixels, measured, samples))
+    warnings = tuple(warning for warning in found if warning)
+    compared = before.month if before else None
+    told = [str(warning) for warning in warnings]
+    return Radiometry({**measured, "compared_with": compared, "warnings": told}, warnings)
+
+
 def draw_pixels(mosaic: Mosaic, area: BaseGeometry, seed: int = 42) -> pd.DataFrame:
     """Read the valid pixels of at most 64 blocks of 256 x 256 pixels, drawn at random.
 
@@ -322,3 +369,24 @@ def _factors(ours: Floats, theirs: Floats) -> Floats:
     ratios = np.maximum(ours, least) / np.maximum(theirs, least)
     scaled = (ratios.min(axis=1) >= FACTOR) | (ratios.max(axis=1) <= 1 / FACTOR)
     return np.where(scaled, ratios[:, MEDIAN], 1.0)
+
+
+def _against_month(
+    mosaic: Mosaic, measured: Distribution, before: Earlier | None
+) -> ImageryWarning | None:
+    found = compare(measured, before.measured) if before else None
+    if not before or not found:
+        return None
+    return ImageryWarning("month", mosaic.origin, (before.month, before.origin), found)
+
+
+def _against_samples(
+    mosaic: Mosaic, pixels: pd.DataFrame, measured: Distribution, samples: pd.DataFrame
+) -> ImageryWarning | None:
+    found = compare(measured, measure(samples, mosaic.bands))
+    if found:
+        return ImageryWarning("samples", mosaic.origin, difference=found)
+    shares = outside_range(pixels, samples)
+    if shares:
+        return ImageryWarning("range", mosaic.origin, outside_range=shares)
+    return None

@@ -37,6 +37,9 @@ from tasks.access.database import (
 
 DETAILS = "details"  # beyond the columns that other software knows
 
+# The key under which the details of a map hold what was measured on its mosaic.
+RADIOMETRY = "radiometry"
+
 # What columns without an example of their own are tried with. The examples are of a month that no
 # table holds, and look as a run's values do, so that constraints let them pass.
 _EXAMPLES: dict[type[TypeEngine[Any]], object] = {
