@@ -5,11 +5,11 @@ import sys
 from prefect import flow
 
 from flows.command import command
-from flows.mapping import files_of_map, map_survey
+from flows.mapping import map_survey
 from flows.parallel import window_runner
 from flows.parameters import Month, Year
 from flows.provenance import describe_run
-from flows.summary import Steps, Summary, finish
+from flows.summary import Steps, Summary
 from landcover.imagery.survey import Survey
 from landcover.maps.prediction import PredictionSettings
 from landcover.model.forest import ForestSettings
@@ -63,8 +63,6 @@ def monthly_pipeline(
     """
     steps = Steps()
     with open_run(Period(year, month), blocks, NEEDS) as run:
-        made_by = describe_run(run, prediction)
-
         classes = load_classes(run)
         mosaic = find_mosaic(run, mosaic_path)
         coverage = measure_coverage(run, mosaic, prediction.allow_gaps)
@@ -74,20 +72,11 @@ def monthly_pipeline(
         steps.done("samples")
 
         training = train_model(run, samples, forest, classes)
-        model_id = record_model(run, training, made_by)
+        model_id = record_model(run, training, describe_run(run, prediction))
         steps.done("model")
 
         survey = Survey(mosaic, coverage, radiometry)
-        finished = map_survey(run, survey, training, model_id, polygons, prediction, made_by, steps)
-        return finish(
-            run,
-            f"{run} is mapped.",
-            steps,
-            {**files_of_map(run, finished), "samples": samples},
-            training.metrics,
-            survey,
-            finished,
-        )
+        finished = map_survey(run, survey, training, model_id, polygons, prediction, steps)
 
 
 main = command(monthly_pipeline, NEEDS)
