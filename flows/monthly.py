@@ -5,11 +5,11 @@ import sys
 from prefect import flow
 
 from flows.command import command
-from flows.mapping import map_survey
+from flows.mapping import files_of_map, map_survey
 from flows.parallel import window_runner
 from flows.parameters import Month, Year
 from flows.provenance import describe_run
-from flows.summary import Steps, Summary
+from flows.summary import Steps, Summary, finish
 from landcover.imagery.survey import Survey
 from landcover.maps.prediction import PredictionSettings
 from landcover.model.forest import ForestSettings
@@ -77,6 +77,15 @@ def monthly_pipeline(
 
         survey = Survey(mosaic, coverage, radiometry)
         finished = map_survey(run, survey, training, model_id, polygons, prediction, steps)
+        return finish(
+            run,
+            f"{run} is mapped.",
+            steps,
+            {**files_of_map(run, finished), "samples": samples},
+            training.metrics,
+            survey,
+            finished,
+        )
 
 
 main = command(monthly_pipeline, NEEDS)

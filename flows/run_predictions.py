@@ -5,10 +5,10 @@ import sys
 from prefect import flow
 
 from flows.command import command
-from flows.mapping import map_survey
+from flows.mapping import files_of_map, map_survey
 from flows.parallel import window_runner
 from flows.parameters import Month, Year
-from flows.summary import Steps, Summary
+from flows.summary import Steps, Summary, finish
 from landcover.imagery.survey import Survey
 from landcover.maps.prediction import PredictionSettings
 from landcover.period import Period
@@ -57,6 +57,14 @@ def run_predictions(
         radiometry = measure_radiometry(run, mosaic, None)
         survey = Survey(mosaic, coverage, radiometry)
         finished = map_survey(run, survey, training, model_id, polygons, prediction, steps)
+        return finish(
+            run,
+            f"{run} is mapped.",
+            steps,
+            files_of_map(run, finished),
+            survey=survey,
+            finished=finished,
+        )
 
 
 main = command(run_predictions, NEEDS)
