@@ -6,7 +6,7 @@ import sys
 import pytest
 from prefect import flow
 
-from landcover.errors import LandcoverError, TransientError
+from landcover.errors import LandcoverError
 from tasks.access.process import configure
 from tasks.retries import io_task
 
@@ -73,25 +73,3 @@ def test_a_foreseen_failure_is_logged_once_and_without_its_traceback(caplog):
         record.name for record in caplog.records if record.message == "There are no polygons."
     ] == ["prefect.task_runs"]
     assert "Traceback" not in caplog.text
-
-
-@pytest.mark.usefixtures("prefect_api", "hasty")
-def test_a_task_is_retried_after_a_transient_failure_alone():
-    tries: list[int] = []
-
-    @io_task("heal")
-    def heal() -> int:
-        tries.append(len(tries))
-        if len(tries) < 7:
-            raise TransientError("The server is away.")
-        return len(tries)
-
-    @io_task("break")
-    def break_down() -> None:
-        tries.append(0)
-        raise LandcoverError("The server refuses.")
-
-    assert heal() == 7
-    with pytest.raises(LandcoverError, match="refuses"):
-        break_down()
-    assert len(tries) == 8
