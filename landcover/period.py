@@ -17,6 +17,7 @@ class Period:
     """
 
     year: int
+    """Such as 2025."""
     month: int
     """1 to 12."""
 

@@ -1,4 +1,4 @@
-"""Deployments as the README sets them up: a month from the shell, and one from the browser."""
+"""Deployments as the documentation sets them up: a month from the shell, and one from the browser."""
 
 import json
 import re
@@ -60,12 +60,12 @@ class Team:
     """A team's server, worker, bucket and database.
 
     Attributes:
-        shell: where the README's commands are given.
+        shell: where the documented commands are given.
         api: the server's.
         bucket: imagery and results.
         database: polygons and rows.
         said: what the commands that set this up have printed.
-        run_june: the README's command that runs a month.
+        run_june: the documented command that runs a month.
     """
 
     shell: Shell
@@ -103,7 +103,7 @@ def team(
     prefect_database: Path,
     landscape: World,
 ) -> Iterator[Team]:
-    """A server and a worker, set up and started by the README's commands in their order."""
+    """A server and a worker, set up and started by the documented commands in their order."""
     folder = tmp_path_factory.mktemp("team")
     with ExitStack() as stack:
         serve, *set_up, work, run_june = documented_commands("docs/deployments.md", "## Set up")
@@ -187,7 +187,7 @@ def opened(browser: BrowserContext) -> Iterator[Page]:
 
 
 def open_form(team: Team, page: Page) -> Locator:
-    """Go the README's way to the run form: Deployments, monthly, Run, Custom run."""
+    """Go the documented way to the run form: Deployments, monthly, Run, Custom run."""
     page.goto(team.shell.address)
     page.get_by_role("link", name="Deployments", exact=True).click()
     page.get_by_role("link", name="monthly", exact=True).click()
@@ -286,7 +286,7 @@ def watch(team: Team, run: str) -> list[float]:
 # --- tests ----------------------------------------------------------------------------------------
 
 
-def test_the_readmes_commands_make_the_deployments_and_their_blocks(team):
+def test_the_documented_commands_make_the_deployments_and_their_blocks(team):
     assert "Saved sqlalchemy-connector/chocoforest" in team.said
     assert "Saved aws-credentials/chocoforest" in team.said
     found = {deployment["name"]: deployment for deployment in team.ask("deployments")}

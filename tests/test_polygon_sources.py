@@ -478,7 +478,7 @@ def metres(column: int, row: int) -> Polygon:
 TEAM_AOI = f"SRID=3857;{box(-8_830_000, 30_000, -8_810_000, 50_000).wkt}"
 
 
-def test_the_view_of_the_readme_turns_the_teams_table_into_polygons(team_table, engine, caplog):
+def test_the_documented_view_turns_the_teams_table_into_polygons(team_table, engine, caplog):
     a_multipolygon = MultiPolygon([metres(6, 0), metres(6, 2)])
     team_table(
         1,
