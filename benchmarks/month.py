@@ -17,6 +17,7 @@ from benchmarks.place import quads_touching, write_month
 from benchmarks.report import Figure
 from demo.world import World
 from flows.monthly import NEEDS
+from landcover.imagery.survey import Survey
 from landcover.model.forest import ForestSettings
 from landcover.model.sampling import SamplingSettings
 from landcover.period import Period
@@ -151,11 +152,10 @@ def month_without_prefect() -> None:
             )
         )
     finished = assemble_map.fn(run, plan, pieces, mosaic, training.model)
-    report = write_report.fn(
-        run, mosaic, coverage, finished, polygons, training.metrics, radiometry.warnings, {}
-    )
+    survey = Survey(mosaic, coverage, radiometry)
+    report = write_report.fn(run, survey, finished, polygons, training.metrics, {})
     with only_run(run.period, None):
-        record_prediction.fn(run, finished, report, coverage, radiometry, model_id, {})
+        record_prediction.fn(run, survey, finished, report, model_id, {})
 
 
 if __name__ == "__main__":

@@ -52,21 +52,37 @@ napoleon_use_ivar = True
 default_role = "code"
 
 
+# Stands for a colon while napoleon is at work, which takes what comes before one for a type.
+COLON = "\ue000"
+
+
+def hide_colon(
+    app: Sphinx, what: str, name: str, it: object, options: object, lines: list[str]
+) -> None:
+    """Hide the colons in the first line about a field or a property."""
+    if what in {"attribute", "data", "property"} and lines:
+        lines[0] = lines[0].replace(":", COLON)
+
+
+def show_colon(
+    app: Sphinx, what: str, name: str, it: object, options: object, lines: list[str]
+) -> None:
+    """Show them again."""
+    lines[:] = [line.replace(COLON, ":") for line in lines]
+
+
 def describe_options(
-    app: Sphinx,  # noqa: ARG001
-    what: str,
-    name: str,  # noqa: ARG001
-    documented: object,
-    options: object,  # noqa: ARG001
-    lines: list[str],
+    app: Sphinx, what: str, name: str, it: object, options: object, lines: list[str]
 ) -> None:
     """List the fields of a pydantic model with the texts that its form and its command show."""
-    fields: dict[str, Any] = getattr(documented, "model_fields", {}) if what == "class" else {}
+    fields: dict[str, Any] = getattr(it, "model_fields", {}) if what == "class" else {}
     for field_name, field in fields.items():
         lines += [f".. attribute:: {field_name}", "", f"   {escape(str(field.description))}", ""]
 
 
 def setup(app: Sphinx) -> None:
     """Connect what Sphinx and its extensions do not do by themselves."""
-    # After napoleon, which is at 500.
-    app.connect("autodoc-process-docstring", describe_options, priority=800)
+    # Napoleon is at 500.
+    app.connect("autodoc-process-docstring", hide_colon, priority=400)
+    app.connect("autodoc-process-docstring", show_colon, priority=600)
+    app.connect("autodoc-process-docstring", describe_options, priority=600)

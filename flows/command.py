@@ -26,11 +26,12 @@ from pydantic_settings import BaseSettings
 
 from flows.logs import quiet_the_console
 from landcover.errors import LandcoverError
+from tasks.access.process import configure
 from tasks.access.settings import EVERY_RUN, read_settings
 
 EPILOG = (
-    "Settings come from the environment and from .env in the working folder; README.md lists "
-    "them. Options may be written with - or with _."
+    "Settings come from the environment and from .env in the working folder; docs/settings.md "
+    "lists them. Options may be written with - or with _."
 )
 
 AnyFlow = Flow[..., Any]
@@ -176,6 +177,7 @@ def run_command(job: Callable[[], object], needs: Sequence[type[BaseSettings]]) 
     Returns:
         0 done, 1 the run failed, 2 the command or the settings are wrong.
     """
+    configure()
     quiet_the_console()
     # Opt out of Prefect's telemetry.
     os.environ.setdefault("DO_NOT_TRACK", "1")

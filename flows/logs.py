@@ -1,24 +1,6 @@
-"""What a run's log shows: one sentence for a foreseen failure, and no engine chatter."""
+"""What a run shows on the console: what tasks and flows say, and no engine chatter."""
 
 import logging
-
-from landcover.errors import LandcoverError
-
-
-def tell_expected_failures_in_one_line() -> None:
-    """Let Prefect log the sentence of a foreseen failure, without the traceback."""
-    for name in ("prefect.flow_runs", "prefect.task_runs"):
-        logging.getLogger(name).addFilter(_shorten)
-
-
-def _shorten(record: logging.LogRecord) -> bool:
-    error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, LandcoverError):
-        record.exc_info = None
-        record.msg, record.args = "%s", (str(error),)
-        # The task has said it already.
-        return record.name != "prefect.flow_runs"
-    return True
 
 
 def quiet_the_console() -> None:

@@ -1,22 +1,18 @@
 """From a model and imagery to a recorded map: what the flows that map a month share."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 from prefect import unmapped
 from upath import UPath
 
 from flows.parallel import gather
-from flows.provenance import describe_sources
+from flows.provenance import describe_run, describe_sources
 from flows.summary import Steps
-from landcover.imagery.coverage import Coverage
 from landcover.imagery.mosaic import Mosaic
+from landcover.imagery.survey import Survey
 from landcover.maps.assembly import FinishedMap
 from landcover.maps.pieces import Piece, Plan
 from landcover.maps.prediction import PredictionSettings
 from landcover.model.forest import Model
 from tasks.assembly import assemble_map
-from tasks.radiometry import Radiometry
 from tasks.records import record_prediction
 from tasks.report import write_report
 from tasks.run import Run, remove_work
@@ -24,44 +20,30 @@ from tasks.training import Training
 from tasks.windows import plan_windows, predict_window, sieve_window
 
 
-@dataclass(frozen=True)
-class Imagery:
-    """A month's imagery, and what was found about it."""
-
-    mosaic: Mosaic
-    """The imagery itself."""
-    coverage: Coverage
-    """How much of the area of interest it covers."""
-    radiometry: Radiometry
-    """How bright it is."""
-
-
-def map_imagery(
+def map_survey(
     run: Run,
-    imagery: Imagery,
+    survey: Survey,
     training: Training,
     model_id: int,
     polygons: UPath | None,
     settings: PredictionSettings,
-    made_by: Mapping[str, object],
     steps: Steps,
 ) -> FinishedMap:
     """Predict, assemble, report and record a month's map.
 
     Args:
         run: whose map.
-        imagery: what is mapped.
+        survey: the imagery that is mapped, and what was found about it.
         training: the model.
         model_id: of its row.
         polygons: that trained it; None where they are not at hand.
         settings: how the map is made.
-        made_by: command, code version, flow run and settings.
         steps: the clock of the run.
 
     Raises:
         Exception: that of the first window to fail.
     """
-    mosaic, model = imagery.mosaic, training.model
+    mosaic, model, made_by = survey.mosaic, training.model, describe_run(run, settings)
     plan = plan_windows(run, mosaic, model)
     pieces = predict_windows(run, plan, mosaic, model, settings.smallest_patch)
     steps.done("prediction")
@@ -69,21 +51,11 @@ def map_imagery(
     finished = assemble_map(run, plan, pieces, mosaic, model)
     steps.done("map")
 
-    report = write_report(
-        run,
-        mosaic,
-        imagery.coverage,
-        finished,
-        polygons,
-        training.metrics,
-        imagery.radiometry.warnings,
-        describe_sources(finished, training, made_by),
-    )
+    sources = describe_sources(finished, training, made_by)
+    report = write_report(run, survey, finished, polygons, training.metrics, sources)
     steps.done("report")
 
-    record_prediction(
-        run, finished, report, imagery.coverage, imagery.radiometry, model_id, made_by
-    )
+    record_prediction(run, survey, finished, report, model_id, made_by)
     remove_work(run, [run.files.work])
     steps.done("record")
     return finished

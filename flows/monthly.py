@@ -5,11 +5,12 @@ import sys
 from prefect import flow
 
 from flows.command import command
-from flows.mapping import Imagery, files_of_map, map_imagery
+from flows.mapping import files_of_map, map_survey
 from flows.parallel import window_runner
 from flows.parameters import Month, Year
 from flows.provenance import describe_run
 from flows.summary import Steps, Summary, finish
+from landcover.imagery.survey import Survey
 from landcover.maps.prediction import PredictionSettings
 from landcover.model.forest import ForestSettings
 from landcover.model.sampling import SamplingSettings
@@ -62,8 +63,6 @@ def monthly_pipeline(
     """
     steps = Steps()
     with open_run(Period(year, month), blocks, NEEDS) as run:
-        made_by = describe_run(run, prediction)
-
         classes = load_classes(run)
         mosaic = find_mosaic(run, mosaic_path)
         coverage = measure_coverage(run, mosaic, prediction.allow_gaps)
@@ -73,22 +72,19 @@ def monthly_pipeline(
         steps.done("samples")
 
         training = train_model(run, samples, forest, classes)
-        model_id = record_model(run, training, made_by)
+        model_id = record_model(run, training, describe_run(run, prediction))
         steps.done("model")
 
-        imagery = Imagery(mosaic, coverage, radiometry)
-        finished = map_imagery(
-            run, imagery, training, model_id, polygons, prediction, made_by, steps
-        )
+        survey = Survey(mosaic, coverage, radiometry)
+        finished = map_survey(run, survey, training, model_id, polygons, prediction, steps)
         return finish(
             run,
             f"{run} is mapped.",
             steps,
             {**files_of_map(run, finished), "samples": samples},
             training.metrics,
+            survey,
             finished,
-            coverage,
-            radiometry.sentences,
         )
 
 

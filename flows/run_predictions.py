@@ -5,11 +5,11 @@ import sys
 from prefect import flow
 
 from flows.command import command
-from flows.mapping import Imagery, files_of_map, map_imagery
+from flows.mapping import files_of_map, map_survey
 from flows.parallel import window_runner
 from flows.parameters import Month, Year
-from flows.provenance import describe_run
 from flows.summary import Steps, Summary, finish
+from landcover.imagery.survey import Survey
 from landcover.maps.prediction import PredictionSettings
 from landcover.period import Period
 from tasks.access.blocks import Blocks
@@ -50,25 +50,20 @@ def run_predictions(
     """
     steps = Steps()
     with open_run(Period(year, month), blocks, NEEDS) as run:
-        made_by = describe_run(run, prediction)
-
         model_id, training = find_model(run)
         polygons = find_polygons(run, training.polygons_sha256)
         mosaic = find_mosaic(run, mosaic_path)
         coverage = measure_coverage(run, mosaic, prediction.allow_gaps)
         radiometry = measure_radiometry(run, mosaic, None)
-        imagery = Imagery(mosaic, coverage, radiometry)
-        finished = map_imagery(
-            run, imagery, training, model_id, polygons, prediction, made_by, steps
-        )
+        survey = Survey(mosaic, coverage, radiometry)
+        finished = map_survey(run, survey, training, model_id, polygons, prediction, steps)
         return finish(
             run,
             f"{run} is mapped.",
             steps,
             files_of_map(run, finished),
-            prediction=finished,
-            coverage=coverage,
-            warnings=radiometry.sentences,
+            survey=survey,
+            finished=finished,
         )
 
 

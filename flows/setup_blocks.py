@@ -1,11 +1,11 @@
-"""The blocks that hold the credentials: saved from the settings, once each connects."""
+"""The blocks that hold the credentials: saved from the settings, each once it has connected."""
 
 import argparse
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import TypeVar
 
 from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
@@ -26,9 +26,7 @@ from tasks.access.settings import (
 )
 from tasks.access.storage import credentials_of_settings
 
-Checked = TypeVar("Checked")
-
-NAME = re.compile(r"[a-z0-9-]+")  # Prefect takes no other
+NAME = re.compile(r"[a-z0-9-]+")  # Prefect allows no other
 
 
 def find_server() -> str:
@@ -58,7 +56,8 @@ def save_database(name: str) -> str:
     connector = connector_of_settings()
     if connector is None:
         return "Left out the database block: DB_HOST is not set."
-    place = _connected(check_database, "database")
+    with _not_saved("database"):
+        place = check_database(connector)
     connector.save(name, overwrite=True)
     return f"Saved {_slug(SqlAlchemyConnector, name)}: {place}, which was opened and has PostGIS."
 
@@ -71,9 +70,10 @@ def save_storage(name: str) -> str:
         LandcoverError: if it does not connect.
     """
     credentials = credentials_of_settings()
-    if not _has_key():
+    if credentials.aws_access_key_id is None:
         return "Left out the storage block: S3_ACCESS_KEY_ID is not set."
-    folders = _connected(check_buckets, "storage")
+    with _not_saved("storage"):
+        folders = check_buckets(credentials)
     credentials.save(name, overwrite=True)
     tested = (
         f"which was tested with {', '.join(folders)}"
@@ -86,29 +86,28 @@ def save_storage(name: str) -> str:
 
 def _nothing_is_set() -> bool:
     try:
-        return connector_of_settings() is None and not _has_key()
+        return connector_of_settings() is None and not credentials_of_settings().aws_access_key_id
     except SettingsError:
-        return False  # what is wrong is told when the block's turn comes
-
-
-def _has_key() -> bool:
-    return credentials_of_settings().aws_access_key_id is not None
+        return False  # what is wrong is said when the block's turn comes
 
 
 def _slug(kind: type[Block], name: str) -> str:
     return f"{kind.get_block_type_slug()}/{name}"
 
 
-def _connected(check: Callable[[], Checked], what: str) -> Checked:
+@contextmanager
+def _not_saved(what: str) -> Iterator[None]:
     try:
-        return check()
+        yield
     except LandcoverError as error:
         raise LandcoverError(f"The {what} block is not saved. {error}") from error
 
 
 def _name(text: str) -> str:
     if not NAME.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not of lower-case letters, digits and -")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} has characters other than lower-case letters, digits and -"
+        )
     return text
 
 
@@ -129,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     if status:
         return status
-    # Each is handled, whatever became of the other.
+    # The second is saved even if the first cannot be.
     return max(
         [run_command(partial(save, name), needs=[]) for save in (save_database, save_storage)]
     )

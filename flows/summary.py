@@ -1,16 +1,16 @@
-"""What a run says at its end."""
+"""What a run reports when it ends."""
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from textwrap import indent
-from typing import Any
 
 from upath import UPath
 
 from landcover.imagery.coverage import Coverage
+from landcover.imagery.survey import Survey
 from landcover.maps.assembly import FinishedMap
-from landcover.model.validation import describe_metrics
+from landcover.model.metrics import Metrics, describe_metrics
 from tasks.artifacts import show_accuracy, show_hectares, show_summary
 from tasks.run import Run
 
@@ -32,25 +32,25 @@ class Steps:
 
 @dataclass(frozen=True)
 class Summary:
-    """The outcome of a run.
-
-    Attributes:
-        title: the month, and what was done.
-        seconds: of each step.
-        files: what each file is, and where.
-        metrics: of the model (see `landcover.model.validation.validate`).
-        prediction: the map.
-        coverage: how much of the area of interest has imagery.
-        warnings: what is wrong with the imagery.
-    """
+    """The outcome of a run; as text, the lines that a person reads."""
 
     title: str
+    """The month, and what was done."""
+
     seconds: Mapping[str, float]
+    """How long each step took."""
+
     files: Mapping[str, UPath]
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    prediction: FinishedMap | None = None
-    coverage: Coverage | None = None
-    warnings: Sequence[str] = ()
+    """Each file's path, by what it is."""
+
+    metrics: Metrics | None = None
+    """Of the model, if the run trained one."""
+
+    survey: Survey | None = None
+    """The imagery and what was found about it, if the run made a map."""
+
+    finished: FinishedMap | None = None
+    """The map, if the run made one."""
 
     def __str__(self) -> str:
         """Return the lines that a person reads."""
@@ -58,34 +58,35 @@ class Summary:
         return "\n".join([self.title, *self.findings(), *files, self.times()])
 
     def findings(self) -> list[str]:
-        """Return what came out, line by line."""
+        """Return the results, line by line."""
         lines = []
         if self.metrics:
             lines.append(indent(describe_metrics(self.metrics), "  "))
-        if self.prediction and self.coverage:
-            lines += _map_lines(self.prediction, self.coverage)
-        return [*lines, *(f"Warning: {warning}" for warning in self.warnings)]
+        if self.finished and self.survey:
+            lines += _map_lines(self.finished, self.survey.coverage)
+        warnings = self.survey.radiometry.warnings if self.survey else ()
+        return [*lines, *(f"Warning: {warning}" for warning in warnings)]
 
     def times(self) -> str:
-        """Return how long the steps took."""
+        """Return how long each step took."""
         steps = ", ".join(f"{step} {seconds:g}" for step, seconds in self.seconds.items())
         return f"seconds: {steps}"
 
 
-def _map_lines(prediction: FinishedMap, coverage: Coverage) -> list[str]:
-    total = sum(prediction.hectares.values())
+def _map_lines(finished: FinishedMap, coverage: Coverage) -> list[str]:
+    total = sum(finished.hectares.values())
     shares = [
-        f"{coverage.without_class(prediction.hectares):.1%} of the area of interest has no class",
+        f"{coverage.without_class(finished.hectares):.1%} of the area of interest has no class",
         f"{coverage.without_imagery:.1%} no imagery",
-        f"{coverage.under_clouds(prediction.hectares):.1%} is under clouds",
+        f"{coverage.under_clouds(finished.hectares):.1%} is under clouds",
     ]
     return [
         *(
             f"  {name:<16} {area:>14,.1f} ha {area / total:>6.1%}"
-            for name, area in prediction.hectares.items()
+            for name, area in finished.hectares.items()
         ),
         f"  {', '.join(shares)}",
-        f"  on {prediction.low_confidence:.1%} of the map fewer than half of the trees agree",
+        f"  on {finished.low_confidence:.1%} of the map fewer than half of the trees agree",
     ]
 
 
@@ -94,28 +95,26 @@ def finish(
     title: str,
     steps: Steps,
     files: Mapping[str, UPath],
-    metrics: Mapping[str, Any] | None = None,
-    prediction: FinishedMap | None = None,
-    coverage: Coverage | None = None,
-    warnings: Sequence[str] = (),
+    metrics: Metrics | None = None,
+    survey: Survey | None = None,
+    finished: FinishedMap | None = None,
 ) -> Summary:
     """Return a run's summary, and show it on the run's page in the Prefect UI.
 
     Args:
         run: that ends.
-        title: what was done.
-        steps: their times.
-        files: what each file is, and where.
-        metrics: of the model.
-        prediction: the map.
-        coverage: how much of the area of interest has imagery.
-        warnings: what is wrong with the imagery.
+        title: the month, and what was done.
+        steps: the clock of its steps.
+        files: each file's path, by what it is.
+        metrics: of the model, if one was trained.
+        survey: the imagery and what was found about it, if a map was made.
+        finished: the map, if one was made.
     """
-    summary = Summary(title, steps.seconds, files, metrics or {}, prediction, coverage, warnings)
+    summary = Summary(title, steps.seconds, files, metrics, survey, finished)
     found = "\n".join([*summary.findings(), summary.times()])
     show_summary(str(run), f"# {title}\n\n```\n{found}\n```", files)
     if metrics:
-        show_accuracy(str(run), metrics)
-    if prediction:
-        show_hectares(str(run), prediction.hectares)
+        show_accuracy(str(run), metrics.classes)
+    if finished:
+        show_hectares(str(run), finished.hectares)
     return summary

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 
 
-def listed(items: Sequence[str], most: int) -> str:
-    """Return items joined by commas; of many, the first, and how many more there are.
+def listed(items: Sequence[object], most: int) -> str:
+    """Return items as text, only the first few where there are many.
 
-    >>> listed(["a", "b", "c", "d"], 2)
-    'a, b and 2 more'
+    >>> listed(["a", "b", "c"], most=3)
+    'a, b, c'
+    >>> listed(["a", "b", "c", "d", "e"], most=3)
+    'a, b, c and 2 more'
 
     Args:
         items: what is listed.
-        most: how many are named.
+        most: how many are written out.
     """
-    more = f" and {len(items) - most} more" if len(items) > most else ""
-    return ", ".join(items[:most]) + more
+    shown = ", ".join(str(item) for item in items[:most])
+    return f"{shown} and {len(items) - most} more" if len(items) > most else shown

@@ -1,21 +1,16 @@
 """Windows: the rectangles of a mosaic that are read and predicted one by one."""
 
-import warnings
 from collections.abc import Iterator
 
 import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.features import geometry_mask
 from rasterio.windows import Window, bounds, transform
 from shapely.geometry.base import BaseGeometry
 
 from landcover.grid import Grid
-
-# rasterio hides this warning while it rasterises, but not from other threads that do the same.
-warnings.filterwarnings("ignore", category=NotGeoreferencedWarning, module="rasterio.features")
 
 # A map's blocks: windows start on them, so that no block of a map belongs to two windows.
 BLOCK = 512

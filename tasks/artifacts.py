@@ -1,6 +1,6 @@
-"""What the Prefect UI shows of a run: how far it is, and at its end what came out.
+"""What the Prefect UI shows of a run: its progress, and at its end the results.
 
-The month does not depend on it: where the server is away, a warning says what is not shown.
+The month does not depend on it: if the server cannot be reached, a warning says what is not shown.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,14 +18,15 @@ from prefect.logging import get_run_logger
 from upath import UPath
 
 from landcover.files import absolute
-from landcover.model.validation import BY_CLASS
+from landcover.model.metrics import ClassMetrics
 
 if TYPE_CHECKING:
     from landcover.report.pictures import Picture
 
 Item = TypeVar("Item")
 
-# Of a hundred percent: each update is a request to the server.
+# In percent. Progress is shown no more often than this, because each update is a request to the
+# server.
 STEP = 5
 
 
@@ -33,10 +34,10 @@ def show_progress(items: Iterable[Item], total: int, key: str, doing: str) -> It
     """Yield items while an artifact of the run shows how many there have been.
 
     Args:
-        items: to yield.
+        items: what is yielded.
         total: how many there will be.
-        key: of the artifact.
-        doing: what is done with them, for people, such as "Predicting".
+        key: the artifact's name on the server.
+        doing: what is done with them, for people to read, such as "Predicting".
     """
     artifact: Any = None
     shown = 0
@@ -53,12 +54,12 @@ def show_progress(items: Iterable[Item], total: int, key: str, doing: str) -> It
 
 @contextmanager
 def _unless_away(key: str) -> Iterator[None]:
-    """Say that an artifact is not shown, where the server cannot be reached, and go on."""
+    """If the server cannot be reached, log that an artifact is not shown, and go on."""
     try:
         yield
     except httpx.HTTPError as error:
         get_run_logger().warning(
-            "The Prefect server cannot be asked (%s): its UI does not show %s as it is.",
+            "The Prefect server cannot be reached (%s): its UI does not show %s as it is.",
             str(error) or type(error).__name__,
             key,
         )
@@ -70,29 +71,33 @@ def show_summary(month: str, text: str, files: Mapping[str, UPath]) -> None:
     Args:
         month: such as 2025-06.
         text: in Markdown.
-        files: what each is, and its path.
+        files: each file's path, by what it is.
     """
-    # No links: a browser opens neither s3:// nor, from a server's page, a file of this machine.
+    # No links: a browser cannot open s3:// or, from a server's page, a file on this machine.
     places = [f"- {what}: `{absolute(path)}`" for what, path in files.items()]
     with _unless_away(key := f"summary-{month}"):
         create_markdown_artifact(
             "\n".join([text, "", *places]),
             key=key,
-            description="What came out, and where the files are",
+            description="The results, and where the files are",
         )
 
 
-def show_accuracy(month: str, metrics: Mapping[str, Any]) -> None:
+def show_accuracy(month: str, classes: Mapping[str, ClassMetrics]) -> None:
     """Show the accuracy of each class as a table.
 
     Args:
         month: such as 2025-06.
-        metrics: see `landcover.model.validation.validate`.
+        classes: the metrics of each class.
     """
     rows = [
-        {"class": name, **{measure: _share(line[measure]) for measure in BY_CLASS}}
-        | {what: f"{line[what]:,}" for what in ("pixels", "polygons")}
-        for name, line in metrics["classes"].items()
+        {
+            "class": name,
+            **{measure: _share(found.value) for measure, found in line.measures.items()},
+            "pixels": f"{line.pixels:,}",
+            "polygons": f"{line.polygons:,}",
+        }
+        for name, line in classes.items()
     ]
     with _unless_away(key := f"accuracy-{month}"):
         create_table_artifact(rows, key=key, description="On held-out polygons")
@@ -121,11 +126,11 @@ def show_hectares(month: str, hectares: Mapping[str, float]) -> None:
 def show_pictures(month: str, pictures: Mapping[str, "Picture"]) -> None:
     """Show pictures, each as an artifact of its own.
 
-    They are Markdown: of an image artifact the UI prints the whole data URI beneath the picture.
+    They are Markdown, because beneath an image artifact the UI prints the whole data URI.
 
     Args:
         month: such as 2025-06.
-        pictures: what each is, and the picture.
+        pictures: each picture, by what it shows.
     """
     for name, picture in pictures.items():
         with _unless_away(key := f"picture-{name}-{month}"):

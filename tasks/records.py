@@ -6,25 +6,26 @@ from geoalchemy2.shape import from_shape
 from prefect.logging import get_run_logger
 from shapely.geometry import MultiPolygon
 from shapely.geometry.base import BaseGeometry
-from sqlalchemy import Connection, Table, func, select, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, func, select, text
 from upath import UPath
 
 from landcover.aoi import LONLAT, LONLAT_SRID
 from landcover.errors import LandcoverError
 from landcover.files import absolute, publish_all, scratch
-from landcover.imagery.coverage import Coverage
+from landcover.imagery.survey import Survey
 from landcover.maps.assembly import FinishedMap
 from landcover.maps.stac import COLLECTION_NAME
 from landcover.model.forest import Model
+from landcover.model.metrics import Metrics
 from tasks.access.lock import hold
 from tasks.access.tables import (
     DETAILS,
+    RADIOMETRY,
     ml_models,
     raster_predictions,
+    replace_row,
 )
 from tasks.catalogue import build_collection
-from tasks.radiometry import RADIOMETRY, Radiometry
 from tasks.retries import io_task
 from tasks.run import Run
 from tasks.training import Training
@@ -72,7 +73,7 @@ def record_model(run: Run, training: Training, made_by: Mapping[str, object]) ->
     hold(run.period)
     with run.tables() as connection:
         _check_codes(classes, _classes(connection, but=model.path.name))
-        model_id = _replace(
+        model_id = replace_row(
             connection,
             ml_models,
             "model_filename",
@@ -89,7 +90,7 @@ def record_model(run: Run, training: Training, made_by: Mapping[str, object]) ->
                     "polygons_sha256": training.polygons_sha256,
                     **made_by,
                 },
-                "metrics": training.metrics,
+                "metrics": training.metrics.to_json() if training.metrics else None,
                 "year": run.period.year,
                 "month": run.period.month,
             },
@@ -139,7 +140,7 @@ def find_model(run: Run) -> tuple[int, Training]:
         model,
         row.training_data_source or "",
         settings,
-        row.metrics or {},
+        Metrics.from_json(row.metrics) if row.metrics else None,
         row.parameters.get("polygons_sha256"),
     )
 
@@ -147,10 +148,9 @@ def find_model(run: Run) -> tuple[int, Training]:
 @io_task("record prediction", "record prediction {run}")
 def record_prediction(
     run: Run,
+    survey: Survey,
     finished: FinishedMap,
     report: UPath,
-    coverage: Coverage,
-    radiometry: Radiometry,
     model_id: int,
     made_by: Mapping[str, object],
 ) -> int:
@@ -161,10 +161,9 @@ def record_prediction(
 
     Args:
         run: that made it.
+        survey: the imagery, and what was found about it.
         finished: the map.
         report: the page about it, where it waits.
-        coverage: how much of the area of interest has imagery.
-        radiometry: how bright the imagery is.
         model_id: of the model that made it.
         made_by: command, code version, flow run.
 
@@ -177,7 +176,7 @@ def record_prediction(
     """
     hold(run.period)
     with run.tables() as connection:
-        prediction_id = _replace(
+        prediction_id = replace_row(
             connection,
             raster_predictions,
             "prediction_filename",
@@ -190,7 +189,7 @@ def record_prediction(
                 "year": run.period.year,
                 "month": run.period.month,
                 "aoi_definition": _area_value(connection, run.area(LONLAT)),
-                DETAILS: {**_details(finished, coverage, radiometry), **made_by},
+                DETAILS: {**_details(survey, finished), **made_by},
             },
         )
         if connection.dialect.name == "postgresql":
@@ -202,9 +201,8 @@ def record_prediction(
     return prediction_id
 
 
-def _details(
-    finished: FinishedMap, coverage: Coverage, radiometry: Radiometry
-) -> dict[str, object]:
+def _details(survey: Survey, finished: FinishedMap) -> dict[str, object]:
+    coverage = survey.coverage
     return {
         "hectares": finished.hectares,
         "low_confidence": round(finished.low_confidence, 4),
@@ -215,7 +213,7 @@ def _details(
         "without_data": round(coverage.without_class(finished.hectares), 6),
         "sha256": finished.sha256,
         "model_sha256": finished.model.sha256,
-        RADIOMETRY: radiometry.measured,
+        RADIOMETRY: survey.radiometry.measured,
     }
 
 
@@ -251,20 +249,6 @@ def _check_codes(ours: Mapping[str, int], theirs: Mapping[str, int]) -> None:
                 f"This month gave {name} the class code {code}, but another month meanwhile gave "
                 f"{taken}: run the month again."
             )
-
-
-def _replace(
-    connection: Connection, table: Table, unique: str, values: Mapping[str, object]
-) -> int:
-    """Insert a row, or put it in place of the one with the same unique value; return its key."""
-    insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert
-    statement = insert(table).values(**values)
-    key = next(iter(table.primary_key))
-    number = connection.scalar(
-        statement.on_conflict_do_update(index_elements=[unique], set_=dict(values)).returning(key)
-    )
-    assert isinstance(number, int)
-    return number
 
 
 def _area_value(connection: Connection, area: BaseGeometry) -> object:

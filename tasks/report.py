@@ -1,24 +1,19 @@
-"""The month's report, for people who open neither a GIS nor a database."""
+"""The month's report, for people who use neither a GIS nor a database."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import geopandas
 from upath import UPath
 
-from landcover.files import (
-    fetch,
-    publish,
-    scratch,
-)
-from landcover.imagery.coverage import Coverage
+from landcover.files import fetch, publish, scratch
 from landcover.imagery.images import gdal_path
 from landcover.imagery.mosaic import Mosaic, mosaic_of
-from landcover.imagery.radiometry import ImageryWarning
+from landcover.imagery.survey import Survey
 from landcover.imagery.thumbnails import PRIMARIES
 from landcover.maps.assembly import FinishedMap
+from landcover.model.metrics import Metrics
 from tasks.access.settings import ReportSettings
 from tasks.artifacts import show_pictures
 from tasks.retries import io_task
@@ -28,55 +23,50 @@ from tasks.run import Run
 @io_task("write report", "write report {run}")
 def write_report(
     run: Run,
-    mosaic: Mosaic,
-    coverage: Coverage,
+    survey: Survey,
     finished: FinishedMap,
     polygons: UPath | None,
-    metrics: Mapping[str, Any],
-    warnings: Sequence[ImageryWarning],
+    metrics: Metrics | None,
     provenance: Mapping[str, object],
 ) -> UPath:
     """Write the month's report, and show its pictures in the Prefect UI.
 
-    The page waits in the work folder until its map is recorded.
+    The page stays in the work folder until its map is recorded.
 
     Args:
         run: whose report.
-        mosaic: the imagery.
-        coverage: the area of interest, and how much of it has imagery.
+        survey: the imagery, and what was found about it.
         finished: the map.
         polygons: the training polygons of its model; None where they are not at hand.
-        metrics: of the model (see `validation.validate`); empty where there are none.
-        warnings: what is wrong with the imagery.
+        metrics: of the model; None where none are recorded.
         provenance: what made the map: texts and numbers, or lists and mappings of them.
 
     Returns:
-        Where it waits.
+        Where the page is until then.
 
     Raises:
-        SettingsError: if REPORT_LANGUAGE names no language that it is written in.
+        SettingsError: if REPORT_LANGUAGE is not one of its languages.
         TransientError: if the imagery or the map cannot be read, or the page cannot be written.
     """
     # Here, because matplotlib comes with it, for which --help would wait.
     from landcover.report.page import Report, draw_pictures, render
 
+    mosaic = survey.mosaic
     language = run.settings[ReportSettings].report_language
     with run.storage(run.files.report), scratch(run.files.work) as folder:
         report = Report(
-            year=run.period.year,
-            month=run.period.month,
+            period=run.period,
             map=gdal_path(finished.folder / finished.layers[0].file),
             confidence=gdal_path(finished.folder / finished.layers[1].file),
             mosaic=_to_draw(mosaic, finished, folder),
             area=run.area(mosaic.grid.crs),
-            aoi_hectares=coverage.hectares,
-            gaps=coverage.gaps,
+            coverage=survey.coverage,
             polygons=_read_polygons(polygons),
             names=finished.model.names,
             hectares=finished.hectares,
-            doubtful=finished.low_confidence,
+            low_confidence=finished.low_confidence,
             metrics=metrics,
-            warnings=warnings,
+            warnings=survey.radiometry.warnings,
             provenance=provenance,
         )
         with run.imagery(mosaic, "to draw the report"):
@@ -90,7 +80,7 @@ def write_report(
 
 
 def _to_draw(mosaic: Mosaic, finished: FinishedMap, folder: Path) -> Mosaic:
-    """Return the imagery, or the mosaic of its thumbnails where there are some."""
+    """Return the imagery, or a mosaic of its thumbnails if there are any."""
     if not finished.thumbnails:
         return mosaic
     small = fetch(list(finished.thumbnails), folder)

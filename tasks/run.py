@@ -19,6 +19,7 @@ from landcover.imagery.mosaic import Mosaic
 from landcover.period import Period
 from tasks.access.blocks import Blocks
 from tasks.access.lock import only_run
+from tasks.access.process import configure
 from tasks.access.settings import (
     EVERY_RUN,
     AoiSettings,
@@ -27,7 +28,7 @@ from tasks.access.settings import (
     read_settings,
 )
 from tasks.access.storage import storage
-from tasks.access.tables import tables
+from tasks.access.tables import check_tables, tables
 from tasks.retries import io_task
 
 
@@ -163,6 +164,7 @@ def open_run(
         LandcoverError: if a place cannot be written, or another run of the period is at work.
         TransientError: if database or bucket cannot be reached.
     """
+    configure()
     run = prepare_run(period, blocks, needs)
     check_places(run)
     with only_run(period, blocks.database_block):
@@ -199,8 +201,7 @@ def check_places(run: Run) -> None:
         LandcoverError: if a folder or a table cannot be made or written.
         TransientError: if database or bucket cannot be reached.
     """
-    with run.tables():
-        pass
+    check_tables(run.blocks.database_block)
     for setting, folder in run.settings[FolderSettings]:
         with run.storage(f"{setting.upper()} {folder}"):
             check_writable(folder, setting.upper())

@@ -1,8 +1,7 @@
 """The month's model, trained on its samples."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import joblib
@@ -12,9 +11,10 @@ from upath import UPath
 from landcover.classes import assign_codes, class_names
 from landcover.files import publish_all, scratch, sha256
 from landcover.model.forest import ForestSettings, Model, fit
+from landcover.model.metrics import Metrics, describe_metrics
 from landcover.model.sampling import Origin, read_samples
 from landcover.model.tuning import tune
-from landcover.model.validation import describe_metrics, validate
+from landcover.model.validation import validate
 from tasks.access.settings import MosaicSettings
 from tasks.retries import io_task
 from tasks.run import Run
@@ -30,8 +30,8 @@ class Training:
     """The samples, and the polygons and imagery that they came from."""
     settings: Mapping[str, object]
     """Of the forest and of the sampling."""
-    metrics: Mapping[str, object]
-    """See `landcover.model.validation.validate`; and `tuning`, the forests tried."""
+    metrics: Metrics | None
+    """How good it is; None where its row has none."""
     polygons_sha256: str | None = None
     """Of the file of the training polygons, where that is known."""
     waiting: Mapping[Path | UPath, UPath] = field(default_factory=dict)
@@ -71,7 +71,7 @@ def train_model(
     validation = validate(pipeline, samples, bands, truth, names, settings)
     metrics = validation.metrics
     if tuning:
-        metrics["tuning"] = json.loads(tuning.candidates.to_json(orient="records"))
+        metrics = replace(metrics, tuning=tuning.records)
     # The command line prints them at its end.
     logger.info("%s", describe_metrics(metrics), extra={"printed": True})
     with run.storage(run.files.model), scratch(run.files.work) as folder:

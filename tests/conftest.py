@@ -13,7 +13,6 @@ from uuid import uuid4
 
 import hypothesis
 import pytest
-from prefect import Task
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
@@ -29,6 +28,7 @@ from prefect.settings import (
 from sqlalchemy import URL, Engine, create_engine, make_url
 
 from demo.world import World, build_world
+from tasks.retries import TASK_PAUSES
 from tests.servers.environment import SETTINGS
 from tests.servers.ports import free_port
 from tests.servers.postgis import new_database, postgis_server
@@ -190,18 +190,12 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., N
 
 
 @pytest.fixture
-def hasty(prefect_api: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tries of the flows' tasks that follow each other at once.
-
-    As often as ever, but without the pauses between them, which add up to two minutes:
-    `test_retries` looks at those.
-    """
-    ours = [module for name, module in sys.modules.items() if name.startswith(("flows.", "tasks."))]
-    for module in ours:
-        for name, tried in vars(module).items():
-            if isinstance(tried, Task) and tried.retries:
-                soon = tried.with_options(retry_delay_seconds=0.01, retry_jitter_factor=None)
-                monkeypatch.setattr(module, name, soon)
+def hasty(prefect_api: None) -> Iterator[None]:
+    """Retries of all tasks that follow each other at once."""
+    pauses = TASK_PAUSES.copy()
+    TASK_PAUSES[:] = [0.01]
+    yield
+    TASK_PAUSES[:] = pauses
 
 
 @pytest.fixture

@@ -2,18 +2,24 @@
 
 from typing import Any
 
+from affine import Affine
 from sqlalchemy import Engine, text
 from upath import UPath
 
 from landcover.classes import assign_codes, class_names
 from landcover.files import file_name
+from landcover.grid import Grid
 from landcover.imagery.coverage import Coverage
+from landcover.imagery.mosaic import Mosaic
+from landcover.imagery.radiometry import Radiometry
+from landcover.imagery.survey import Survey
 from landcover.maps.assembly import FinishedMap
 from landcover.maps.layers import prediction_layers
 from landcover.model.forest import Model
+from landcover.model.metrics import Metrics
 from tasks import records
 from tasks.access.lock import only_run
-from tasks.radiometry import Radiometry
+from tasks.access.tables import check_tables
 from tasks.records import record_model, record_prediction
 from tasks.training import Training
 from tests.months import run_of
@@ -22,6 +28,10 @@ from tests.months import run_of
 find_model, load_classes = records.find_model.fn, records.load_classes.fn
 
 AOI = "POLYGON((-79.5 0.1, -79.4 0.1, -79.4 0.2, -79.5 0.1))"
+
+MOSAIC = Mosaic(
+    UPath("index.parquet"), "a.tif", 1, {"nir": 4}, Grid("", Affine.identity(), 1, 1), "x"
+)
 
 # The tables as other software might have made them, from the contract alone.
 CONTRACT = """
@@ -48,12 +58,22 @@ def training(
         bands=("blue", "nir"),
         names=class_names(codes, given or {}),
     )
-    return Training(model, "samples", {"forest": {"trees": 5}}, {"accuracy": 0.9})
+    return Training(
+        model, "samples", {"forest": {"trees": 5}}, Metrics.from_json({"accuracy": 0.9})
+    )
 
 
 def record(year: int = 2025, month: int = 6, labels: str = "Forest", accuracy: float = 0.9) -> int:
+    check_tables(None)
     made = training(year, month, load_classes(run_of()), labels)
-    made = Training(made.model, made.source, made.settings, {"accuracy": accuracy})
+    made = Training(
+        made.model, made.source, made.settings, Metrics.from_json({"accuracy": accuracy})
+    )
+    return record_training(made, year, month)
+
+
+def record_training(made: Training, year: int = 2025, month: int = 6) -> int:
+    """Record a model as the run of its month does."""
     run = run_of(year, month)
     with only_run(run.period, run.blocks.database_block):
         return record_model(run, made, {"command": "test"})
@@ -66,6 +86,7 @@ def record_map(
     hectares: float = 1.5,
     item: str | None = None,
 ) -> int:
+    check_tables(None)
     run = run_of(year, month, aoi=AOI)
     model = training(year, month).model
     made = FinishedMap(
@@ -89,10 +110,9 @@ def record_map(
     with only_run(run.period, run.blocks.database_block):
         return record_prediction(
             run,
+            Survey(MOSAIC, Coverage(hectares=10.0), Radiometry({"pixels": 0}, ())),
             made,
             report,
-            Coverage(hectares=10.0),
-            Radiometry({"pixels": 0}, ()),
             model_id,
             {"command": "test"},
         )

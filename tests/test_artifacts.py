@@ -9,6 +9,7 @@ from prefect import flow
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from upath import UPath
 
+from landcover.model.metrics import ClassMetrics, Estimate
 from landcover.report.pictures import Picture
 from soak.proxy import Proxy, proxy
 from tasks.artifacts import (
@@ -42,7 +43,7 @@ def server() -> Iterator[Proxy]:
 def test_what_cannot_be_shown_is_told_and_the_run_goes_on(
     server: Proxy, caplog: pytest.LogCaptureFixture
 ):
-    measured = {"precision": 0.9, "recall": 0.9, "f1": 0.9, "pixels": 10, "polygons": 2}
+    measured = ClassMetrics(Estimate(0.9), Estimate(0.9), Estimate(0.9), pixels=10, polygons=2)
 
     @flow
     def shows() -> list[int]:
@@ -50,7 +51,7 @@ def test_what_cannot_be_shown_is_told_and_the_run_goes_on(
         with temporary_settings(AT_ONCE):
             items = list(show_progress(range(3), 3, "away-progress", "Counting"))
             show_summary("2025-06", "All of it.", {"Map": UPath("map.tif")})
-            show_accuracy("2025-06", {"classes": {"Forest": measured}})
+            show_accuracy("2025-06", {"Forest": measured})
             show_hectares("2025-06", {"Forest": 2.0})
             show_pictures("2025-06", {"map": Picture("data:,", "data:,", "A map")})
         server.come_back()

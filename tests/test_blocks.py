@@ -264,7 +264,7 @@ NAMED = ["--database_block", "other"]
             ),
             {},
             NAMED,
-            "The block 'other' is no PostgreSQL database: save it with the driver",
+            "The block 'other' is not a PostgreSQL database: save it with the driver",
             2,
         ),
         (
@@ -275,7 +275,7 @@ NAMED = ["--database_block", "other"]
             ),
             {},
             NAMED,
-            "The block 'other' is no PostgreSQL database: save it with the driver",
+            "The block 'other' is not a PostgreSQL database: save it with the driver",
             2,
         ),
         (
@@ -297,6 +297,14 @@ NAMED = ["--database_block", "other"]
             {"connection_info": {"driver": "postgresql+asyncpg", "password": PASSWORD}},
             NAMED,
             "cannot be used (The driver 'postgresql+asyncpg' is an async driver): save it again",
+            2,
+        ),
+        # The UI lets its field be emptied.
+        (
+            SqlAlchemyConnector(connection_info="postgresql://h/d"),
+            {"fetch_size": ""},
+            NAMED,
+            "'other' of type SqlAlchemyConnector cannot be used (wrong or missing: fetch_size",
             2,
         ),
         (
@@ -330,6 +338,7 @@ NAMED = ["--database_block", "other"]
         "malformed-url",
         "no-driver",
         "async-driver",
+        "emptied-field",
         "unknown-option",
         "storage-of-another-type",
         "storage-malformed",

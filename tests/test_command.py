@@ -155,8 +155,8 @@ def test_a_parser_is_made_of_a_flows_signature_and_docstring():
         "What is below: "
         "--depth N In metres. Default: 0.5. "
         "--alive ALIVE Whether they live. Default: True. "
-        "Settings come from the environment and from .env in the working folder; README.md lists "
-        "them. Options may be written with - or with _."
+        "Settings come from the environment and from .env in the working folder; docs/settings.md "
+        "lists them. Options may be written with - or with _."
     )
     assert " Grow a tree. It is green. options: " in said
     assert "[-h] --height HEIGHT [--name NAME] [--count N] [--shape {round,long,none}]" in said

@@ -3,20 +3,26 @@
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import geopandas
 import pytest
+from prefect import flow, task
 from shapely.geometry import box
 from sqlalchemy import URL, Engine, create_engine, event, text
 
 from landcover.errors import LandcoverError, SettingsError
-from tasks.access.database import database
+from tasks.access.database import access, database, schema
 from tasks.access.settings import PolygonSettings
+from tasks.access.storage import storage
+from tasks.access.tables import check_tables
 from tasks.polygons import fetch_polygons
 from tests.months import run_of
 from tests.rows import CONTRACT, classes_of, load_classes, query, record, record_map
@@ -93,7 +99,7 @@ def test_tables_are_made_and_read_in_the_schema_of_the_settings(engine, run_sql,
     assert list(fetch()["polygon_id"]) == ["1", "2"]
 
     run_sql(f"ALTER TABLE {quoted}.raster_predictions DROP details".replace("%", "%%"))
-    assert record_map(1) == 1
+    record_map(record())
     run_sql(f"CREATE TABLE {quoted}.polygons AS SELECT * FROM public.polygons".replace("%", "%%"))
     run_sql("DELETE FROM public.polygons")
     assert list(fetch()["polygon_id"]) == ["1", "2"]
@@ -104,7 +110,7 @@ def test_a_schema_that_is_not_there_is_told_and_not_made(engine, settings):
     settings(DB_SCHEMA="Maps")
     before = catalogue(engine)
     with pytest.raises(SettingsError, match="no schema 'Maps', which DB_SCHEMA names: let its own"):
-        load_classes(run_of())
+        check_tables(None)
     assert catalogue(engine) == before
 
 
@@ -149,8 +155,7 @@ def test_postgis_may_be_in_a_schema_that_is_not_on_the_search_path(engine, run_s
 @pytest.mark.usefixtures("in_database")
 def test_two_first_runs_at_once_make_the_tables_once(engine):
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(load_classes, [run_of(2025, month) for month in range(1, 5)]))
-    assert found == [{}] * 4
+        list(pool.map(check_tables, [None] * 4))
     assert schemas_with(engine, "ml_models") == ["public"]
 
 
@@ -172,11 +177,12 @@ def test_a_role_that_may_make_nothing_uses_the_tables_of_another(role, engine, r
 @pytest.mark.parametrize(
     ("revoked", "told"),
     [
-        ("INSERT ON raster_predictions", "may not INSERT in the table raster_predictions"),
-        ("INSERT, UPDATE ON ml_models", "may not INSERT and UPDATE in the table ml_models"),
+        ("INSERT ON raster_predictions", "may not write the table raster_predictions (permission"),
+        ("UPDATE ON ml_models", "may not write the table ml_models (permission denied"),
+        ("SELECT ON ml_models", "may not write the table ml_models (permission denied"),
         (
             "USAGE ON SEQUENCE raster_predictions_prediction_id_seq",
-            "has no USAGE of the sequence of the table raster_predictions",
+            "(permission denied for sequence raster_predictions_prediction_id_seq): ask",
         ),
         ("USAGE ON SCHEMA public", "may not use PostGIS, which is in the schema public of"),
         ("USAGE ON SCHEMA field", "permission denied for schema field"),
@@ -190,7 +196,7 @@ def test_a_right_that_is_missing_is_told_at_the_start(role, run_sql, settings, r
     run_sql(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA field TO {role}")
     run_sql(f"SET search_path = field; REVOKE {revoked} FROM {role}, public")
     with pytest.raises(LandcoverError) as error:
-        load_classes(run_of())
+        check_tables(None)
     assert f"role {role} " in str(error.value)
     assert told.replace("the table ", "the table field.") in str(error.value)
     assert "ask its owner to grant" in str(error.value)
@@ -201,8 +207,8 @@ def test_the_owner_is_asked_for_the_column_that_another_role_may_not_add(role, e
     run_sql(CONTRACT)
     run_sql(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
     run_sql(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}")
-    with pytest.raises(SettingsError, match=f"another role than {role}: let its owner") as error:
-        load_classes(run_of())
+    with pytest.raises(LandcoverError, match=f"{role} may not write .*: let its owner") as error:
+        check_tables(None)
     run_sql(str(error.value).partition("let its owner run ")[2].rstrip("."))
     record_map(record())
     assert query(engine, "SELECT details ->> 'command' FROM raster_predictions") == [("test",)]
@@ -248,45 +254,146 @@ def test_a_connection_that_is_cut_while_polygons_are_read_is_tried_again(engine)
 
 # --- tables of the same name ----------------------------------------------------------------------
 
+DROP_UNIQUE = "ALTER TABLE ml_models DROP CONSTRAINT ml_models_model_filename_key;"
+
+REFUSE = """
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
+    AS $$ BEGIN RAISE 'only the office writes here'; END $$;
+"""
+
+DROP_ROW = """
+    CREATE FUNCTION drop_row() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+"""
+
+EACH = "FOR EACH ROW EXECUTE FUNCTION"
+
 
 @pytest.mark.parametrize("schema", [None, "Maps"])
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ("DROP TABLE ml_models CASCADE; CREATE TABLE ml_models (id int)", "without metrics, model"),
-        ("ALTER TABLE raster_predictions DROP month", "without month: add the columns"),
+        (
+            "DROP TABLE ml_models CASCADE; CREATE TABLE ml_models (id int)",
+            r"\(column .model_filename. of relation .ml_models. does not exist\): add the column",
+        ),
+        ("ALTER TABLE raster_predictions DROP month", "column .month. of .*: add the column"),
         (
             "ALTER TABLE ml_models ALTER parameters TYPE text",
-            "whose column parameters is TEXT, not JSONB: change its type",
+            r"\(the column parameters gives '.*' for {.*}\): change its type to JSONB",
         ),
         (
             "ALTER TABLE raster_predictions ALTER year TYPE date USING now()",
-            "whose column year is DATE, not INTEGER: change its type",
+            "column .year. is of type date .*: change the column's type",
         ),
+        (
+            "ALTER TABLE raster_predictions ALTER year TYPE text",
+            r"\(the column year gives '2099' for 2099\): change its type to INTEGER",
+        ),
+        (
+            "ALTER TABLE ml_models ALTER trained_at TYPE date",
+            r"\(the column trained_at gives .*\): change its type to TIMESTAMP WITH TIME ZONE",
+        ),
+        ("ALTER TABLE ml_models ALTER model_filename TYPE varchar(20)", "value too long for type"),
         (
             "ALTER TABLE raster_predictions ALTER aoi_definition TYPE text",
-            r"whose column aoi_definition is TEXT, not geometry\(MULTIPOLYGON,4326\)",
+            r"\(it has no geometry in a column aoi_definition\): give it one",
         ),
         (
-            "ALTER TABLE raster_predictions ALTER aoi_definition TYPE geometry(Polygon, 3857)",
-            r"whose column aoi_definition is geometry\(POLYGON,3857\), not geometry\(MULTIPOLYGON",
+            "ALTER TABLE raster_predictions ALTER aoi_definition TYPE geometry(Polygon, 4326)",
+            r"\(Geometry .*\): change the column's type",
+        ),
+        (
+            "ALTER TABLE raster_predictions ALTER aoi_definition TYPE geometry(MultiPolygon, 3857)",
+            r"\(Geometry SRID \(4326\) does not match .*\): change the column's type",
+        ),
+        (
+            DROP_UNIQUE,
+            "add a unique constraint, or a unique index without a condition, on model_filename",
+        ),
+        # Such an index is unique, but serves no upsert.
+        (
+            f"{DROP_UNIQUE} CREATE UNIQUE INDEX ON ml_models (model_filename) WHERE year > 2000",
+            "add a unique constraint, or a unique index without a condition, on model_filename",
+        ),
+        (
+            f"{DROP_UNIQUE} ALTER TABLE ml_models ADD UNIQUE (model_filename) DEFERRABLE",
+            "ON CONFLICT does not support deferrable unique constraints",
+        ),
+        (
+            "ALTER TABLE ml_models ADD note text NOT NULL",
+            "null value in column .note. .*: let the column be null, or give it a default",
+        ),
+        (
+            "ALTER TABLE raster_predictions ALTER prediction_id DROP DEFAULT",
+            "null value in column .prediction_id. .*: let the column be null, or give it a default",
+        ),
+        (
+            "ALTER TABLE raster_predictions ADD CHECK (model_id IS NULL)",
+            "violates check constraint .*: change the table",
+        ),
+        # A restored copy has rows that its sequence does not know of.
+        (
+            "INSERT INTO ml_models (model_id) VALUES (1)",
+            "set the sequence of model_id past the highest model_id there, with setval",
+        ),
+        (
+            f"{REFUSE} CREATE TRIGGER refuse BEFORE UPDATE ON ml_models {EACH} refuse()",
+            r"\(only the office writes here\): change the table",
+        ),
+        (
+            f"""{REFUSE} CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON ml_models
+                INITIALLY DEFERRED {EACH} refuse()""",
+            r"\(only the office writes here\): change the table",
+        ),
+        (
+            f"{DROP_ROW} CREATE TRIGGER drop_row BEFORE INSERT ON ml_models {EACH} drop_row()",
+            "a trigger or rule drops them",
+        ),
+        (
+            """ALTER TABLE ml_models RENAME TO kept;
+                CREATE VIEW ml_models AS SELECT DISTINCT * FROM kept""",
+            "cannot insert into view",
         ),
     ],
-    ids=["another", "column-missing", "text", "date", "no-geometry", "another-geometry"],
+    ids=[
+        "another",
+        "column-missing",
+        "text",
+        "date",
+        "number-as-text",
+        "time-as-date",
+        "too-short",
+        "no-geometry",
+        "another-geometry",
+        "another-srid",
+        "not-unique",
+        "unique-in-part",
+        "unique-at-the-end",
+        "not-null",
+        "no-number",
+        "check",
+        "sequence-behind",
+        "trigger",
+        "deferred-trigger",
+        "rows-dropped",
+        "view",
+    ],
 )
 @pytest.mark.usefixtures("in_database")
 def test_a_table_of_another_kind_is_told_and_nothing_is_changed(
     engine, run_sql, settings, schema, change, told
 ):
-    table = change.partition("TABLE ")[2].split()[0]
     if schema:
         run_sql('CREATE SCHEMA "Maps"')
         settings(DB_SCHEMA=schema)
-        table = f"Maps.{table}"
     run_sql(f'SET search_path = "{schema or "public"}", public; {CONTRACT} {change}')
     before = catalogue(engine)
-    with pytest.raises(SettingsError, match=f"a table {table} of another kind, {told}"):
-        load_classes(run_of())
+    table = f"The table {schema}." if schema else "The table "
+    with pytest.raises(
+        SettingsError, match=rf"^{table}(ml_models|raster_predictions) .*{told}"
+    ) as error:
+        check_tables(None)
+    assert str(error.value).endswith(", or use another database or DB_SCHEMA.")
     assert catalogue(engine) == before
 
 
@@ -294,7 +401,7 @@ def test_a_table_of_another_kind_is_told_and_nothing_is_changed(
 def test_a_table_of_another_kind_in_another_schema_is_none_of_ours(engine, run_sql, settings):
     run_sql("CREATE SCHEMA maps; CREATE TABLE ml_models (id int)")
     settings(DB_SCHEMA="maps")
-    assert record_map(record()) == 1
+    record_map(record())
     assert schemas_with(engine, "ml_models") == ["maps", "public"]
     assert query(engine, "SELECT count(*) FROM public.ml_models") == [(0,)]
 
@@ -313,6 +420,105 @@ def test_columns_of_wider_types_serve(engine, run_sql):
     assert query(engine, "SELECT year, details ->> 'command' FROM raster_predictions") == [
         (2025, "test")
     ]
+
+
+@pytest.mark.usefixtures("in_database")
+def test_what_is_tried_leaves_nothing_and_disturbs_no_row(engine, run_sql):
+    number = record_map(record())
+    # A row of the very names that are tried.
+    run_sql("UPDATE ml_models SET model_filename = 'rf_model_209912.joblib', year = 1")
+    rows = [f"SELECT * FROM {table}" for table in ("ml_models", "raster_predictions")]
+    before = catalogue(engine), [query(engine, row) for row in rows]
+    check_tables(None)
+    assert (catalogue(engine), [query(engine, row) for row in rows]) == before
+    assert query(engine, "SELECT prediction_id FROM raster_predictions") == [(number,)]
+
+
+def test_what_is_tried_leaves_nothing_in_sqlite(settings):
+    settings(METADATA_DB="meta.db")
+    check_tables(None)
+    with closing(sqlite3.connect("meta.db")) as file:
+        for table in ("ml_models", "raster_predictions"):
+            assert file.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("ALTER TABLE ml_models DROP COLUMN metrics", "has no column named metrics"),
+        (
+            """CREATE TRIGGER refuse BEFORE UPDATE ON ml_models
+                BEGIN SELECT raise(ABORT, 'only the office'); END""",
+            "(only the office): change the table",
+        ),
+    ],
+    ids=["column", "trigger"],
+)
+def test_a_table_of_another_kind_in_sqlite_is_told(settings, change, told):
+    settings(METADATA_DB="meta.db")
+    check_tables(None)
+    with closing(sqlite3.connect("meta.db")) as file:
+        file.execute(change)
+    with pytest.raises(SettingsError) as error:
+        check_tables(None)
+    assert "The table ml_models does not take a run's rows (" in str(error.value)
+    assert told in str(error.value)
+    assert str(error.value).endswith("or use another METADATA_DB.")
+
+
+def test_row_level_security_that_keeps_the_role_out_is_told(role, run_sql):
+    run_sql(WITH_DETAILS)
+    run_sql(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+    run_sql(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}")
+    run_sql("ALTER TABLE raster_predictions ENABLE ROW LEVEL SECURITY")
+    with pytest.raises(LandcoverError, match=r"violates row-level security policy .* let the role"):
+        check_tables(None)
+
+
+def test_a_read_only_copy_is_told(role, run_sql):
+    run_sql(WITH_DETAILS)
+    run_sql(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+    run_sql(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}")
+    run_sql(f"ALTER ROLE {role} SET default_transaction_read_only = on")
+    with pytest.raises(LandcoverError, match=r"takes no changes .* set DB_HOST to the server"):
+        check_tables(None)
+
+
+@pytest.mark.usefixtures("in_database")
+def test_a_wrong_table_fails_only_what_writes_it(run_sql):
+    record(labels="cacao")
+    run_sql("DROP TABLE raster_predictions; CREATE TABLE raster_predictions (id int)")
+    assert load_classes.fn(run_of()) == {"cacao": 7}
+
+
+# --- settings -------------------------------------------------------------------------------------
+
+
+def test_an_env_file_edited_in_the_middle_of_a_run_changes_nothing_in_it(settings):
+    def write(name: str) -> None:
+        Path(".env").write_text(
+            f"DB_HOST={name}.example.org\nDB_NAME={name}\nDB_USER=team\nDB_SCHEMA={name}\n"
+            f"DB_PASSWORD=secret-{name}\nS3_ENDPOINT_URL=https://{name}.example.org\n"
+        )
+
+    @task
+    def seen() -> list[object]:
+        url, _ = access(None)
+        with storage(None):
+            endpoint = fsspec.config.conf["s3"]["client_kwargs"]["endpoint_url"]
+        return [url.host, url.password, schema(), endpoint]
+
+    @flow
+    def edited(first: str, then: str) -> list[list[object]]:
+        write(first)
+        before = seen()
+        write(then)
+        return [before, seen(), seen.submit().result()]
+
+    for first, then in (("old", "new"), ("new", "other")):
+        host = f"{first}.example.org"
+        assert edited(first, then) == 3 * [[host, f"secret-{first}", first, f"https://{host}"]]
+    assert schema() == "other"  # outside a run nothing is kept
 
 
 # --- TLS ------------------------------------------------------------------------------------------
@@ -382,7 +588,7 @@ def test_a_server_with_tls_is_used_so(settings):
 def test_a_server_without_tls_is_told_at_once(settings):
     settings(DB_SSLMODE="require")
     with pytest.raises(SettingsError) as error:
-        load_classes(run_of())
+        check_tables(None)
     assert "(server does not support SSL, but SSL was required): check " in str(error.value)
     assert "DB_SSLMODE" in str(error.value)
     settings(DB_SSLMODE="prefer")
@@ -393,7 +599,7 @@ def test_a_server_without_tls_is_told_at_once(settings):
 def test_a_mode_that_is_none_is_told(settings):
     settings(DB_SSLMODE="sometimes")
     with pytest.raises(SettingsError, match=r"DB_SSLMODE is wrong .* verify-ca or verify-full"):
-        load_classes(run_of())
+        check_tables(None)
 
 
 @pytest.mark.usefixtures("in_database")

@@ -128,7 +128,7 @@ def test_polygons_go_to_the_block_that_holds_the_middle_of_their_samples() -> No
 
 def test_one_block_for_all_is_refused_with_how_far_the_polygons_reach() -> None:
     samples = pd.DataFrame({"polygon_id": list("aab"), "x": [10, 20, 240], "y": [5.0, 5.0, 80.0]})
-    with pytest.raises(SettingsError, match=r"one block of 10000.* span 225 .*--block_size"):
+    with pytest.raises(SettingsError, match=r"one block of 10000.*--block_size; they span 225,"):
         blocks_of(samples, 10_000)
 
 

@@ -4,15 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, Engine, create_engine, event, inspect
+from sqlalchemy import URL, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import IntegrityError
 from upath import UPath
 
 from landcover.classes import FIXED_CODES
 from landcover.errors import LandcoverError, SettingsError, TransientError
 from landcover.model.forest import Model
+from landcover.model.metrics import Metrics
 from tasks import records
-from tasks.records import record_model
+from tasks.access.tables import check_tables
 from tasks.training import Training
 from tests.months import run_of
 from tests.rows import (
@@ -23,6 +24,7 @@ from tests.rows import (
     query,
     record,
     record_map,
+    record_training,
     training,
 )
 
@@ -85,7 +87,7 @@ def columns(engine: Engine, table: str) -> list[Any]:
 )
 @pytest.mark.usefixtures("in_database")
 def test_missing_tables_are_made_with_the_contracts_columns(engine, table, contract, key):
-    load_classes(run_of())
+    check_tables(None)
     made = columns(engine, table)
     assert made[: len(contract)] == contract
     assert all(nullable == "YES" for _, _, nullable in made[len(contract) :])
@@ -148,19 +150,22 @@ def test_tables_that_are_there_with_more_columns_are_used(engine, run_sql):
     [
         (
             "DROP TABLE ml_models CASCADE; CREATE TABLE ml_models (id int, parameters text)",
-            "without metrics, model_filename, model_id, model_type, month",
+            r'ml_models does not take .* \(column "model_filename" of relation .*: add the column',
         ),
-        ("ALTER TABLE ml_models DROP metrics", "table ml_models of another kind, without metrics:"),
+        (
+            "ALTER TABLE ml_models DROP metrics",
+            r'ml_models does not take .* \(column "metrics" of relation "ml_models" does not exist',
+        ),
         (
             (
                 "ALTER TABLE raster_predictions "
                 "DROP CONSTRAINT raster_predictions_prediction_filename_key"
             ),
-            "raster_predictions of another kind, whose column prediction_filename is not unique",
+            "raster_predictions does not take .* add a unique .* on prediction_filename",
         ),
         (
             "ALTER TABLE ml_models ADD note text NOT NULL",
-            "ml_models of another kind, whose column note may not be null",
+            'ml_models does not take .*null value in column "note" .* give it a default',
         ),
     ],
     ids=["another-table", "column-missing", "not-unique", "not-null"],
@@ -171,17 +176,15 @@ def test_a_table_of_another_kind_is_told_and_left_alone(engine, run_sql, change,
     run_sql(change)
     before = columns(engine, "ml_models"), columns(engine, "raster_predictions")
     with pytest.raises(SettingsError, match=told):
-        load_classes(run_of())
-    with pytest.raises(SettingsError, match=told):
-        find_model(run_of(2025, 6))
+        check_tables(None)
     assert before == (columns(engine, "ml_models"), columns(engine, "raster_predictions"))
 
 
 @pytest.mark.usefixtures("in_database")
 def test_only_the_other_table_there_is_told_and_nothing_is_made(engine, run_sql):
     run_sql("CREATE TABLE raster_predictions (id int)")
-    with pytest.raises(SettingsError, match="raster_predictions of another kind"):
-        load_classes(run_of())
+    with pytest.raises(SettingsError, match="raster_predictions does not take a run's rows"):
+        check_tables(None)
     assert columns(engine, "ml_models") == []
 
 
@@ -238,10 +241,19 @@ def test_a_model_is_found_as_it_was_recorded(tables):
             ),
             "samples",
             {"forest": {"trees": 5}, "sampling": None},
-            {"accuracy": 0.9},
+            Metrics.from_json({"accuracy": 0.9}),
         ),
     )
     assert query(tables, "SELECT count(*) FROM ml_models") == [(1,)]
+
+
+@pytest.mark.parametrize("metrics", ["NULL", "'null'", "'{}'"])
+def test_a_row_without_metrics_has_none(tables, metrics):
+    record()
+    with tables.begin() as connection:
+        connection.execute(text(f"UPDATE ml_models SET metrics = {metrics}"))
+    _, found = find_model(run_of(2025, 6))
+    assert found.metrics is None
 
 
 @pytest.mark.usefixtures("tables")
@@ -256,7 +268,7 @@ def test_a_month_without_model_is_told_with_what_to_do(settings):
 
 @pytest.mark.parametrize("parameters", ["NULL", "'{}'", '\'{"classes": {}, "bands": []}\''])
 def test_a_model_row_of_other_software_is_told(tables, parameters):
-    load_classes(run_of())
+    check_tables(None)
     with tables.begin() as connection:
         connection.exec_driver_sql(
             "INSERT INTO ml_models (model_filename, parameters) "
@@ -299,10 +311,11 @@ def test_a_label_of_the_teams_own_keeps_its_code_whatever_others_come():
     ],
 )
 def test_two_months_that_clash_are_told_and_the_first_stays(tables, other, told):
+    check_tables(None)
     mine = training(month=2, given=load_classes(run_of()), labels="cacao Water")
     record(month=1, labels=other)
     with pytest.raises(LandcoverError, match=told):
-        record_model(run_of(2025, 2), mine, {})
+        record_training(mine, 2025, 2)
     assert query(tables, "SELECT month FROM ml_models") == [(1,)]
     record(month=2, labels="cacao Water")
 
@@ -312,11 +325,11 @@ def test_one_label_never_gets_two_codes():
     record(month=1, labels="banana")
     mine = training(month=2, given=load_classes(run_of()), labels="cacao")
     record(month=1, labels="cacao")  # banana is forgotten, and cacao is 8 all the same
-    assert record_model(run_of(2025, 2), mine, {})
+    assert record_training(mine, 2025, 2)
     record(month=3, labels="Forest")
     other = training(month=3, given={"xylo": 9}, labels="cacao")
     with pytest.raises(LandcoverError, match=r"gave cacao the class code 10, but .* gave cacao 8:"):
-        record_model(run_of(2025, 3), other, {})
+        record_training(other, 2025, 3)
 
 
 # --- a database that will not do ------------------------------------------------------------------
@@ -326,17 +339,17 @@ def test_one_label_never_gets_two_codes():
 def test_a_database_without_postgis_is_told(engine, run_sql):
     run_sql("DROP EXTENSION postgis CASCADE")
     with pytest.raises(SettingsError, match=r"has no PostGIS: .* CREATE EXTENSION postgis"):
-        load_classes(run_of())
+        check_tables(None)
     assert columns(engine, "ml_models") == []
 
 
 def test_a_role_without_rights_is_told(role, run_sql):
-    with pytest.raises(LandcoverError, match=f"role {role} lacks a right .* schema public"):
-        load_classes(run_of())
+    with pytest.raises(LandcoverError, match=f"role {role} lacks a permission .* schema public"):
+        check_tables(None)
     run_sql(CONTRACT)
     run_sql("ALTER TABLE raster_predictions ADD details jsonb")
-    with pytest.raises(LandcoverError, match=f"role {role} may not SELECT .* the table ml_models"):
-        load_classes(run_of())
+    with pytest.raises(LandcoverError, match=f"role {role} may not write the table ml_models"):
+        check_tables(None)
 
 
 SECRET = "Sésamo-%40 'open'"

@@ -32,13 +32,13 @@ PIXELS = [
 @pytest.fixture
 def table() -> pd.DataFrame:
     """The table of `PIXELS`; row 3 belongs to a polygon that is never held out."""
-    rows, ids, true, predicted, fold, sure, own = zip(*PIXELS, strict=True)
+    rows, ids, true, predicted, fold, confidence, own = zip(*PIXELS, strict=True)
     held_out = HeldOut(
         np.array(rows),
         np.array(true, np.uint8),
         np.array(predicted, np.uint8),
         np.array(fold),
-        np.array(sure),
+        np.array(confidence),
         np.array(own),
     )
     polygons = pd.Series([*ids[:3], "single", *ids[3:]])

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp
+from rasterio.enums import ColorInterp, Resampling
 from rasterio.windows import Window
 
 from landcover.imagery.pixels import read_pixels
@@ -322,3 +322,23 @@ def test_a_band_that_the_model_reads_is_no_alpha_band(tmp_path: Path) -> None:
     with rasterio.open(path) as dataset:
         assert not read_pixels(dataset, [1, 2, 3], Window(0, 0, 32, 32))[1].any()
         assert read_pixels(dataset, [1, 2, 3, 4], Window(0, 0, 32, 32))[1].all()
+
+
+@pytest.mark.parametrize("kept_in", ["alpha", "mask", "nodata"])
+def test_at_a_smaller_size_values_are_resampled_and_validity_is_that_of_the_nearest_pixel(
+    tmp_path: Path, kept_in: str
+) -> None:
+    values = random_values((3, SIDE, SIDE)).clip(1)
+    valid = np.ones((SIDE, SIDE), dtype=bool)
+    valid[: SIDE // 2, : SIDE // 2] = False
+    if kept_in == "nodata":
+        path = write_raster(tmp_path / "a.tif", np.where(valid, values, 0), nodata=0)
+    else:
+        path = write_raster(tmp_path / "a.tif", values, **{kept_in: valid})
+    window = Window(0, 4, SIDE, 8)
+    with rasterio.open(path) as dataset:
+        found, good = read_pixels(dataset, [3, 1], window, (4, 8), Resampling.average)
+    assert found.shape == (2, 4, 8)
+    np.testing.assert_array_equal(good, valid[4:12:2, ::2])
+    means = values[[2, 0], 4:12].reshape(2, 4, 2, 8, 2).mean(axis=(2, 4))
+    np.testing.assert_allclose(found[:, good], means[:, good], atol=0.51)

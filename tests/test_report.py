@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import geopandas
@@ -28,7 +27,8 @@ from landcover.classes import NODATA
 from landcover.imagery import thumbnails
 from landcover.imagery.coverage import Coverage, Gap
 from landcover.imagery.mosaic import Mosaic
-from landcover.imagery.radiometry import Difference, ImageryWarning
+from landcover.imagery.radiometry import Difference, ImageryWarning, Radiometry
+from landcover.imagery.survey import Survey
 from landcover.imagery.thumbnails import Thumbnail, needs_thumbnails
 from landcover.maps.assembly import FinishedMap
 from landcover.maps.cog import write_cog
@@ -37,19 +37,14 @@ from landcover.maps.measure import measure_classes
 from landcover.maps.pieces import write_piece
 from landcover.model.forest import Model
 from landcover.model.held_out import HeldOut
+from landcover.model.metrics import Estimate, Holdout, Metrics, Overall, Suspect
 from landcover.model.validation import score
+from landcover.period import Period
 from landcover.report.cartography import BORDER, EDGE, frame_around, round_down
 from landcover.report.page import Report, draw_pictures, render
 from landcover.report.pictures import Picture
 from landcover.report.true_colour import true_colour
-from landcover.report.wording import (
-    CLASS_NAMES,
-    NONE,
-    TERMS,
-    TEXTS,
-    Language,
-    Wording,
-)
+from landcover.report.wording import NONE, TEXTS, Language, Wording
 from landcover.windows import split
 from tasks.report import write_report
 from tests.months import run_of
@@ -105,7 +100,7 @@ SHIFTED = Difference(-1000.0, {"nir": 1.0}, {"nir": (1500.0, 2500.0)})
 # Of each warning of the report.
 SAID = {
     "en": (
-        "that of 2025-05 (s3://may/<em>all</em>) as no season or haze makes it: blue is about 11 ",
+        "2025-05 (s3://may/<em>all</em>) by more than season or haze explains: blue is about 11 ",
         "all bands are about 1000 lower (nir, median 1500 against 2500); either",
         "nothing to go by: 31% in nir; draw polygons",
     ),
@@ -137,7 +132,7 @@ def imagery(folder: Path, codes: NDArray[np.uint8]) -> Mosaic:
     return mosaic_of(quads, folder)
 
 
-def measured() -> dict[str, Any]:
+def measured() -> Metrics:
     """Return metrics in which a class has a single polygon, and one is mostly mistaken."""
     random = np.random.default_rng(1)
     every = np.repeat(np.array(sorted(NAMES), dtype=np.uint8), 300)
@@ -151,15 +146,15 @@ def measured() -> dict[str, Any]:
         np.ones(1500),
         np.ones(1500),
     )
-    suspected = {"polygon_id": "<i>17</i>", "class_label": HOSTILE, "predicted_label": "Water"}
-    return {
-        **score(held_out, pd.Series(np.arange(1800) // 20), codes, NAMES),
-        "validation": "whole blocks of 10000 held out",
-        "random_pixels": {"accuracy": 0.9876, "accuracy_se": 0.0012},
-        "optimism": 0.0987,
-        "oob_accuracy": 0.9912,
-        "suspected_mislabels": [suspected | {"predicted_share": 0.83, "pixels": 1234}],
-    }
+    suspect = Suspect("<i>17</i>", HOSTILE, 1234, 1, "Water", 0.83, 0.17, 0.6, 0.1)
+    return Metrics(
+        **vars(score(held_out, pd.Series(np.arange(1800) // 20), codes, NAMES)),
+        holdout=Holdout("blocks", 10_000),
+        random_pixels=Overall(Estimate(0.9876, 0.0012), Estimate(0.98), folds=2),
+        optimism=0.0987,
+        oob_accuracy=0.9912,
+        suspected_mislabels=(suspect,),
+    )
 
 
 def drawn(mosaic: Mosaic) -> geopandas.GeoDataFrame:
@@ -187,22 +182,24 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     mosaic = imagery(folder, codes)
     confidence = np.where(codes == NODATA, NODATA, 40 + codes * 6).astype(np.uint8)
     path = write_map(codes, mosaic, folder / "prediction_202506.tif", numbers=False)
-    sure = write_map(confidence, mosaic, folder / "confidence_202506.tif", numbers=True)
+    confidence_path = write_map(confidence, mosaic, folder / "confidence_202506.tif", numbers=True)
     area = pixel_box(10, 10, 590, 560).difference(pixel_box(10, 10, 120, 60))
     hectares = {NAMES[code]: area for code, area in measure_classes(str(path))[1].items()}
     report = Report(
-        year=2025,
-        month=6,
+        period=Period(2025, 6),
         map=str(path),
-        confidence=str(sure),
+        confidence=str(confidence_path),
         mosaic=mosaic,
         area=area,
-        aoi_hectares=12_345.67,
-        gaps=[Gap("570-1026", 12.34), Gap("571-<b>1026.tif", 1234.56)],
+        coverage=Coverage(
+            12_345.67,
+            missing=(Gap("570-1026", 12.34),),
+            empty=(Gap("571-<b>1026.tif", 1234.56),),
+        ),
         polygons=drawn(mosaic),
         names=NAMES,
         hectares={**hectares, NAMES[0]: 5678.94},
-        doubtful=0.0234,
+        low_confidence=0.0234,
         metrics=measured(),
         warnings=[
             ImageryWarning(
@@ -214,7 +211,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
                 ),
             ),
             ImageryWarning("samples", "june", difference=SHIFTED),
-            ImageryWarning("range", "june", beyond={"nir": 0.314}),
+            ImageryWarning("range", "june", outside_range={"nir": 0.314}),
         ],
         provenance={
             "command": "python flows/monthly.py --year 2025 --month 6",
@@ -373,14 +370,14 @@ def test_accuracies_are_those_given(opened: Opened, world: World) -> None:
     wording = Wording(language_of(opened))
     metrics = world.report.metrics
     rows = table(opened.page, wording.say("quality"))
-    forest = metrics["classes"]["Forest"]
+    forest = metrics.classes["Forest"]
     assert [float(cell.replace(",", ".").split(" ± ")[0]) for cell in rows[0][1:4]] == [
-        pytest.approx(100 * forest[measure], abs=0.051) for measure in ("precision", "recall", "f1")
+        pytest.approx(100 * found.value, abs=0.051) for found in forest.measures.values()
     ]
     assert rows[0][4:] == ["300", "15"]
     assert [row[1:4] for row in rows if row[0].startswith("Vegetación")] == [[NONE] * 3]
     text = opened.page.inner_text("main")
-    accuracy = 100 * metrics["accuracy"]
+    accuracy = 100 * metrics.accuracy.value
     shown = opened.page.locator(".figures .value").first.inner_text()
     assert float(re.sub("[^0-9.]", "", shown.replace(",", "."))) == pytest.approx(accuracy, abs=0.1)
     for number in {"en": ("9.9", "98.8%"), "es": ("9,9", "98,8\u202f%")}[wording.language]:
@@ -392,7 +389,7 @@ def test_accuracies_are_those_given(opened: Opened, world: World) -> None:
 def test_the_confusion_matrix_is_the_one_given(opened: Opened, world: World) -> None:
     rows = table(opened.page, Wording(language_of(opened)).say("confusion"))
     counts = [[int(re.sub("[.,]", "", cell)) for cell in row[1:]] for row in rows]
-    matrix = world.report.metrics["confusion_matrix"]
+    matrix = world.report.metrics.confusion_matrix
     assert counts == [list(line.values()) for line in matrix.values()]
 
 
@@ -406,7 +403,6 @@ def test_gaps_warnings_and_doubts_are_told(opened: Opened) -> None:
         }[wording.language]
     )
     values = opened.page.locator(".figures .value").all_inner_texts()
-    # (12.34 + 1234.56) / 12345.67
     assert values[2:] == {"en": ["10.1%", "3"], "es": ["10,1\u202f%", "3"]}[wording.language]
     told = opened.page.locator(".warnings li").all_inner_texts()
     assert len(told) == 3
@@ -414,6 +410,7 @@ def test_gaps_warnings_and_doubts_are_told(opened: Opened) -> None:
         assert said in sentence
     text = opened.page.inner_text("main")
     assert {"en": "On 2.3% of the map", "es": "En el 2,3\u202f% del mapa"}[wording.language] in text
+    assert {"en": "49.4% of the area", "es": "El 49,4\u202f% del área"}[wording.language] in text
 
 
 def test_what_made_it_is_told(opened: Opened) -> None:
@@ -427,10 +424,10 @@ def test_a_month_without_metrics_polygons_or_warnings_has_a_report_too(
 ) -> None:
     bare = replace(
         world.report,
-        metrics={},
+        metrics=None,
         polygons=world.report.polygons.iloc[:0],
         warnings=(),
-        gaps=(),
+        coverage=Coverage(world.report.coverage.hectares),
         provenance={},
     )
     drawn = draw_pictures(bare, "en")
@@ -445,16 +442,37 @@ def test_a_month_without_metrics_polygons_or_warnings_has_a_report_too(
 
 
 def test_both_languages_say_the_same_things() -> None:
-    for texts in (TEXTS, TERMS):
-        assert texts["en"].keys() == texts["es"].keys()
-    fields = {
-        language: {key: sorted(re.findall(r"{(\w+)}", text)) for key, text in texts.items()}
+    placeholders = {
+        language: {key: sorted(re.findall(r"{(\w+)}", text)) for key, text in texts.texts.items()}
         for language, texts in TEXTS.items()
     }
-    assert fields["en"] == fields["es"]
-    assert CLASS_NAMES["es"].keys() == {
+    assert placeholders["en"] == placeholders["es"]
+    assert TEXTS["en"].terms.keys() == TEXTS["es"].terms.keys()
+    assert len(TEXTS["en"].months) == len(TEXTS["es"].months) == 12
+    assert TEXTS["es"].class_names.keys() == {
         "Forest", "Non-Forest", "Cloud", "Shadow", "Water", "Haze", "Sensor Error",
     }  # fmt: skip
+
+
+def test_the_english_report_words_warnings_as_the_log_does(world: World) -> None:
+    for warning in world.report.warnings:
+        assert Wording("en").warning(warning) == str(warning) != Wording("es").warning(warning)
+
+
+def test_what_was_held_out_is_worded_from_the_data() -> None:
+    for holdout, english, spanish in (
+        (Holdout("polygons"), "whole polygons held out", "polígonos enteros reservados"),
+        (
+            Holdout("blocks", 0.5),
+            "whole blocks of 0.5 held out",
+            "bloques enteros de 0.5 reservados",
+        ),
+        (None, NONE, NONE),
+    ):
+        assert (Wording("en").held_out(holdout), Wording("es").held_out(holdout)) == (
+            english,
+            spanish,
+        )
 
 
 def test_numbers_are_written_as_the_language_writes_them() -> None:
@@ -467,7 +485,10 @@ def test_numbers_are_written_as_the_language_writes_them() -> None:
     assert english.percent(0.0001) == "<\u00a00.1%"
     assert spanish.percent(0.0001) == "<\u00a00,1\u202f%"
     assert (english.number(-3.5, 1), english.percent(0)) == ("\u22123.5", "0.0%")
-    assert (english.month(2025, 6), spanish.month(2025, 6)) == ("June 2025", "junio de 2025")
+    assert (english.month(Period(2025, 6)), spanish.month(Period(2025, 6))) == (
+        "June 2025",
+        "junio de 2025",
+    )
 
 
 # --- the pictures ---------------------------------------------------------------------------------
@@ -580,16 +601,16 @@ def test_the_task_writes_the_page_and_shows_its_pictures(
         model=Model(run.files.model, "0" * 64, (), NAMES),
         source_mosaic=report.mosaic.origin,
         hectares=report.hectares,
-        low_confidence=report.doubtful,
+        low_confidence=report.low_confidence,
     )
     finished.folder.mkdir(parents=True)
     for made, layer in zip((report.map, report.confidence), finished.layers, strict=True):
         (finished.folder / layer.file).write_bytes(Path(made).read_bytes())
-    coverage = Coverage(report.aoi_hectares)
+    survey = Survey(report.mosaic, report.coverage, Radiometry({}, ()))
 
     @flow
     def reporting() -> tuple[str, UUID]:
-        path = write_report(run, report.mosaic, coverage, finished, None, {}, [], {"command": "x"})
+        path = write_report(run, survey, finished, None, None, {"command": "x"})
         return str(path), UUID(str(flow_run.id))
 
     waiting = finished.folder / run.files.report.name

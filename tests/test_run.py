@@ -156,7 +156,7 @@ def test_settings_and_area_that_are_edited_during_a_run_change_nothing_in_it(
         inside = geometry_mask([aoi], codes.shape, image.transform, invert=True)
     assert (codes[inside] != image.nodata).mean() > 0.9
     assert (codes[~inside] == image.nodata).all()
-    assert summary.coverage is not None
+    assert summary.survey is not None
     assert "Land cover" in Path("data/predictions/report_202506.html").read_text("utf-8")
     assert not Path("elsewhere").exists()
 

@@ -601,7 +601,7 @@ REFUSALS = {
         settings={"PLANET_MOSAIC_DIR": "s3://{nicfi}/NICFI"},
     ),
     "bucket-with-odd-letters": Refusal(
-        ["WORK_DIR s3://maps!/work is no address in a bucket", "s3://bucket/folder"],
+        ["WORK_DIR s3://maps!/work is not an address in a bucket", "s3://bucket/folder"],
         WRONG,
         {"WORK_DIR": "s3://maps!/work"},
     ),

@@ -19,6 +19,7 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 from sqlalchemy import URL
 
 from flows import setup_blocks
+from tasks.access.database import connector_of_settings
 from tests.servers.swift import Bucket
 from tests.servers.waiting import PATIENCE
 
@@ -164,6 +165,19 @@ def test_a_block_that_does_not_connect_is_not_saved_and_the_other_is(
 
 
 @pytest.mark.usefixtures("in_database")
+def test_what_is_saved_is_what_was_tested(client, in_database, settings, monkeypatch):
+    def read_and_edit() -> SqlAlchemyConnector | None:
+        found = connector_of_settings()
+        settings(DB_HOST="nowhere.invalid", DB_PASSWORD="other")
+        return found
+
+    monkeypatch.setattr(setup_blocks, "connector_of_settings", read_and_edit)
+    told = setup_blocks.save_database("edited")
+    assert f"{in_database.host}:{in_database.port}" in told
+    assert SqlAlchemyConnector.load("edited").connection_info.create_url() == in_database
+
+
+@pytest.mark.usefixtures("in_database")
 def test_a_database_without_postgis_is_not_saved(client, run_sql, capfd):
     run_sql("DROP EXTENSION postgis")
     assert setup_blocks.main([]) == 1
@@ -195,7 +209,7 @@ def test_a_name_that_prefect_does_not_take_is_told(name, capsys):
     with pytest.raises(SystemExit) as stopped:
         setup_blocks.main(["--name", name])
     assert stopped.value.code == 2
-    assert "is not of lower-case letters, digits and -" in capsys.readouterr().err
+    assert "has characters other than lower-case letters, digits and -" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("in_database")

@@ -112,7 +112,7 @@ def test_polygons_of_one_id_are_told_apart() -> None:
     tidy, warnings = tidy_polygons(drawn(FOUR, ids=[7, 8, 7, 7]), WHERE)
     assert tidy["polygon_id"].tolist() == ["7", "8", "7#2", "7#3"]
     assert warnings == [
-        "public.polygons has several polygons of id 7; they are told apart as 7#2 and so on."
+        "public.polygons has several polygons with the id 7; they are told apart as 7#2 and so on."
     ]
 
 
@@ -121,7 +121,9 @@ def test_every_id_is_there_once_whatever_ids_were_given(ids: list[str]) -> None:
     labels = ["Forest", "Water"] * 5
     tidy, warnings = tidy_polygons(drawn(labels[: len(ids)], ids=ids), WHERE)
     assert tidy["polygon_id"].is_unique
-    assert any("several polygons of id" in text for text in warnings) == (len(set(ids)) < len(ids))
+    assert any("several polygons with the id" in text for text in warnings) == (
+        len(set(ids)) < len(ids)
+    )
 
 
 def test_polygons_without_an_id_are_told_apart() -> None:
@@ -186,5 +188,10 @@ def test_several_faults_are_each_told_of() -> None:
     labels = ["Forest", "Forest", "Forest", "Water", "Water", "Haze"]
     _, warnings = tidy_polygons(drawn(labels, ids=[1, 2, 2, 4, 5, 6], shapes=shapes), WHERE)
     assert len(warnings) == 4
-    for part in ("several polygons of id 2", "cross themselves", "have no area", "Class Haze"):
+    for part in (
+        "several polygons with the id 2",
+        "cross themselves",
+        "have no area",
+        "Class Haze",
+    ):
         assert sum(part in warning for warning in warnings) == 1

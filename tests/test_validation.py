@@ -1,6 +1,5 @@
 """Validation: whole polygons held out, and every metric under the right name, with its error."""
 
-import json
 from math import sqrt
 from statistics import stdev
 
@@ -17,12 +16,16 @@ from landcover.errors import SettingsError
 from landcover.model.folds import polygon_folds
 from landcover.model.forest import ForestSettings, fit, new_pipeline
 from landcover.model.held_out import HeldOut, predict_held_out
-from landcover.model.validation import (
-    Validation,
+from landcover.model.metrics import (
+    Estimate,
+    Holdout,
+    Metrics,
+    Overall,
+    Scores,
+    Suspect,
     describe_metrics,
-    score,
-    validate,
 )
+from landcover.model.validation import Validation, score, validate
 from tests.scenes import SEVEN, chiapas
 
 BANDS = ["blue", "green", "red", "nir"]
@@ -119,20 +122,20 @@ def test_the_model_handed_in_is_not_changed() -> None:
 
 def held(true: list[int], predicted: list[int], fold: list[int]) -> HeldOut:
     """Return predictions, all of them certain."""
-    sure = np.ones(len(true))
+    certain = np.ones(len(true))
     return HeldOut(
         np.arange(len(true)),
         np.array(true, np.uint8),
         np.array(predicted, np.uint8),
         np.array(fold, np.intp),
-        sure,
-        sure,
+        certain,
+        certain,
     )
 
 
 def metrics_of(
     true: list[int], predicted: list[int], extra: dict[str, int], fold: list[int] | None = None
-) -> dict[str, object]:
+) -> Scores:
     """Score predictions for polygons of one pixel, and a pixel for each polygon of `extra`."""
     polygons = pd.Series([f"p{number}" for number in range(len(true))] + list(extra))
     codes = pd.Series(true + list(extra.values()))
@@ -153,7 +156,7 @@ def test_metrics_are_those_of_scikit_learn_computed_on_the_names(
     true, predicted, fold = (list(part) for part in zip(*samples, strict=True))
     found = metrics_of(true, predicted, {"a": 0, "b": 1, "c": 4, "single": 9}, fold)
     true_names, predicted_names = ([NAMES[code] for code in part] for part in (true, predicted))
-    assert found["accuracy"] == pytest.approx(
+    assert found.accuracy.value == pytest.approx(
         sklearn.metrics.accuracy_score(true_names, predicted_names), abs=6e-5
     )
     report = sklearn.metrics.classification_report(
@@ -165,26 +168,26 @@ def test_metrics_are_those_of_scikit_learn_computed_on_the_names(
     )
     matrix = pd.crosstab(pd.Series(true_names), pd.Series(predicted_names))
     for name in NAMES.values():
-        line = found["classes"][name]
+        line = found.classes[name]
         if name in true_names:
             for metric, theirs in (("precision",) * 2, ("recall",) * 2, ("f1", "f1-score")):
-                assert line[metric] == pytest.approx(report[name][theirs], abs=6e-5)
+                assert line.measures[metric].value == pytest.approx(report[name][theirs], abs=6e-5)
         else:
-            assert (line["precision"], line["recall"], line["f1"]) == (None, None, None)
-        assert line["pixels"] == true_names.count(name) + 1
-        assert line["polygons"] == true_names.count(name) + 1
+            assert set(line.measures.values()) == {Estimate(None)}
+        assert line.pixels == true_names.count(name) + 1
+        assert line.polygons == true_names.count(name) + 1
         for other in NAMES.values():
             counted = matrix[other].get(name, 0) if other in matrix else 0
-            assert found["confusion_matrix"][name][other] == counted
+            assert found.confusion_matrix[name][other] == counted
     seen = sorted(set(true_names))
-    assert found["macro_f1"] == pytest.approx(
+    assert found.macro_f1.value == pytest.approx(
         sklearn.metrics.f1_score(
             true_names, predicted_names, labels=seen, average="macro", zero_division=0.0
         ),
         abs=6e-5,
     )
-    assert found["not_validated"] == [name for name in NAMES.values() if name not in seen]
-    assert found["folds"] == len(set(fold))
+    assert list(found.not_validated) == [name for name in NAMES.values() if name not in seen]
+    assert found.folds == len(set(fold))
 
 
 def spread(values: list[float]) -> float | None:
@@ -214,18 +217,18 @@ def test_standard_errors_are_those_of_the_folds_that_hold_the_class(
 
     accuracies = [np.mean([true == predicted for true, predicted in part]) for part in parts]
     means = [np.mean([f1(part, code) for code in {true for true, _ in part}]) for part in parts]
-    assert found["accuracy_se"] == pytest.approx(spread(accuracies), abs=6e-5)
-    assert found["macro_f1_se"] == pytest.approx(spread(means), abs=6e-5)
+    assert found.accuracy.standard_error == pytest.approx(spread(accuracies), abs=6e-5)
+    assert found.macro_f1.standard_error == pytest.approx(spread(means), abs=6e-5)
     for code, name in NAMES.items():
         with_class = [part for part in parts if any(true == code for true, _ in part)]
         recalls = [
             np.mean([predicted == code for true, predicted in part if true == code])
             for part in with_class
         ]
-        line = found["classes"][name]
-        assert line["recall_se"] == pytest.approx(spread(recalls), abs=6e-5)
+        line = found.classes[name]
+        assert line.recall.standard_error == pytest.approx(spread(recalls), abs=6e-5)
         f1s = [f1(part, code) for part in with_class]
-        assert line["f1_se"] == pytest.approx(spread(f1s), abs=6e-5)
+        assert line.f1.standard_error == pytest.approx(spread(f1s), abs=6e-5)
 
 
 def test_precision_and_its_error_by_hand() -> None:
@@ -233,29 +236,28 @@ def test_precision_and_its_error_by_hand() -> None:
     found = metrics_of(
         [0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 0, 1], {"single": 9}, fold=[1, 1, 2, 2, 3, 3]
     )
-    forest = found["classes"]["Forest"]
-    assert forest["precision"] == 0.6
-    assert forest["precision_se"] == 0.25
-    assert (forest["recall"], forest["recall_se"]) == (1, 0)
+    forest = found.classes["Forest"]
+    assert forest.precision == Estimate(0.6, 0.25)
+    assert forest.recall == Estimate(1, 0)
     # Of 1, 1/2 and 1/2: the standard deviation is 0.2887.
-    assert (found["accuracy"], found["accuracy_se"]) == (0.6667, 0.1667)
+    assert found.accuracy == Estimate(0.6667, 0.1667)
 
 
 def test_metrics_stand_under_the_names_of_their_classes() -> None:
     """Water is always right, Forest never: codes that are no positions 0, 1, 2."""
     found = metrics_of([0, 0, 4, 4, 4], [9, 9, 4, 4, 4], {"single": 9})
-    classes = found["classes"]
-    assert classes["Water"]["recall"] == classes["Water"]["precision"] == 1
-    assert classes["Forest"]["recall"] == classes["Forest"]["f1"] == 0
-    assert found["confusion_matrix"]["Forest"]["Bosque de neblina muy húmedo"] == 2
-    assert found["accuracy"] == 0.6
-    assert found["not_validated"] == ["Bosque de neblina muy húmedo"]
+    classes = found.classes
+    assert classes["Water"].recall == classes["Water"].precision == Estimate(1)
+    assert classes["Forest"].recall == classes["Forest"].f1 == Estimate(0)
+    assert found.confusion_matrix["Forest"]["Bosque de neblina muy húmedo"] == 2
+    assert found.accuracy.value == 0.6
+    assert found.not_validated == ("Bosque de neblina muy húmedo",)
 
 
 def test_pixels_and_polygons_are_counted_for_each_class() -> None:
     samples = clusters({"a": 0, "b": 0, "c": 1, "d": 1, "e": 1, "single": 9}, pixels=5)
-    classes = validated(samples).metrics["classes"]
-    assert {name: (line["pixels"], line["polygons"]) for name, line in classes.items()} == {
+    classes = validated(samples).metrics.classes
+    assert {name: (line.pixels, line.polygons) for name, line in classes.items()} == {
         "Forest": (10, 2),
         "Non-Forest": (15, 3),
         "Bosque de neblina muy húmedo": (5, 1),
@@ -267,11 +269,11 @@ def test_pixels_and_polygons_are_counted_for_each_class() -> None:
 
 def test_memory_of_a_polygon_is_called_optimism_and_not_counted_as_skill() -> None:
     metrics = validated(coloured(), trees=50).metrics
-    assert metrics["oob_accuracy"] > 0.95
-    assert metrics["random_pixels"]["accuracy"] > 0.95
-    assert metrics["accuracy"] < 0.75
-    assert metrics["optimism"] == pytest.approx(
-        metrics["random_pixels"]["accuracy"] - metrics["accuracy"], abs=1e-9
+    assert metrics.oob_accuracy > 0.95
+    assert metrics.random_pixels.accuracy.value > 0.95
+    assert metrics.accuracy.value < 0.75
+    assert metrics.optimism == pytest.approx(
+        metrics.random_pixels.accuracy.value - metrics.accuracy.value, abs=1e-9
     )
 
 
@@ -280,8 +282,8 @@ def test_without_memory_there_is_no_optimism() -> None:
     metrics = validated(
         clusters({f"{code}-{i}": code for code in (0, 1) for i in range(20)})
     ).metrics
-    assert metrics["accuracy"] > 0.9
-    assert abs(metrics["optimism"]) < 0.03
+    assert metrics.accuracy.value > 0.9
+    assert abs(metrics.optimism) < 0.03
 
 
 def test_random_pixels_are_those_of_the_validated_classes() -> None:
@@ -290,10 +292,10 @@ def test_random_pixels_are_those_of_the_validated_classes() -> None:
     noise["blue"] = np.random.default_rng(1).uniform(1000, 2000, 600)
     single = noise.assign(polygon_id="single", code=9, nir=9000.0)
     metrics = validated(pd.concat([noise, single], ignore_index=True)).metrics
-    assert metrics["not_validated"] == [NAMES[9]]
-    assert metrics["accuracy"] == pytest.approx(0.5, abs=0.1)
+    assert metrics.not_validated == (NAMES[9],)
+    assert metrics.accuracy.value == pytest.approx(0.5, abs=0.1)
     # Were the third class counted, it would be 0.75.
-    assert metrics["random_pixels"]["accuracy"] == pytest.approx(0.5, abs=0.1)
+    assert metrics.random_pixels.accuracy.value == pytest.approx(0.5, abs=0.1)
 
 
 @pytest.mark.parametrize("column", ["id", "class"])
@@ -312,7 +314,7 @@ def test_chiapas_is_nearly_perfect_on_random_pixels_and_far_from_it_on_held_out_
     for seed in range(3):
         forest = ForestSettings(trees=60, seed=seed)
         model = fit(samples, list(SEVEN), codes, forest)
-        found.append(validate(model, samples, list(SEVEN), codes, names, forest).metrics)
+        found.append(validate(model, samples, list(SEVEN), codes, names, forest).metrics.to_json())
     means = pd.DataFrame(found)[["oob_accuracy", "accuracy", "optimism"]].mean()
     random = np.mean([line["random_pixels"]["accuracy"] for line in found])
     assert means["oob_accuracy"] == pytest.approx(0.9882, abs=0.005)
@@ -334,10 +336,10 @@ def test_blocks_hold_neighbours_out_too() -> None:
     )
     polygons = validated(alike, trees=50).metrics
     blocks = validated(alike, trees=50, holdout="blocks", block_size=200).metrics
-    assert polygons["accuracy"] > 0.8
-    assert blocks["accuracy"] < 0.7
-    assert polygons["validation"] == "whole polygons held out"
-    assert blocks["validation"] == "whole blocks of 200 held out"
+    assert polygons.accuracy.value > 0.8
+    assert blocks.accuracy.value < 0.7
+    assert polygons.holdout == Holdout("polygons")
+    assert blocks.holdout == Holdout("blocks", 200)
 
 
 def test_blocks_that_hold_all_polygons_are_refused() -> None:
@@ -348,7 +350,7 @@ def test_blocks_that_hold_all_polygons_are_refused() -> None:
 def test_with_a_cap_every_pixel_is_still_held_out() -> None:
     found = validated(clusters(TWO_EACH), max_pixels_per_class=5)
     assert found.polygons["pixels"].tolist() == [12] * 12
-    counted = pd.DataFrame(found.metrics["confusion_matrix"]).to_numpy().sum()
+    counted = pd.DataFrame(found.metrics.confusion_matrix).to_numpy().sum()
     assert counted == 144
 
 
@@ -359,12 +361,12 @@ def test_with_a_cap_every_pixel_is_still_held_out() -> None:
 def test_where_every_class_has_one_polygon_nothing_is_validated_and_that_is_said() -> None:
     found = validated(clusters({"a": 0, "b": 1, "c": 4}))
     metrics = found.metrics
-    assert (metrics["accuracy"], metrics["macro_f1"], metrics["folds"]) == (None, None, 0)
-    assert (metrics["accuracy_se"], metrics["optimism"]) == (None, None)
-    assert metrics["random_pixels"]["accuracy"] is None
-    assert metrics["not_validated"] == ["Forest", "Non-Forest", "Water"]
+    nothing = Overall(Estimate(None), Estimate(None), folds=0)
+    assert (metrics.accuracy, metrics.macro_f1, metrics.folds) == (Estimate(None),) * 2 + (0,)
+    assert metrics.random_pixels == nothing
+    assert metrics.optimism is None
+    assert metrics.not_validated == ("Forest", "Non-Forest", "Water")
     assert found.polygons.empty
-    assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
     text = describe_metrics(metrics)
     assert "not validated (whole polygons held out)" in text
     assert "not validated, too few polygons: Forest, Non-Forest, Water" in text
@@ -377,12 +379,15 @@ def test_classes_of_one_polygon_are_trained_on_while_the_others_are_validated() 
     assert set(held_out.true) == {0}
 
 
-def test_metrics_can_be_kept_as_json() -> None:
+def test_a_mislabelled_polygon_is_suspected() -> None:
     mislabelled = clusters({**TWO_EACH, "single": 9})
     mislabelled.loc[mislabelled["polygon_id"] == "0-0", "code"] = 4
-    metrics = validated(mislabelled).metrics
-    assert [line["polygon_id"] for line in metrics["suspected_mislabels"]] == ["0-0"]
-    assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
+    found = validated(mislabelled)
+    (suspect,) = found.metrics.suspected_mislabels
+    row = found.polygons.set_index("polygon_id").loc["0-0"]
+    assert (suspect.polygon_id, suspect.class_label, suspect.pixels) == ("0-0", "Water", 12)
+    assert suspect.predicted_label == row["predicted_label"]
+    assert suspect.true_confidence == pytest.approx(row["true_confidence"], abs=6e-5)
 
 
 # --- in words -------------------------------------------------------------------------------------
@@ -396,23 +401,18 @@ def test_the_text_has_a_line_for_each_class_however_long_its_name() -> None:
     }
     held_out = held([0, 0, 7, 7], [0, 7, 7, 7], [1, 2, 1, 2])
     polygons, codes = pd.Series(list("abcde")), pd.Series([0, 0, 7, 7, 4])
-    found = {
-        **score(held_out, polygons, codes, names),
-        "validation": "whole polygons held out",
-        "random_pixels": {"accuracy": 0.931, "accuracy_se": 0.012},
-        "optimism": 0.181,
-        "oob_accuracy": 0.91,
-        "suspected_mislabels": [
-            {
-                "polygon_id": f"p{number}",
-                "class_label": "Forest",
-                "predicted_label": "Water",
-                "predicted_share": 0.875,
-                "pixels": 8,
-            }
-            for number in range(12)
-        ],
-    }
+    suspects = [
+        Suspect(f"p{number}", "Forest", 8, 1, "Water", 0.875, 0.125, 0.9, 0.1)
+        for number in range(12)
+    ]
+    found = Metrics(
+        **vars(score(held_out, polygons, codes, names)),
+        holdout=Holdout("polygons"),
+        random_pixels=Overall(Estimate(0.931, 0.012), Estimate(0.9), folds=2),
+        optimism=0.181,
+        oob_accuracy=0.91,
+        suspected_mislabels=tuple(suspects),
+    )
     text = describe_metrics(found)
     lines = text.splitlines()
     for name in names.values():

@@ -1,8 +1,8 @@
 """Radiometry: whether a month's imagery is as bright as the month before's and as the samples.
 
-Season, haze and clouds change some bands more than others, and dark pixels otherwise than bright
-ones. A wrong scale factor, or an offset that was added or left in, changes all pixels alike, and
-that is what tells the two apart.
+Season, haze and clouds change some bands more than others, and dark pixels differently from bright
+ones. A wrong scale factor, or an offset that was added or left in, changes all pixels alike: that
+tells the two apart.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,13 +29,13 @@ KEPT = (1.0, *(float(level) for level in range(5, 100, 5)), 99.0)
 COMPARED = np.arange(5.0, 80.0, 5.0)
 MEDIAN = int(np.flatnonzero(COMPARED == 50)[0])
 
-# The side of a block in pixels, that of a tile of Planet's quads, so that a block is one read; and
-# how many are read at most: 4.2 million pixels.
+# The side of a block in pixels: that of a tile of Planet's quads, so that a block is one read. At
+# most this many are read, 4.2 million pixels.
 SIDE = 256
 MOST_BLOCKS = 64
 
-# Values below this part of the brightest median count as that: beside zero all is infinitely
-# bright.
+# Values below this part of the brightest median are raised to it: compared with zero, everything is
+# infinitely bright.
 DARKEST = 0.001
 
 # A band is scaled where all compared percentiles differ by this factor in one direction. Measured
@@ -44,64 +44,202 @@ DARKEST = 0.001
 # Chiapas, whose haze hides it worst.
 FACTOR = 4.0
 
-# Bands are shifted where one number, give or take this part of it, is added to all compared
-# percentiles of all of them, and at least doubles the darkest band. Measured between true months:
+# Bands are shifted where all compared percentiles of all of them differ by one number, give or take
+# this part of it, and that number at least doubles the darkest band. Measured between true months:
 # they are 0.6 off such a number at best, whatever the clouds; 0.2 with 1000 added, 0.4 with 500.
 UNEVEN = 0.4
 
-# The quantiles of samples that bound their range, and the share of a mosaic's pixels beyond it, in
+# The quantiles of samples that bound their range, and the share of a mosaic's pixels outside it, in
 # one band, that is too much. Measured on scenes and their own samples: 0.08 at most (Costa Rica, 30
 # polygons of 4 pixels).
 RANGE = [0.005, 0.995]
-BEYOND = 0.25
+MOST_OUTSIDE = 0.25
+
+# What warnings say, in logs, rows and English reports; the reports' other languages have the same
+# keys.
+ENGLISH: Mapping[str, str] = {
+    "warning_month": "The mosaic {mosaic} differs from that of {month} ({origin}) by more than "
+    "season or haze explains: {found}; unless clouds hide almost all of one of the two, check the "
+    "scale, the offset and the order of the bands (MOSAIC_BANDS) in the image files of both before "
+    "trusting the map.",
+    "warning_samples": "The mosaic {mosaic} differs from the samples that the model learns from: "
+    "{found}; either they were taken from other imagery or some image files are scaled differently "
+    "from the rest, so check the files and sample them again before trusting the map.",
+    "warning_range": "Many pixels of the mosaic {mosaic} lie outside the range of the samples that "
+    "the model learns from, where it has nothing to go by: {found}; draw polygons on such ground "
+    "(clouds too) or, if the samples were taken from other imagery, take them from this mosaic.",
+    "higher": "all bands are about {shift} higher ({bands})",
+    "lower": "all bands are about {shift} lower ({bands})",
+    "shifted": "{band}, median {ours} against {theirs}",
+    "bright": "{band} is about {factor} times as bright (median {ours} against {theirs})",
+    "dark": "{band} is about 1/{factor} as bright (median {ours} against {theirs})",
+    "outside_range": "{share} in {band}",
+}
+
+
+@dataclass(frozen=True)
+class Phrasing:
+    """How a language puts warnings in words."""
+
+    texts: Mapping[str, str] = field(default_factory=lambda: ENGLISH)
+    """With the keys of `ENGLISH`."""
+
+    decimal_mark: str = "."
+    percent_sign: str = "%"
+
+    def say(self, key: str, **values: object) -> str:
+        """Return a text with values put in."""
+        return self.texts[key].format(**values)
+
+    def figure(self, value: float) -> str:
+        """Return a reflectance or a factor with as many digits as matter, without grouping."""
+        text = f"{value:.0f}" if abs(value) >= 10 else f"{value:.2g}"
+        return text.replace(".", self.decimal_mark)
+
+    def percent(self, share: float) -> str:
+        """Return a share as a whole percentage with its sign."""
+        return f"{share * 100:.0f}{self.percent_sign}"
+
+
+IN_ENGLISH = Phrasing()
 
 
 class Distribution(TypedDict):
-    """How band values are distributed, in a form that JSON can hold.
-
-    Attributes:
-        pixels: how many pixels it was measured on.
-        percentiles: which percentiles were taken, ascending.
-        bands: their values for each band, in the imagery's units; empty without pixels.
-    """
+    """How band values are distributed, in a form that JSON can hold."""
 
     pixels: int
+    """How many pixels it was measured on."""
+
     percentiles: list[float]
+    """Which percentiles were taken, ascending."""
+
     bands: dict[str, list[float]]
+    """Their values for each band, in the imagery's units; empty without pixels."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How imagery is scaled or shifted against what it should be like.
-
-    Attributes:
-        shift: by how much all bands are higher; None where they are scaled.
-        factors: how many times as bright each differing band is; 1 where it is shifted.
-        medians: ours and theirs, of the same bands.
-    """
+    """How imagery is scaled or shifted against what it should be like."""
 
     shift: float | None
+    """By how much all bands are higher, in the imagery's units; None where they are scaled."""
+
     factors: Mapping[str, float]
+    """How many times as bright each differing band is; 1 where it is shifted."""
+
     medians: Mapping[str, tuple[float, float]]
+    """Ours and theirs, of the same bands."""
+
+    def __str__(self) -> str:
+        """Return `describe` in English."""
+        return self.describe()
+
+    def describe(self, phrasing: Phrasing = IN_ENGLISH) -> str:
+        """Return in which bands and how much imagery differs."""
+        medians = {
+            band: {"band": band, "ours": phrasing.figure(ours), "theirs": phrasing.figure(theirs)}
+            for band, (ours, theirs) in self.medians.items()
+        }
+        if self.shift is not None:
+            return phrasing.say(
+                "higher" if self.shift > 0 else "lower",
+                shift=phrasing.figure(abs(self.shift)),
+                bands="; ".join(phrasing.say("shifted", **values) for values in medians.values()),
+            )
+        return ", ".join(
+            phrasing.say(
+                "bright" if factor > 1 else "dark",
+                factor=phrasing.figure(max(factor, 1 / factor)),
+                **medians[band],
+            )
+            for band, factor in self.factors.items()
+        )
 
 
 @dataclass(frozen=True)
 class ImageryWarning:
-    """What is wrong with a month's imagery; `landcover.report.wording.Wording` puts it in words.
-
-    Attributes:
-        kind: against the month before; against the samples; or out of the samples' range.
-        mosaic: where the imagery was found.
-        earlier: the month before, and where its imagery was found.
-        difference: against that month or the samples.
-        beyond: the share of pixels out of the samples' range, by band.
-    """
+    """What is wrong with a month's imagery; as text a sentence in English."""
 
     kind: Literal["month", "samples", "range"]
+    """What it differs from: the month before, the samples, or the samples' range."""
+
     mosaic: str
+    """Where the imagery was found."""
+
     earlier: tuple[str, str] = ("", "")
+    """The month before, and where its imagery was found."""
+
     difference: Difference | None = None
-    beyond: Mapping[str, float] = field(default_factory=dict)
+    """From that month or from the samples."""
+
+    outside_range: Mapping[str, float] = field(default_factory=dict)
+    """The share of pixels outside the samples' range, 0 to 1, by band."""
+
+    def __str__(self) -> str:
+        """Return `describe` in English."""
+        return self.describe()
+
+    def describe(self, phrasing: Phrasing = IN_ENGLISH) -> str:
+        """Return what is wrong, and what to do, as a sentence."""
+        month, origin = self.earlier
+        shares = ", ".join(
+            phrasing.say("outside_range", share=phrasing.percent(share), band=band)
+            for band, share in self.outside_range.items()
+        )
+        return phrasing.say(
+            f"warning_{self.kind}",
+            mosaic=self.mosaic,
+            month=month,
+            origin=origin,
+            found=self.difference.describe(phrasing) if self.difference else shares,
+        )
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """An earlier month."""
+
+    month: str
+    """Such as 2025-05."""
+
+    origin: str
+    """Where its imagery was."""
+
+    measured: Distribution
+    """What was measured on it."""
+
+
+@dataclass(frozen=True)
+class Radiometry:
+    """How bright a month's imagery is, and what is wrong with that."""
+
+    measured: Mapping[str, object]
+    """What was measured (see `Distribution`), the month that it was compared with, if any, and the
+    warnings in words: kept with the month's map."""
+
+    warnings: tuple[ImageryWarning, ...]
+    """None where nothing is wrong."""
+
+
+def compare_imagery(
+    mosaic: Mosaic, pixels: pd.DataFrame, before: Earlier | None, samples: pd.DataFrame | None
+) -> Radiometry:
+    """Compare a month's imagery with that of the month before and with its samples.
+
+    Args:
+        mosaic: the imagery.
+        pixels: of it (see `draw_pixels`).
+        before: the month before; None if there is none.
+        samples: a row a sample, a column a band; None if they are not at hand.
+    """
+    measured = measure(pixels, mosaic.bands)
+    found = [_against_month(mosaic, measured, before)]
+    if samples is not None and measured["pixels"]:
+        found.append(_against_samples(mosaic, pixels, measured, samples))
+    warnings = tuple(warning for warning in found if warning)
+    compared = before.month if before else None
+    told = [str(warning) for warning in warnings]
+    return Radiometry({**measured, "compared_with": compared, "warnings": told}, warnings)
 
 
 def draw_pixels(mosaic: Mosaic, area: BaseGeometry, seed: int = 42) -> pd.DataFrame:
@@ -113,7 +251,7 @@ def draw_pixels(mosaic: Mosaic, area: BaseGeometry, seed: int = 42) -> pd.DataFr
         seed: the same seed draws the same ground each month, where the quads are the same.
 
     Returns:
-        A row a pixel, a column a band.
+        A row for each pixel, a column for each band.
 
     Raises:
         LandcoverError: if another run has found other imagery for the month since.
@@ -130,10 +268,10 @@ def draw_pixels(mosaic: Mosaic, area: BaseGeometry, seed: int = 42) -> pd.DataFr
 
 
 def measure(pixels: pd.DataFrame, bands: Iterable[str]) -> Distribution:
-    """Tell how band values are distributed.
+    """Return how band values are distributed.
 
     Args:
-        pixels: a row a pixel or a sample, with a column a band.
+        pixels: a row for each pixel or sample, with a column for each band.
         bands: the names of those columns; others are left out.
     """
     return {
@@ -148,7 +286,7 @@ def measure(pixels: pd.DataFrame, bands: Iterable[str]) -> Distribution:
 
 
 def compare(ours: Distribution, theirs: Distribution) -> Difference | None:
-    """Tell in which bands and how much ours is scaled or shifted against theirs, if it is.
+    """Return in which bands and how much ours is scaled or shifted against theirs, if it is.
 
     Args:
         ours: what was measured, such as a month's mosaic.
@@ -176,18 +314,18 @@ def compare(ours: Distribution, theirs: Distribution) -> Difference | None:
     )
 
 
-def beyond(pixels: pd.DataFrame, samples: pd.DataFrame) -> dict[str, float]:
-    """Return the share of pixels beyond the range of samples, 0 to 1, for bands where many are.
+def outside_range(pixels: pd.DataFrame, samples: pd.DataFrame) -> dict[str, float]:
+    """Return the share of pixels outside the range of samples, 0 to 1, for bands where many are.
 
     Args:
-        pixels: a row a pixel, a column a band (see `draw_pixels`).
-        samples: a row a sample, with a column a band.
+        pixels: a row for each pixel, a column for each band (see `draw_pixels`).
+        samples: a row for each sample, with a column for each band.
     """
     shares = {
         str(band): 1 - float(pixels[band].between(*samples[band].quantile(RANGE)).mean())
         for band in pixels.columns.intersection(samples.columns)
     }
-    return {band: share for band, share in shares.items() if share > BEYOND}
+    return {band: share for band, share in shares.items() if share > MOST_OUTSIDE}
 
 
 def _draw_blocks(mosaic: Mosaic, area: BaseGeometry, seed: int) -> list[Window]:
@@ -231,3 +369,24 @@ def _factors(ours: Floats, theirs: Floats) -> Floats:
     ratios = np.maximum(ours, least) / np.maximum(theirs, least)
     scaled = (ratios.min(axis=1) >= FACTOR) | (ratios.max(axis=1) <= 1 / FACTOR)
     return np.where(scaled, ratios[:, MEDIAN], 1.0)
+
+
+def _against_month(
+    mosaic: Mosaic, measured: Distribution, before: Earlier | None
+) -> ImageryWarning | None:
+    found = compare(measured, before.measured) if before else None
+    if not before or not found:
+        return None
+    return ImageryWarning("month", mosaic.origin, (before.month, before.origin), found)
+
+
+def _against_samples(
+    mosaic: Mosaic, pixels: pd.DataFrame, measured: Distribution, samples: pd.DataFrame
+) -> ImageryWarning | None:
+    found = compare(measured, measure(samples, mosaic.bands))
+    if found:
+        return ImageryWarning("samples", mosaic.origin, difference=found)
+    shares = outside_range(pixels, samples)
+    if shares:
+        return ImageryWarning("range", mosaic.origin, outside_range=shares)
+    return None

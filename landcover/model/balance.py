@@ -1,4 +1,4 @@
-"""Balance: how many samples of each class train the forest."""
+"""Balance: a cap on the samples of each class that train the forest."""
 
 import numpy as np
 import pandas as pd
@@ -6,11 +6,11 @@ from numpy.typing import NDArray
 
 
 def at_most_per_class(codes: pd.Series, most: int | None, seed: int) -> NDArray[np.intp]:
-    """Draw at most so many samples of each class at random (random undersampling).
+    """Draw at most `most` samples of each class at random (random undersampling).
 
     Args:
         codes: the class code of each sample.
-        most: how many of a class; None for all.
+        most: how many of each class; None for all.
         seed: of the draw.
 
     Returns:

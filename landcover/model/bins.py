@@ -1,7 +1,7 @@
 """Bins: band values rounded to a few levels, so that the pixels of a month fall into few cells.
 
 With 64 levels a band, four bands make 16.7 million cells. A model that is trained on levels gives
-every pixel of a cell the same answer, so that the model is a table (see `landcover.maps.lookup`).
+every pixel of a cell the same answer, so the model is a table (see `landcover.maps.lookup`).
 """
 
 from typing import Self
@@ -11,17 +11,28 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-# Where values come near zero or below it, they are shifted before the logarithm is taken, so far
-# that the lowest level is this part of the levels' span. Below it is mostly noise.
+# Values near or below zero have no useful logarithm. They are shifted first, until the levels start
+# at this part of their span: what lies below is mostly noise.
 SMALLEST = 0.01
 
 
 class LogBins(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Round each band to one of `bins` levels, evenly spaced in the logarithm.
 
-    Levels lie between two percentiles of the training data; values beyond them take the lowest or
-    the highest level. Reflectances vary by factors (light, slope, haze), so that bins that are even
-    in the logarithm lose nothing where quantile bins, which crowd where most pixels are, do.
+    Levels lie between two percentiles of the training data; values outside take the lowest or the
+    highest level. Reflectances vary by factors (light, slope, haze), so bins that are even in the
+    logarithm lose nothing; quantile bins do, because they crowd where most pixels are.
+
+    >>> bins = LogBins(4, lower=0, upper=100).fit([[100.0], [1600.0]])
+    >>> bins.edges_
+    array([[200., 400., 800.]])
+    >>> bins.levels_.round()
+    array([[ 141.,  283.,  566., 1131.]])
+    >>> bins.number(np.array([50, 150, 250, 5000]), band=0)
+    array([0, 0, 1, 3])
+    >>> bins.transform([[150.0], [250.0]]).round()
+    array([[141.],
+           [283.]])
 
     Args:
         bins: how many levels each band has.
@@ -35,7 +46,7 @@ class LogBins(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """
 
     def __init__(self, bins: int = 64, lower: float = 0.2, upper: float = 99.8) -> None:
-        """Keep the parameters, as scikit-learn wants them."""
+        """Keep the parameters unchanged, as scikit-learn requires."""
         self.bins = bins
         self.lower = lower
         self.upper = upper

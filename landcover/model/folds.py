@@ -1,7 +1,7 @@
 """Folds: which samples are held out together, and which samples train the model that predicts them.
 
-Pixels of one polygon are near copies of each other, so a split that parts a polygon measures
-memory, not skill. Neighbouring polygons are alike too (Roberts et al. 2017, Cross-validation
+Pixels of one polygon are near copies of each other, so a split through a polygon measures memory,
+not skill. Neighbouring polygons are alike too (Roberts et al. 2017, Cross-validation
 strategies for data with temporal, spatial, hierarchical, or phylogenetic structure,
 doi:10.1111/ecog.02881), which is what blocks are for.
 """
@@ -25,10 +25,10 @@ Fold = tuple[Indices, Indices]
 def validation_folds(
     samples: pd.DataFrame, codes: pd.Series, settings: ForestSettings
 ) -> list[Fold]:
-    """Deal whole polygons or blocks into folds, and cap what trains of each class.
+    """Deal whole polygons or blocks into folds, and cap the training samples of each class.
 
     Args:
-        samples: a row a sample, with `polygon_id`, `x` and `y`.
+        samples: a row for each sample, with `polygon_id`, `x` and `y`.
         codes: the class code of each sample.
         settings: of the forest and its validation.
 
@@ -48,7 +48,7 @@ def validation_folds(
 
 
 def capped(folds: Sequence[Fold], codes: pd.Series, settings: ForestSettings) -> list[Fold]:
-    """Draw at most `max_pixels_per_class` of each fold's training; the held-out stay whole.
+    """Draw at most `max_pixels_per_class` training samples of each fold; keep all held-out ones.
 
     Args:
         folds: row numbers of the training and of the held-out samples of each fold.
@@ -64,18 +64,27 @@ def capped(folds: Sequence[Fold], codes: pd.Series, settings: ForestSettings) ->
 def polygon_folds(polygons: pd.Series, codes: pd.Series, folds: int, seed: int) -> list[Fold]:
     """Deal whole polygons into folds, each class evenly.
 
-    The polygons of a class that has only one stay in training always: held out, their class would
-    be unknown to the model.
+    A polygon that is the only one of its class always stays in training: if it were held out, the
+    model would not know its class.
+
+    Here class 4 has a single polygon, and the other classes have two each:
+
+    >>> polygons = pd.Series(["a", "a", "b", "c", "c", "d", "e"])
+    >>> codes = pd.Series([0, 0, 0, 1, 1, 1, 4])
+    >>> for train, held_out in polygon_folds(polygons, codes, folds=5, seed=0):
+    ...     print(train, held_out)
+    [0 1 5 6] [2 3 4]
+    [2 3 4 6] [0 1 5]
 
     Args:
         polygons: the polygon id of each sample.
         codes: the class code of each sample.
-        folds: how many folds; fewer where no class has so many polygons.
+        folds: how many folds; there are fewer if no class has as many polygons.
         seed: of the dealing.
 
     Returns:
-        Row numbers of the training and of the held-out samples of each fold; no fold where every
-        class has a single polygon.
+        Row numbers of the training and of the held-out samples of each fold; no fold if every class
+        has a single polygon.
     """
     classes = codes.groupby(polygons).first()
     counts = classes.map(classes.value_counts())
@@ -84,7 +93,7 @@ def polygon_folds(polygons: pd.Series, codes: pd.Series, folds: int, seed: int) 
         return []
     dealer = StratifiedKFold(min(folds, int(counts.max())), shuffle=True, random_state=seed)
     return [
-        _parted(polygons.isin(dealt.index[held_out]).to_numpy(), codes)
+        _split(polygons.isin(dealt.index[held_out]).to_numpy(), codes)
         for held_out in _deal(dealer, dealt)
     ]
 
@@ -98,14 +107,14 @@ def block_folds(
 ) -> list[Fold]:
     """Deal whole blocks of polygons into folds, each class about evenly.
 
-    Nothing of a held-out block trains the model. Samples of a class that lies in no other block are
-    then not predicted, because their class would be unknown to the model.
+    No sample of a held-out block trains the model. Samples of a class that lies in no other block
+    are not predicted then, because the model would not know their class.
 
     Args:
         polygons: the polygon id of each sample.
         blocks: the block of each sample, the same for all samples of a polygon (see `blocks_of`).
         codes: the class code of each sample.
-        folds: how many folds; fewer where there are fewer blocks.
+        folds: how many folds; there are fewer if there are fewer blocks.
         seed: of the dealing.
 
     Returns:
@@ -118,21 +127,21 @@ def block_folds(
         return []
     dealer = StratifiedGroupKFold(number, shuffle=True, random_state=seed)
     parts = [
-        _parted(block.isin(dealt["block"].iloc[held_out]).to_numpy(), codes)
+        _split(block.isin(dealt["block"].iloc[held_out]).to_numpy(), codes)
         for held_out in _deal(dealer, dealt["code"], dealt["block"])
     ]
     return [(train, test) for train, test in parts if test.size]
 
 
 def pixel_folds(codes: pd.Series, among: Indices, folds: int, seed: int) -> list[Fold]:
-    """Deal single pixels into folds, each class evenly: what not to believe.
+    """Deal single pixels into folds, each class evenly, for an accuracy not to be believed.
 
     The model that predicts a pixel was trained on its neighbours in the same polygon. The accuracy
-    found so is what a validation that ignores polygons would claim.
+    found in this way is what a validation that ignores polygons would claim.
 
     Args:
         codes: the class code of each sample.
-        among: row numbers of the samples that are held out; the others train always.
+        among: row numbers of the samples that are held out; the others always train.
         folds: how many folds.
         seed: of the dealing.
     """
@@ -142,7 +151,7 @@ def pixel_folds(codes: pd.Series, among: Indices, folds: int, seed: int) -> list
     dealer = StratifiedKFold(number, shuffle=True, random_state=seed)
     chosen = np.isin(np.arange(len(codes)), among)
     return [
-        _parted(chosen & np.isin(np.arange(len(codes)), held_out), codes)
+        _split(chosen & np.isin(np.arange(len(codes)), held_out), codes)
         for held_out in _deal(dealer, codes)
     ]
 
@@ -150,8 +159,8 @@ def pixel_folds(codes: pd.Series, among: Indices, folds: int, seed: int) -> list
 def blocks_of(samples: pd.DataFrame, size: float) -> pd.Series:
     """Return the block that each sample's polygon lies in, by column and row of a square grid.
 
-    A polygon across the border of two blocks goes wholly to the one that holds the mean of its
-    samples' places.
+    A polygon that crosses the border of two blocks belongs wholly to the one that holds the mean
+    position of its samples.
 
     Args:
         samples: with `polygon_id`, `x` and `y`.
@@ -166,8 +175,8 @@ def blocks_of(samples: pd.DataFrame, size: float) -> pd.Series:
     if blocks.nunique() == 1:
         extent = max(np.ptp(places["x"]), np.ptp(places["y"]))
         raise SettingsError(
-            f"All training polygons lie in one block of {size:g}, so none can be held out: they "
-            f"span {extent:g} (in units of the mosaic's CRS), give a smaller --block_size."
+            f"All training polygons lie in one block of {size:g}, so none can be held out: give a "
+            f"smaller --block_size; they span {extent:g}, in units of the mosaic's CRS."
         )
     return blocks
 
@@ -177,12 +186,12 @@ def _deal(
 ) -> list[Indices]:
     """Return the row numbers that each fold holds out."""
     with warnings.catch_warnings():
-        # A class of fewer members than folds is in some of the folds only: as it should be.
+        # A class with fewer members than folds is in some of the folds only, which is right.
         warnings.filterwarnings("ignore", message="The least populated class")
         return [held_out for _, held_out in dealer.split(codes, codes, groups)]
 
 
-def _parted(held_out: NDArray[np.bool_], codes: pd.Series) -> Fold:
-    """Part the samples in those that train and those held out whose class the training has."""
+def _split(held_out: NDArray[np.bool_], codes: pd.Series) -> Fold:
+    """Split samples into those that train, and held-out ones whose class the training has."""
     known = codes.isin(codes[~held_out].unique()).to_numpy()
     return np.flatnonzero(~held_out), np.flatnonzero(held_out & known)

@@ -35,9 +35,9 @@ class ForestSettings(BaseModel):
         ge=2,
         le=1024,
         title="Levels a band",
-        description="To how many levels each band is rounded, evenly spaced in the logarithm. "
-        "With 64 the accuracy is that of raw values, and a month of pixels is predicted by "
-        "looking up; none turns it off.",
+        description="How many levels each band is rounded to, evenly spaced in the logarithm. "
+        "With 64 the accuracy is that of raw values, and a month of pixels is predicted from a "
+        "look-up table; none turns it off.",
     )
     indices: bool = Field(
         default=False,
@@ -72,16 +72,16 @@ class ForestSettings(BaseModel):
         default=None,
         ge=1,
         title="Pixels a class",
-        description="At most so many pixels of each class train the forest, drawn at random, so "
-        "that common classes do not outweigh rare ones; as many as the rarest class has make all "
-        "equal. Validation predicts all pixels.",
+        description="At most this many pixels of each class, drawn at random, train the forest, so "
+        "that common classes do not outweigh rare ones; with as many as the rarest class has, all "
+        "count the same. Validation predicts all pixels.",
     )
     folds: int = Field(
         default=5,
         ge=2,
         le=20,
         title="Validation folds",
-        description="Into how many parts the polygons are dealt; each part is predicted by a "
+        description="How many parts the polygons are dealt into; each part is predicted by a "
         "forest trained on the others.",
     )
     holdout: Literal["polygons", "blocks"] = Field(
@@ -103,7 +103,7 @@ class ForestSettings(BaseModel):
         ge=0,
         le=200,
         title="Forests to try",
-        description="Try so many forests of other settings, drawn at random, and train the one "
+        description="Try this many forests with other settings, drawn at random, and train the one "
         "that predicts held-out polygons best, by macro F1. Trying one takes about as long as a "
         "validation; none or 0 tries no other.",
     )
@@ -113,7 +113,7 @@ class ForestSettings(BaseModel):
 
 
 def new_pipeline(settings: ForestSettings, jobs: int = -1) -> Pipeline:
-    """Return an untrained model: it takes raw band values (samples, bands), gives class codes.
+    """Return an untrained model that takes raw band values (samples, bands) and gives class codes.
 
     Args:
         settings: the forest's.
@@ -143,7 +143,7 @@ def fit(
     """Train a model on the samples, on at most `max_pixels_per_class` of each class.
 
     Args:
-        samples: a row a sample, with a column for each of `bands`.
+        samples: a row for each sample, with a column for each of `bands`.
         bands: the columns that the model reads, in order.
         codes: the class code of each sample.
         settings: the forest's.
@@ -160,10 +160,13 @@ class Model:
 
     path: UPath
     """The joblib file."""
+
     sha256: str
-    """Of the file; a file that differs is not opened, because opening one runs its code."""
+    """Of the file; a file that differs is not opened, because opening it runs its code."""
+
     bands: tuple[str, ...]
     """The names of the bands that it reads, in order."""
+
     names: Mapping[int, str]
     """The name of each class code that it gives."""
 

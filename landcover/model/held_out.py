@@ -14,23 +14,25 @@ from landcover.model.folds import Fold, Indices
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Predictions for samples that were held out of training, each array (samples,).
-
-    Attributes:
-        samples: row numbers of the samples.
-        true: their class codes.
-        predicted: the class codes predicted.
-        fold: the number, from 1, of the fold that each was held out in.
-        confidence: the forest's probability of the class predicted, 0 to 1.
-        true_confidence: its probability of the true class, 0 to 1.
-    """
+    """Predictions for samples that were held out of training; each array is (samples,)."""
 
     samples: Indices
+    """Row numbers of the samples."""
+
     true: NDArray[np.uint8]
+    """Their class codes."""
+
     predicted: NDArray[np.uint8]
+    """The class codes predicted."""
+
     fold: Indices
+    """The number, from 1, of the fold that each was held out in."""
+
     confidence: NDArray[np.float64]
+    """The forest's probability of the class predicted, 0 to 1."""
+
     true_confidence: NDArray[np.float64]
+    """Its probability of the true class, 0 to 1."""
 
     @property
     def folds(self) -> int:
@@ -41,7 +43,7 @@ class HeldOut:
 def predict_held_out(
     pipeline: Pipeline, values: NDArray[np.generic], codes: pd.Series, folds: Sequence[Fold]
 ) -> HeldOut:
-    """Predict the held-out samples of each fold by a model trained on its training samples.
+    """Predict the held-out samples of each fold with a model trained on its training samples.
 
     Args:
         pipeline: the model; it is cloned, not changed.
@@ -50,21 +52,21 @@ def predict_held_out(
         folds: row numbers of the training and of the held-out samples of each fold (see
             `landcover.model.folds`); no sample is held out twice.
     """
-    known = codes.to_numpy(np.uint8)
-    classes, place = np.unique(known, return_inverse=True)
-    fold = np.zeros(len(known), np.intp)
-    votes = np.zeros((len(known), len(classes)))
+    true = codes.to_numpy(np.uint8)
+    classes, place = np.unique(true, return_inverse=True)
+    fold = np.zeros(len(true), np.intp)
+    votes = np.zeros((len(true), len(classes)))
     model = clone(pipeline).set_params(forest__oob_score=False)
     for number, (train, test) in enumerate(folds, 1):
-        model.set_params(forest__n_jobs=-1).fit(values[train], known[train])
-        # On one core the trees' votes are summed in one order, so that ties fall the same way.
-        found = model.set_params(forest__n_jobs=1).predict_proba(values[test])
-        votes[np.ix_(test, np.searchsorted(classes, model.classes_))] = found
+        model.set_params(forest__n_jobs=-1).fit(values[train], true[train])
+        # On one core the trees' votes are summed in a fixed order, so that ties fall the same way.
+        shares = model.set_params(forest__n_jobs=1).predict_proba(values[test])
+        votes[np.ix_(test, np.searchsorted(classes, model.classes_))] = shares
         fold[test] = number
     rows = np.flatnonzero(fold)
     return HeldOut(
         samples=rows,
-        true=known[rows],
+        true=true[rows],
         predicted=classes[votes[rows].argmax(axis=1)],
         fold=fold[rows],
         confidence=votes[rows].max(axis=1),

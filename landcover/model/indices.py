@@ -1,4 +1,4 @@
-"""Spectral indices: what two bands say together, whatever the light."""
+"""Spectral indices: what two bands together say, whatever the light."""
 
 from itertools import combinations
 
@@ -7,14 +7,14 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def with_normalized_differences(values: ArrayLike) -> NDArray[np.float64]:
-    """Append (a - b) / (a + b) of every two bands, 0 where their sum is 0.
+    """Append (b - a) / (b + a) of every two bands, a before b; 0 where their sum is 0.
 
-    Of near infrared and red this is the NDVI (Rouse et al. 1974, Monitoring vegetation systems in
-    the Great Plains with ERTS), of green and near infrared the NDWI (McFeeters 1996,
-    doi:10.1080/01431169608948714).
+    For red and near infrared this is the NDVI (Rouse et al. 1974, Monitoring vegetation systems in
+    the Great Plains with ERTS); for green and near infrared it is the NDWI (McFeeters 1996,
+    doi:10.1080/01431169608948714) with the opposite sign.
 
     Args:
-        values: of the bands, (samples, bands).
+        values: band values, (samples, bands).
 
     Returns:
         (samples, bands + bands * (bands - 1) / 2)

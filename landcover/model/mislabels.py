@@ -1,17 +1,19 @@
-"""Polygons one by one: what a model that never saw them says of them, and which it contradicts.
+"""Suspected mislabels: training polygons whose label a model that never saw them contradicts.
 
-A label that a model trained on other polygons contradicts is either a mistake of whoever drew it,
-or a place that the model does not understand: worth a look either way. Labels judged by held-out
-probabilities are confident learning (Northcutt et al. 2021, doi:10.1613/jair.1.12125).
+Either the label is a mistake, or the model does not understand the place: it deserves a look either
+way. Judging labels by held-out probabilities is known as confident learning (Northcutt et al. 2021,
+doi:10.1613/jair.1.12125).
 """
 
+import json
 from collections.abc import Mapping
 
 import pandas as pd
 
 from landcover.model.held_out import HeldOut
+from landcover.model.metrics import Suspect
 
-# A polygon is contradicted where at least this share of its pixels is given to one other class.
+# A polygon is contradicted if at least this share of its pixels is given to one other class.
 CONTRADICTED = 0.5
 
 
@@ -26,12 +28,12 @@ def held_out_by_polygon(
         names: the name of each class code.
 
     Returns:
-        A row a polygon that was held out, in the order of the samples: `polygon_id`, `class_label`
-        (the class's name), `pixels`, `fold`, `predicted_label` (of most of its pixels; of the lower
-        class code where two tie), `predicted_share` (of its pixels that were given that label, 0 to
-        1), `agreement` (share of its pixels that were given its own label), `confidence` (mean
-        probability of the classes predicted), `true_confidence` (mean probability of its own
-        class).
+        A row for each polygon that was held out, in the order of the samples: `polygon_id`,
+        `class_label` (the class's name), `pixels`, `fold`, `predicted_label` (the label given to
+        most of its pixels; that of the lower class code where two tie), `predicted_share` (share of
+        its pixels that were given that label, 0 to 1), `agreement` (share of its pixels that were
+        given its own label), `confidence` (mean probability of the classes predicted),
+        `true_confidence` (mean probability of its own class).
     """
     pixels = pd.DataFrame(
         {
@@ -67,10 +69,12 @@ def suspected_mislabels(by_polygon: pd.DataFrame, share: float = CONTRADICTED) -
 
     Args:
         by_polygon: what `held_out_by_polygon` returns.
-        share: the least share of a polygon's pixels, 0 to 1, that is given to one other class.
+        share: the smallest share of a polygon's pixels, 0 to 1, that contradicts its label when
+            given to one other class.
 
     Returns:
-        The rows of those polygons, by how little probability the model gives their own class.
+        The rows of those polygons; first those to whose own class the model gives the lowest
+        probability.
     """
     contradicted = (by_polygon["predicted_label"] != by_polygon["class_label"]) & (
         by_polygon["predicted_share"] >= share
@@ -78,3 +82,13 @@ def suspected_mislabels(by_polygon: pd.DataFrame, share: float = CONTRADICTED) -
     return by_polygon[contradicted].sort_values(
         ["true_confidence", "predicted_share"], ascending=[True, False], ignore_index=True
     )
+
+
+def suspects(by_polygon: pd.DataFrame) -> tuple[Suspect, ...]:
+    """Return the suspected mislabels as the metrics hold them, numbers rounded to four decimals.
+
+    Args:
+        by_polygon: what `held_out_by_polygon` returns.
+    """
+    rows = suspected_mislabels(by_polygon).to_json(orient="records", double_precision=4)
+    return tuple(map(Suspect.from_json, json.loads(rows)))

@@ -1,4 +1,4 @@
-"""Training polygons: what is made sure of before they are sampled."""
+"""Training polygons: checked and mended before they are sampled."""
 
 import geopandas
 import pandas as pd
@@ -6,58 +6,64 @@ import pandas as pd
 from landcover.aoi import polygonal
 from landcover.classes import label_key
 from landcover.errors import LandcoverError
+from landcover.listing import listed
+
+# At most this many polygons are named in a message.
+SHOWN = 5
 
 
 def tidy_polygons(
     found: geopandas.GeoDataFrame, where: str
 ) -> tuple[geopandas.GeoDataFrame, list[str]]:
-    """Make sure that a forest can be trained on polygons, and mend their geometry.
+    """Check that a forest can be trained on polygons, and mend their geometry.
 
     Args:
         found: `polygon_id`, `class_label` and geometries, as they were drawn.
         where: the table or file they come from, for messages.
 
     Returns:
-        Valid polygons with text ids, each id once; and a sentence for each thing that was mended
-        or left out.
+        Valid polygons with unique text ids; and a sentence about each thing that was mended or left
+        out.
 
     Raises:
         LandcoverError: if a polygon has no class, or if there are fewer than two classes.
     """
     ids = found["polygon_id"].astype("string").fillna("none").map(str)
     polygons = found.assign(polygon_id=_unique(ids))
-    warnings = _tell_duplicates(ids, where)
+    warnings = _describe_duplicates(ids, where)
     _check_labels(polygons, where)
     polygons["class_label"] = polygons["class_label"].map(str).str.strip()
     broken = ~polygons.geometry.is_valid & ~polygons.geometry.isna()
     if broken.any():
-        warnings.append(f"{_list(polygons, broken)} of {where} cross themselves and were mended.")
+        warnings.append(
+            f"{_describe(polygons, broken)} of {where} cross themselves and were mended."
+        )
     shapes = polygons.geometry.make_valid().map(
         lambda shape: polygonal(shape) if shape is not None else None
     )
     polygons = polygons.set_geometry(geopandas.GeoSeries(shapes, crs=found.crs))
     no_area = polygons.geometry.isna() | polygons.geometry.is_empty
     if no_area.any():
-        warnings.append(f"{_list(polygons, no_area)} of {where} have no area and are left out.")
+        warnings.append(f"{_describe(polygons, no_area)} of {where} have no area and are left out.")
     polygons = polygons[~no_area].reset_index(drop=True)
     return polygons, warnings + _check_classes(polygons, where)
 
 
 def _unique(ids: pd.Series) -> pd.Series:
-    """Tell polygons of one id apart by a number behind it."""
+    """Append numbers to ids that several polygons share."""
     while ids.duplicated().any():
         repeats = ids.groupby(ids).cumcount()
         ids = ids.where(repeats == 0, ids + "#" + (repeats + 1).astype(str))
     return ids
 
 
-def _tell_duplicates(ids: pd.Series, where: str) -> list[str]:
+def _describe_duplicates(ids: pd.Series, where: str) -> list[str]:
     twice = sorted(set(ids[ids.duplicated()]))
     if not twice:
         return []
-    more = " and others" if len(twice) > 5 else ""
-    told = f"{where} has several polygons of id {', '.join(twice[:5])}{more}"
-    return [f"{told}; they are told apart as {twice[0]}#2 and so on."]
+    ids_shown = listed(twice, SHOWN)
+    told_apart = f"they are told apart as {twice[0]}#2 and so on."
+    return [f"{where} has several polygons with the id {ids_shown}; {told_apart}"]
 
 
 def _check_labels(polygons: geopandas.GeoDataFrame, where: str) -> None:
@@ -65,7 +71,7 @@ def _check_labels(polygons: geopandas.GeoDataFrame, where: str) -> None:
     blank = labels.isna() | (labels.map(str).map(label_key) == "")
     if blank.any():
         raise LandcoverError(
-            f"{_list(polygons, blank)} of {where} have no class label: "
+            f"{_describe(polygons, blank)} of {where} have no class label: "
             "give each a class, or delete it."
         )
 
@@ -85,7 +91,6 @@ def _check_classes(polygons: geopandas.GeoDataFrame, where: str) -> list[str]:
     ]
 
 
-def _list(polygons: geopandas.GeoDataFrame, chosen: pd.Series) -> str:
+def _describe(polygons: geopandas.GeoDataFrame, chosen: pd.Series) -> str:
     ids = list(polygons.loc[chosen, "polygon_id"])
-    more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
-    return f"{len(ids)} of {len(polygons)} polygons (id {', '.join(ids[:5])}{more})"
+    return f"{len(ids)} of {len(polygons)} polygons (id {listed(ids, SHOWN)})"

@@ -1,6 +1,7 @@
 """Tuning: a search for the forest's settings that predict held-out polygons best."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +15,8 @@ from landcover.errors import LandcoverError
 from landcover.model.folds import validation_folds
 from landcover.model.forest import ForestSettings, new_pipeline
 
-# What is drawn from. Bins are not: with finer ones, or none, a map is no longer a matter of looking
-# up. Nor is log2, which is sqrt for the few bands of an image.
+# What is searched. Bins are not: finer ones, or none, would rule out the look-up table. Nor is
+# log2, which equals sqrt for the few bands of an image.
 SPACE: dict[str, list[object]] = {
     "trees": [100, 200, 400],
     "max_depth": [None, 5, 10, 20],
@@ -28,18 +29,21 @@ SPACE: dict[str, list[object]] = {
 
 @dataclass(frozen=True)
 class Tuning:
-    """What a search found.
-
-    Attributes:
-        best: the settings of the best candidate.
-        candidates: a row a candidate, the best first: `rank`, `macro_f1` and `accuracy` (means over
-            the folds) with `macro_f1_std` and `accuracy_std` (standard deviations of the folds),
-            `seconds` (to train one fold), `given` (whether these are the settings that the search
-            started from) and the settings that were varied.
-    """
+    """What a search found."""
 
     best: ForestSettings
+    """The settings of the best candidate."""
+
     candidates: pd.DataFrame
+    """A row for each candidate, the best first: `rank`, `macro_f1` and `accuracy` (means over the
+    folds) with `macro_f1_std` and `accuracy_std` (standard deviations over the folds), `seconds`
+    (to train one fold), `given` (whether these are the settings that the search started from) and
+    the settings that were varied."""
+
+    @property
+    def records(self) -> tuple[Mapping[str, object], ...]:
+        """The candidates as the metrics hold them."""
+        return tuple(json.loads(self.candidates.to_json(orient="records")))
 
 
 def tune(
@@ -51,12 +55,13 @@ def tune(
 ) -> Tuning:
     """Try other settings, drawn at random, on folds of whole polygons or blocks.
 
-    The settings given are a candidate too, and win ties. The folds are dealt by another seed than
-    those of the validation that follows, but of the same polygons, so that the winner's validation
+    The settings given are a candidate too, and win ties. The folds are dealt with another seed than
+    those of the validation that follows, but from the same polygons, so the winner's validation
     still flatters it a little.
 
     Args:
-        samples: a row a sample, with `polygon_id`, `x`, `y` and a column for each of `bands`.
+        samples: a row for each sample, with `polygon_id`, `x`, `y` and a column for each of
+            `bands`.
         bands: the columns that the model reads, in order.
         codes: the class code of each sample.
         settings: of the forest; those that are not searched stay as they are.
@@ -102,7 +107,7 @@ def _candidate_pipeline(settings: ForestSettings) -> Pipeline:
 def _score(
     search: Pipeline, values: NDArray[np.generic], true: NDArray[np.uint8]
 ) -> dict[str, float]:
-    # On one core the trees' votes are summed in one order, so that ties fall the same way.
+    # On one core the trees' votes are summed in a fixed order, so that ties fall the same way.
     predicted = search.set_params(model__forest__n_jobs=1).predict(values)
     classes = np.unique(true)
     return {
@@ -112,7 +117,7 @@ def _score(
 
 
 def _table(results: dict[str, np.ndarray], candidates: Sequence[ForestSettings]) -> pd.DataFrame:
-    """Return a row a candidate, the best first, labelled with its place among the candidates."""
+    """Return a row for each candidate, the best first, labelled with its place among them."""
     scores = {
         column: results[f"{statistic}_test_{metric}"].round(4)
         for metric in ("macro_f1", "accuracy")

@@ -1,4 +1,4 @@
-"""What makes a picture a map: its frame, graticule, scale bar and outlines."""
+"""What makes a picture a map: frame, graticule, scale bar and outlines."""
 
 import math
 from collections.abc import Iterator
@@ -21,32 +21,35 @@ from shapely.plotting import patch_from_polygon
 
 from landcover.aoi import LONLAT
 from landcover.grid import Bounds
-from landcover.report.wording import FIXED, Wording
+from landcover.report.texts import FIXED
+from landcover.report.wording import Wording
 
-# Pixels. Two maps beside each other on A4 are then printed at 300 dots an inch.
+# The longest side of a map, and the width of one of two side by side, in pixels: on A4 they are
+# then printed at 300 dots an inch.
 LONGEST = 1500
 COLUMN = 1000
 DPI = 300
 
-# Wider than this, a map has a row of the page for itself.
+# A map whose width is more than this many times its height has a row of the page to itself.
 WIDE = 1.5
 
-# A long and thin area is given more of its surroundings: the ratio of the sides is this at most.
+# The largest ratio of the sides of a map: a long and thin area is shown with more around it.
 SLIMMEST = 3
 
-# Shares of the larger side.
+# The margin around an area, as a share of its larger side; and the size of a scale bar, as shares
+# of the width and of the height of a map.
 MARGIN = 0.025
 LONGEST_BAR = 0.3
 HIGHEST_BAR = 0.1
 
-# Pixels around a map, for coordinates on the left and below.
+# Pixels around a map: on the left and below, where coordinates are written, and elsewhere.
 BORDER = 44
 EDGE = 8
 
-# Pixels from a corner of a map that a coordinate beside it must keep.
+# Coordinates are not written closer to a corner of a map than this, in pixels.
 CORNER = 60
 
-# Points on a line of the graticule, which is curved in most projections.
+# How many points a line of the graticule has, because it is curved in most projections.
 _POINTS = 50
 
 INK = "#1f2a30"
@@ -55,28 +58,28 @@ TEXT = FontProperties(size=6.5)
 
 @dataclass(frozen=True)
 class Frame:
-    """What a map shows, and how large.
-
-    Attributes:
-        crs: the coordinate reference system as WKT.
-        bounds: west, south, east and north edge, in CRS units.
-        width: of the picture, in pixels.
-        height: of the picture, in pixels.
-    """
+    """What a map shows, and how large its picture is."""
 
     crs: str
+    """The coordinate reference system as WKT."""
+
     bounds: Bounds
+    """West, south, east and north edge, in CRS units."""
+
     width: int
+    """Of the picture, in pixels."""
+
     height: int
+    """Of the picture, in pixels."""
 
     @property
     def unit(self) -> float:
-        """The size of a pixel of the picture in CRS units."""
+        """The size of a pixel of the picture, in CRS units."""
         return (self.bounds[2] - self.bounds[0]) / self.width
 
     @property
     def wide(self) -> bool:
-        """Whether it should have the page's whole width."""
+        """Whether it should be as wide as the page."""
         return self.width > WIDE * self.height
 
     @cached_property
@@ -86,7 +89,7 @@ class Frame:
 
     @cached_property
     def metres(self) -> float:
-        """True metres on the ground of a CRS unit from west to east, at the centre."""
+        """True metres on the ground in a CRS unit from west to east, at the centre."""
         west, south, east, north = self.bounds
         step, middle = (east - west) / 100, (south + north) / 2
         start = (west + east) / 2
@@ -120,7 +123,7 @@ def frame_around(area: BaseGeometry, crs: str) -> Frame:
 
 
 def new_map(frame: Frame, below: int = 0) -> tuple[Figure, Axes]:
-    """Return an empty figure whose map is as many pixels large as its frame says.
+    """Return an empty figure whose map has the size of its frame.
 
     Args:
         frame: of the map.
@@ -148,7 +151,7 @@ def add_outline(axes: Axes, frame: Frame, area: BaseGeometry, *, fade: bool = Fa
         axes: of the map.
         frame: of the map.
         area: in the frame's CRS.
-        fade: whether what lies outside is paled.
+        fade: whether to make what lies outside paler.
     """
     shown = area.simplify(frame.unit / 2)
     if fade:
@@ -162,7 +165,7 @@ def add_outline(axes: Axes, frame: Frame, area: BaseGeometry, *, fade: bool = Fa
 
 
 def add_hatching(axes: Axes, frame: Frame, area: BaseGeometry) -> None:
-    """Hatch an area, to be seen where nothing is drawn over it."""
+    """Hatch an area; it shows where nothing is drawn over it."""
     shown = area.simplify(frame.unit / 2)
     axes.add_patch(
         patch_from_polygon(
@@ -174,7 +177,7 @@ def add_hatching(axes: Axes, frame: Frame, area: BaseGeometry) -> None:
 def add_scale_bar(axes: Axes, frame: Frame, area: BaseGeometry, wording: Wording) -> None:
     """Draw a bar of a round number of true metres on the ground, in the emptiest corner.
 
-    Web Mercator's own metres are longer than true ones the further they are from the equator.
+    A metre of Web Mercator is shorter than a true one, the more so the further from the equator.
     """
     west, _, east, _ = frame.bounds
     metres = round_down((east - west) * frame.metres * LONGEST_BAR)
@@ -194,7 +197,7 @@ def add_scale_bar(axes: Axes, frame: Frame, area: BaseGeometry, wording: Wording
 
 
 def _emptiest_corner(frame: Frame, area: BaseGeometry) -> str:
-    """Return the corner in which a scale bar hides least of an area."""
+    """Return the corner where a scale bar hides the least of an area."""
     west, south, east, north = frame.bounds
     across, up = (LONGEST_BAR + 0.05) * (east - west), HIGHEST_BAR * (north - south)
     corners = {
@@ -208,13 +211,13 @@ def _emptiest_corner(frame: Frame, area: BaseGeometry) -> str:
 
 
 def round_down(value: float) -> float:
-    """Return the largest of 1, 2, 5, 10, 20, 50, ... (or 0.5, 0.2, ...) that is not larger."""
+    """Return the largest of ..., 0.2, 0.5, 1, 2, 5, 10, 20, ... that is at most a value."""
     power = float(10 ** math.floor(math.log10(value)))
     return max(step * power for step in (1, 2, 5) if step * power <= value)
 
 
 def add_graticule(axes: Axes, frame: Frame, wording: Wording) -> None:
-    """Draw meridians and parallels, and write their degrees at the left and the lower edge."""
+    """Draw meridians and parallels, and write their degrees at the left and lower edges."""
     west, south, east, north = frame.bounds
     edge = CORNER * frame.unit
     for meridian in (True, False):
@@ -235,7 +238,7 @@ def add_graticule(axes: Axes, frame: Frame, wording: Wording) -> None:
 def _lines(
     frame: Frame, *, meridian: bool
 ) -> Iterator[tuple[float, NDArray[np.float64], NDArray[np.float64], int]]:
-    """Yield the degrees of each line, its points, and how many decimals tell the lines apart."""
+    """Yield each line's degrees, its points, and the decimals that tell lines apart."""
     west, south, east, north = frame.to_lonlat.transform_bounds(*frame.bounds)
     low, high, start, end = (west, east, south, north) if meridian else (south, north, west, east)
     values = np.asarray(MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high))

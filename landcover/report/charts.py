@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from textwrap import shorten, wrap
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from landcover.model.validation import BY_CLASS
+from landcover.model.metrics import BY_CLASS, ClassMetrics, Estimate
 from landcover.report.cartography import INK
 from landcover.report.wording import Wording
 
@@ -19,7 +18,7 @@ PAGE, HALF = 7.1, 3.4
 ROW = 0.24
 AXIS = 0.55
 
-# Letters of a class name: of a line, and of the two lines that there is room for.
+# How many letters of a class name fit on a line, and on the two lines that there is room for.
 LINE, NAME = 24, 44
 
 FONT = 7.5
@@ -50,31 +49,32 @@ def hectares_chart(
 
 
 def accuracy_chart(
-    classes: Mapping[str, Mapping[str, Any]], colours: Mapping[str, str], wording: Wording
+    classes: Mapping[str, ClassMetrics], colours: Mapping[str, str], wording: Wording
 ) -> Figure:
     """Draw precision, recall and F1 of each class with their standard errors.
 
     Args:
-        classes: the metrics of each class, in the order to show; what is None is left out.
+        classes: the metrics of each class, in the order to show; unknown values are left out.
         colours: of each class.
         wording: of names.
     """
     figure = Figure(figsize=(PAGE, AXIS + ROW * max(len(classes), 2)), layout="constrained")
     panels = figure.subplots(1, len(BY_CLASS), sharey=True)
     for axes, measure in zip(panels, BY_CLASS, strict=True):
-        _dress(axes)
+        _set_style(axes)
         for row, (name, line) in enumerate(classes.items()):
-            _add_point(axes, row, line[measure], line[f"{measure}_se"], colours[name])
+            _add_point(axes, row, line.measures[measure], colours[name])
         axes.set(xlim=(0, 102), xticks=range(0, 101, 25))
         axes.set_xlabel(wording.say(measure), fontsize=FONT)
     _label_rows(panels[0], list(classes), wording)
     return figure
 
 
-def _add_point(axes: Axes, row: int, value: float | None, error: float | None, shade: str) -> None:
-    if value is not None:
+def _add_point(axes: Axes, row: int, found: Estimate, shade: str) -> None:
+    error = found.standard_error
+    if found.value is not None:
         axes.errorbar(
-            100 * value,
+            100 * found.value,
             row,
             xerr=None if error is None else 100 * error,
             fmt="o",
@@ -91,11 +91,11 @@ def _add_point(axes: Axes, row: int, value: float | None, error: float | None, s
 def _new_chart(width: float, rows: int) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, AXIS + ROW * max(rows, 2)), layout="constrained")
     axes = figure.subplots()
-    _dress(axes)
+    _set_style(axes)
     return figure, axes
 
 
-def _dress(axes: Axes) -> None:
+def _set_style(axes: Axes) -> None:
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set(color=INK, linewidth=0.5)
     axes.tick_params(axis="x", labelsize=FONT, length=2, width=0.5, colors=INK)
@@ -113,7 +113,7 @@ def _label_rows(axes: Axes, names: Sequence[str], wording: Wording) -> None:
 
 
 def _short(name: str) -> str:
-    """Return a name on at most two lines; the tables beside the charts have it whole."""
+    """Return a name on at most two lines; the tables next to the charts show it whole."""
     lines = wrap(name, LINE)
     if len(name) <= NAME and len(lines) <= 2:
         return "\n".join(lines)

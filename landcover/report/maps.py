@@ -30,13 +30,13 @@ from landcover.report.cartography import (
     add_scale_bar,
     new_map,
 )
-from landcover.report.true_colour import part_in, true_colour
+from landcover.report.true_colour import part_shown, true_colour
 from landcover.report.wording import Wording
 
-# Smaller polygons are shown as dots; in pixels of the picture.
+# Smaller polygons, in pixels of the picture, are shown as dots.
 SMALLEST = 10
 
-# Pixels beneath the confidence map, and of its colour bar.
+# Heights in pixels: of the space beneath the confidence map, and of the colour bar in it.
 BAR_SPACE, BAR_HEIGHT = 100, 20
 
 CONFIDENCE_COLOURS = "cividis"
@@ -47,7 +47,8 @@ def land_cover_map(path: str, area: BaseGeometry, frame: Frame, wording: Wording
     """Draw a land-cover map in its classes' colours.
 
     Args:
-        path: what GDAL opens: class codes in the frame's CRS; its overviews serve.
+        path: of a map of class codes in the frame's CRS, as GDAL opens it; its overviews are
+            used.
         area: of interest, in that CRS.
         frame: of the picture.
         wording: of the scale bar and the coordinates.
@@ -58,7 +59,7 @@ def land_cover_map(path: str, area: BaseGeometry, frame: Frame, wording: Wording
     if found is not None:
         codes, bounds = found
         _show(axes, _palette()[codes.filled(NODATA)], bounds)
-    return _finished(figure, axes, frame, area, wording)
+    return _finish(figure, axes, frame, area, wording)
 
 
 def image_map(
@@ -84,14 +85,14 @@ def image_map(
     _show(axes, true_colour(mosaic, area, frame), frame.bounds, "bilinear")
     add_outline(axes, frame, area, fade=True)
     _add_polygons(axes, frame, polygons.to_crs(frame.crs), names)
-    return _finished(figure, axes, frame, area, wording)
+    return _finish(figure, axes, frame, area, wording)
 
 
 def confidence_map(path: str, area: BaseGeometry, frame: Frame, wording: Wording) -> Figure:
     """Draw a confidence map with its colour bar.
 
     Args:
-        path: what GDAL opens: 0 to 100 in the frame's CRS; its overviews serve.
+        path: of a map of 0 to 100 in the frame's CRS, as GDAL opens it; its overviews are used.
         area: of interest, in that CRS.
         frame: of the picture.
         wording: of the scale bar, the colour bar and the coordinates.
@@ -104,15 +105,15 @@ def confidence_map(path: str, area: BaseGeometry, frame: Frame, wording: Wording
         confidence, bounds = found
         _show(axes, shades.to_rgba(confidence), bounds)
     _add_colour_bar(figure, shades, wording)
-    return _finished(figure, axes, frame, area, wording)
+    return _finish(figure, axes, frame, area, wording)
 
 
 def _read(
     path: str, frame: Frame, resampling: Resampling
 ) -> tuple[np.ma.MaskedArray[tuple[int, int], np.dtype[np.uint8]], Bounds] | None:
-    """Return what a frame shows of a map, at the picture's size, and where that lies."""
+    """Return what a frame shows of a map, at the picture's size, and its bounds."""
     with rasterio.open(path) as dataset:
-        part = part_in(grid_of(dataset), frame)
+        part = part_shown(grid_of(dataset), frame)
         if part is None:
             return None
         values = dataset.read(
@@ -142,7 +143,7 @@ def _show(
     axes.set(xlim=limits[0], ylim=limits[1])
 
 
-def _finished(
+def _finish(
     figure: Figure, axes: Axes, frame: Frame, area: BaseGeometry, wording: Wording
 ) -> Figure:
     add_outline(axes, frame, area)

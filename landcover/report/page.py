@@ -1,19 +1,19 @@
-"""The month's report: one page of HTML that needs nothing beside it."""
+"""The month's report: a single page of HTML that needs no other file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import geopandas
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from shapely.geometry.base import BaseGeometry
 
 from landcover.classes import colour
-from landcover.imagery.coverage import Gap
+from landcover.imagery.coverage import Coverage
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.radiometry import ImageryWarning
-from landcover.model.validation import BY_CLASS
+from landcover.model.metrics import ClassMetrics, Estimate, Metrics
+from landcover.period import Period
 from landcover.report.cartography import Frame, frame_around
 from landcover.report.charts import accuracy_chart, hectares_chart
 from landcover.report.maps import UNKNOWN, confidence_map, image_map, land_cover_map
@@ -32,65 +32,69 @@ from landcover.report.tables import (
     mislabel_rows,
     provenance_rows,
 )
-from landcover.report.wording import NONE, Language, Wording
+from landcover.report.wording import Language, Wording
 
-# So many classes are named in the descriptions that stand in for pictures.
+# At most this many classes are named in the descriptions of pictures.
 DESCRIBED = 3
 
 
 @dataclass(frozen=True)
 class Report:
-    """All that goes into a month's report.
+    """All that goes into a month's report."""
 
-    Attributes:
-        year: of the map.
-        month: of the map, 1 to 12.
-        map: what GDAL opens to read the map of class codes, on the mosaic's grid.
-        confidence: what GDAL opens to read the confidence map, 0 to 100.
-        mosaic: the month's imagery.
-        area: of interest, in the mosaic's CRS.
-        aoi_hectares: the true area of it.
-        gaps: its parts without imagery.
-        polygons: the training polygons, with `class_label`; there may be none.
-        names: the name of each class code.
-        hectares: the true area of each class, by name; what is not on the map may be left out.
-        doubtful: the share of the map, 0 to 1, on which fewer than half of the trees agree.
-        metrics: of the model (see `validation.validate`); empty where there are none.
-        warnings: what is wrong with the imagery.
-        provenance: texts and numbers, or lists and mappings of them, by what they are:
-            `landcover.report.wording.TERMS` has the names that are translated.
-    """
+    period: Period
 
-    year: int
-    month: int
     map: str
+    """The path of the map of class codes, on the mosaic's grid, as GDAL opens it."""
+
     confidence: str
+    """The path of the confidence map, 0 to 100, as GDAL opens it."""
+
     mosaic: Mosaic
+    """The month's imagery."""
+
     area: BaseGeometry
-    aoi_hectares: float
-    gaps: Sequence[Gap]
+    """The area of interest, in the mosaic's CRS."""
+
+    coverage: Coverage
+    """How much of it has imagery."""
+
     polygons: geopandas.GeoDataFrame
+    """The training polygons, with `class_label`; there may be none."""
+
     names: Mapping[int, str]
+    """The name of each class code."""
+
     hectares: Mapping[str, float]
-    doubtful: float
-    metrics: Mapping[str, Any]
+    """The true area of each class, by name; classes that are not on the map may be left out."""
+
+    low_confidence: float
+    """The share of the map, 0 to 1, on which fewer than half of the trees agree."""
+
+    metrics: Metrics | None
+    """Of the model; None where none are recorded."""
+
     warnings: Sequence[ImageryWarning]
+    """What is wrong with the imagery."""
+
     provenance: Mapping[str, object]
+    """What made the map: texts and numbers, or lists and mappings of them, by name (see
+    `landcover.report.texts.Texts.terms`)."""
 
 
 def render(report: Report, language: Language, pictures: Mapping[str, Picture]) -> str:
     """Return the report as a page of HTML.
 
     Args:
-        report: what it tells.
+        report: what the page says.
         language: of its texts and numbers.
-        pictures: of `draw_pictures`.
+        pictures: as `draw_pictures` returns them.
     """
     wording = Wording(language)
     return _template().render(
         say=wording.say,
         wording=wording,
-        month=wording.month(report.year, report.month),
+        month=wording.month(report.period),
         pictures=pictures,
         wide=_frame(report).wide,
         legend=_legend(report, wording),
@@ -103,7 +107,7 @@ def render(report: Report, language: Language, pictures: Mapping[str, Picture]) 
 
 
 def draw_pictures(report: Report, language: Language) -> dict[str, Picture]:
-    """Draw the pictures of a report, from overviews: memory does not grow with the month.
+    """Draw the pictures of a report, from overviews, so that memory does not grow with the month.
 
     Args:
         report: what they show.
@@ -131,7 +135,7 @@ def draw_pictures(report: Report, language: Language) -> dict[str, Picture]:
 
 def _draw_maps(report: Report, wording: Wording) -> dict[str, Picture]:
     area, frame = report.area, _frame(report)
-    month, count = wording.month(report.year, report.month), wording.number(len(report.polygons))
+    month, count = wording.month(report.period), wording.number(len(report.polygons))
     largest = _largest(report, wording)
     return {
         "map": map_as_picture(
@@ -168,7 +172,7 @@ def _frame(report: Report) -> Frame:
 def _colours(report: Report) -> dict[str, str]:
     """Return the colour of each class as CSS writes it."""
     known = {name: colour(code) for code, name in report.names.items()}
-    named = [*known, *report.hectares, *report.metrics.get("classes", {})]
+    named = [*known, *report.hectares, *_classes(report)]
     return {name: "#{:02x}{:02x}{:02x}".format(*known.get(name, UNKNOWN)) for name in named}
 
 
@@ -192,29 +196,32 @@ def _legend(report: Report, wording: Wording) -> list[tuple[str, str]]:
     return [(colours[name], wording.class_name(name)) for _, name in sorted(report.names.items())]
 
 
-def _measured(report: Report) -> dict[str, Mapping[str, Any]]:
+def _classes(report: Report) -> Mapping[str, ClassMetrics]:
+    return report.metrics.classes if report.metrics else {}
+
+
+def _measured(report: Report) -> dict[str, ClassMetrics]:
     """Return the metrics of the classes that could be validated."""
-    classes: Mapping[str, Mapping[str, Any]] = report.metrics.get("classes", {})
     return {
         name: line
-        for name, line in classes.items()
-        if any(line[measure] is not None for measure in BY_CLASS)
+        for name, line in _classes(report).items()
+        if any(found.value is not None for found in line.measures.values())
     }
 
 
 def _headline(report: Report, wording: Wording) -> dict[str, object]:
-    accuracy, error = report.metrics.get("accuracy"), report.metrics.get("accuracy_se")
-    without = sum(gap.hectares for gap in report.gaps)
-    empty = max(0.0, 1 - sum(report.hectares.values()) / report.aoi_hectares)
+    coverage = report.coverage
+    accuracy = report.metrics.accuracy if report.metrics else Estimate(None)
+    value, error = accuracy.value, accuracy.standard_error
     return {
-        "accuracy": _known_percent(accuracy, wording),
+        "accuracy": _known_percent(value, wording),
         "accuracy_error": None if error is None else wording.points(error),
-        "right": None if accuracy is None else wording.number(100 * accuracy),
-        "aoi_hectares": wording.hectares(report.aoi_hectares),
-        "without_imagery": wording.percent(without / report.aoi_hectares),
-        "without_class": wording.percent(empty),
-        "doubtful": wording.percent(report.doubtful),
-        "gaps": gap_rows(report.gaps, wording),
+        "right": None if value is None else wording.number(100 * value),
+        "aoi_hectares": wording.hectares(coverage.hectares),
+        "without_imagery": wording.percent(coverage.without_imagery),
+        "without_class": wording.percent(coverage.without_class(report.hectares)),
+        "low_confidence": wording.percent(report.low_confidence),
+        "gaps": gap_rows(coverage.gaps, wording),
     }
 
 
@@ -227,42 +234,42 @@ def _areas(report: Report, wording: Wording) -> dict[str, object]:
 
 
 def _quality(report: Report, wording: Wording) -> dict[str, object]:
-    metrics, colours = report.metrics, _colours(report)
-    classes = metrics.get("classes", {})
-    matrix = metrics.get("confusion_matrix", {}) if metrics.get("accuracy") is not None else {}
-    not_validated = [wording.class_name(name) for name in metrics.get("not_validated", ())]
-    suspected = metrics.get("suspected_mislabels", ())
+    metrics = report.metrics
+    if metrics is None:
+        return {"quality": [], "confusion": [], "mislabels": []}
+    matrix = {} if metrics.accuracy.value is None else metrics.confusion_matrix
+    not_validated = [wording.class_name(name) for name in metrics.not_validated]
+    suspects = metrics.suspected_mislabels
     return {
-        "quality": accuracy_rows(classes, colours, wording),
-        "validation": wording.validation(str(metrics.get("validation", NONE))),
-        "folds": metrics.get("folds", 0),
-        "macro_f1": _with_error(metrics, "macro_f1", wording),
+        "quality": accuracy_rows(metrics.classes, _colours(report), wording),
+        "held_out": wording.held_out(metrics.holdout),
+        "folds": metrics.folds,
+        "macro_f1": _with_error(metrics.macro_f1, wording),
         "random": _random_pixels(metrics, wording),
-        "oob": _known_percent(metrics.get("oob_accuracy"), wording),
+        "oob": _known_percent(metrics.oob_accuracy, wording),
         "not_validated": ", ".join(not_validated),
         "confusion": confusion_rows(matrix, wording),
         "confused": [wording.class_name(name) for name in matrix],
-        "mislabels": mislabel_rows(suspected, wording),
-        "more_mislabels": max(0, len(suspected) - LISTED),
+        "mislabels": mislabel_rows(suspects, wording),
+        "more_mislabels": max(0, len(suspects) - LISTED),
     }
 
 
-def _random_pixels(metrics: Mapping[str, Any], wording: Wording) -> dict[str, str] | None:
-    random, optimism = metrics.get("random_pixels"), metrics.get("optimism")
-    if not random or optimism is None or random["accuracy"] is None:
+def _random_pixels(metrics: Metrics, wording: Wording) -> dict[str, str | None] | None:
+    random, ours = metrics.random_pixels, metrics.accuracy.value
+    if random is None or metrics.optimism is None or ours is None:
         return None
     return {
-        "accuracy": _with_error(random, "accuracy", wording) or NONE,
-        "optimism": wording.points(optimism),
-        "honest": wording.percent(metrics["accuracy"]),
+        "accuracy": _with_error(random.accuracy, wording),
+        "optimism": wording.points(metrics.optimism),
+        "honest": wording.percent(ours),
     }
 
 
-def _with_error(line: Mapping[str, Any], name: str, wording: Wording) -> str | None:
-    value, error = line.get(name), line.get(f"{name}_se")
-    if value is None:
+def _with_error(found: Estimate, wording: Wording) -> str | None:
+    if found.value is None:
         return None
-    shown = wording.percent(value)
+    shown, error = wording.percent(found.value), found.standard_error
     return shown if error is None else f"{shown} ± {wording.points(error)}"
 
 

@@ -1,4 +1,4 @@
-"""The report's pictures, as files that stand inside a page."""
+"""The report's pictures, as files embedded in its page."""
 
 from base64 import b64encode
 from dataclasses import dataclass
@@ -12,39 +12,38 @@ from landcover.report.cartography import DPI
 
 TYPES = {"png": "image/png", "jpeg": "image/jpeg", "svg": "image/svg+xml"}
 
-# Pixels and JPEG quality of what the Prefect UI shows.
+# Longest side in pixels, and JPEG quality, of what the Prefect UI shows.
 SMALL, SMALL_QUALITY = 800, 80
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of the report.
-
-    Attributes:
-        uri: the picture as a data URI.
-        small: a small version of it as a data URI.
-        alt: what it shows, in words.
-    """
+    """A picture of the report."""
 
     uri: str
+    """The picture as a data URI."""
+
     small: str
+    """A small version of it as a data URI."""
+
     alt: str
+    """What it shows, in words."""
 
 
 def map_as_picture(figure: Figure, alt: str) -> Picture:
-    """Return a map of few colours, whose every pixel keeps its own."""
+    """Return a map of few colours as a PNG, in which every pixel keeps its own."""
     file = _drawn(figure, "png")
     return Picture(_uri(file, "png"), _small(file), alt)
 
 
 def photo_as_picture(figure: Figure, alt: str) -> Picture:
-    """Return a map of many colours, which is smaller as a JPEG."""
+    """Return a map of many colours as a JPEG, which is smaller."""
     file = _drawn(figure, "jpeg", pil_kwargs={"quality": 90})
     return Picture(_uri(file, "jpeg"), _small(file), alt)
 
 
 def chart_as_picture(figure: Figure, alt: str) -> Picture:
-    """Return a chart, sharp at any size."""
+    """Return a chart as an SVG, which is sharp at any size."""
     uri = _uri(_drawn(figure, "svg", metadata={"Date": None}), "svg")
     return Picture(uri, uri, alt)
 
@@ -56,7 +55,7 @@ def _drawn(figure: Figure, kind: str, **options: Any) -> bytes:  # noqa: ANN401
 
 
 def _small(picture: bytes) -> str:
-    # To shrink what is drawn takes a tenth of the time of drawing it again.
+    # Shrinking the picture takes a tenth of the time of drawing it again.
     file = BytesIO()
     with Image.open(BytesIO(picture)) as image:
         shrunk = image.convert("RGB")

@@ -1,21 +1,20 @@
-"""The report's tables: numbers as the rows of text that its page shows."""
+"""The report's tables: numbers turned into the rows of text that its page shows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from landcover.imagery.coverage import Gap
-from landcover.model.validation import BY_CLASS
+from landcover.model.metrics import ClassMetrics, Estimate, Suspect
 from landcover.report.wording import NONE, Wording
 
-# So many suspected polygons are listed; the metrics hold all.
+# At most this many suspected polygons are listed; the metrics hold all.
 LISTED = 40
 
-# What cells of the confusion matrix are tinted with, at the whole of their row.
+# The tints of cells of the confusion matrix that hold the whole of their row.
 RIGHT, WRONG = (11, 102, 62), (178, 58, 42)
 WHITE = (255, 255, 255)
 
-# From this share on a cell is too dark for dark letters.
+# A cell with a larger share of its row is too dark for dark letters.
 DARK = 0.55
 
 
@@ -39,7 +38,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Fact:
-    """What is known of how the map was made: text, or more facts beneath a name."""
+    """Something known about how the map was made: a text, or further facts, under a name."""
 
     name: str
     text: str = ""
@@ -49,7 +48,7 @@ class Fact:
 def hectares_rows(
     hectares: Mapping[str, float], colours: Mapping[str, str], wording: Wording
 ) -> list[ClassRow]:
-    """Return a row a class: hectares, and share of the total."""
+    """Return a row for each class: hectares, and share of the total."""
     total = sum(hectares.values()) or 1
     return [
         ClassRow(
@@ -68,44 +67,43 @@ def gap_rows(gaps: Sequence[Gap], wording: Wording) -> list[tuple[str, str]]:
 
 
 def accuracy_rows(
-    classes: Mapping[str, Mapping[str, Any]], colours: Mapping[str, str], wording: Wording
+    classes: Mapping[str, ClassMetrics], colours: Mapping[str, str], wording: Wording
 ) -> list[ClassRow]:
-    """Return a row a class: precision, recall and F1, numbers of pixels and polygons."""
+    """Return a row for each class: precision, recall and F1, numbers of pixels and polygons."""
     return [
         ClassRow(
             colours[name],
             wording.class_name(name),
             (
-                *(_percentage(line, measure, wording) for measure in BY_CLASS),
-                wording.number(line["pixels"]),
-                wording.number(line["polygons"]),
+                *(_percentage(found, wording) for found in line.measures.values()),
+                wording.number(line.pixels),
+                wording.number(line.polygons),
             ),
         )
         for name, line in classes.items()
     ]
 
 
-def _percentage(line: Mapping[str, Any], measure: str, wording: Wording) -> str:
+def _percentage(found: Estimate, wording: Wording) -> str:
     """Return a value and its standard error, both in percent."""
-    value, error = line[measure], line[f"{measure}_se"]
-    if value is None:
+    if found.value is None:
         return NONE
-    shown = wording.points(value)
+    shown, error = wording.points(found.value), found.standard_error
     return shown if error is None else f"{shown} ± {wording.points(error)}"
 
 
 def confusion_rows(
     matrix: Mapping[str, Mapping[str, int]], wording: Wording
 ) -> list[tuple[str, list[Cell]]]:
-    """Return each true class and its cells, a cell a mapped class."""
+    """Return each true class and its cells, one for each mapped class."""
     rows = []
-    for known, counts in matrix.items():
+    for true, counts in matrix.items():
         total = sum(counts.values()) or 1
         cells = [
-            _cell(count, count / total, wording, right=found == known)
-            for found, count in counts.items()
+            _cell(count, count / total, wording, right=mapped == true)
+            for mapped, count in counts.items()
         ]
-        rows.append((wording.class_name(known), cells))
+        rows.append((wording.class_name(true), cells))
     return rows
 
 
@@ -115,24 +113,22 @@ def _cell(count: int, share: float, wording: Wording, *, right: bool) -> Cell:
     return Cell(wording.number(count), "#{:02x}{:02x}{:02x}".format(*mixed), share > DARK)
 
 
-def mislabel_rows(
-    suspected: Sequence[Mapping[str, Any]], wording: Wording
-) -> list[tuple[str, ...]]:
-    """Return a row a suspected polygon, `LISTED` at most."""
+def mislabel_rows(suspects: Sequence[Suspect], wording: Wording) -> list[tuple[str, ...]]:
+    """Return a row for each suspected polygon, at most `LISTED`."""
     return [
         (
-            str(line["polygon_id"]),
-            wording.class_name(line["class_label"]),
-            wording.class_name(line["predicted_label"]),
-            wording.percent(line["predicted_share"], 0),
-            wording.number(line["pixels"]),
+            str(suspect.polygon_id),
+            wording.class_name(suspect.class_label),
+            wording.class_name(suspect.predicted_label),
+            wording.percent(suspect.predicted_share, 0),
+            wording.number(suspect.pixels),
         )
-        for line in suspected[:LISTED]
+        for suspect in suspects[:LISTED]
     ]
 
 
 def provenance_rows(provenance: Mapping[str, object], wording: Wording) -> list[Fact]:
-    """Return names and texts of nested mappings; lists are joined by commas."""
+    """Return the names and texts of nested mappings; lists are joined by commas."""
     return [_fact(str(name), value, wording) for name, value in provenance.items()]
 
 

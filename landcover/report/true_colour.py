@@ -10,7 +10,7 @@ import numpy as np
 import rasterio
 import shapely
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.enums import Resampling
 from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
@@ -21,15 +21,16 @@ from upath import UPath
 from landcover.grid import Bounds, Grid
 from landcover.imagery.images import open_image, read_patiently
 from landcover.imagery.mosaic import Mosaic
+from landcover.imagery.pixels import read_pixels
 from landcover.imagery.quads import Quad
 from landcover.imagery.thumbnails import primaries
 from landcover.report.cartography import Frame
 
-# Pixels that tell the stretch: to sort all takes as long as drawing them.
-TELLING = 100_000
+# About this many pixels decide the stretch: sorting all takes as long as drawing them.
+DECIDING = 100_000
 
-# Shown from black to full brightness: from half of the lower percentile, that forest is not black,
-# to the upper, but no more than so many times the median, because clouds are far brighter.
+# Black is half of the lower percentile, so that forest is not black. Full brightness is the upper
+# percentile, or this many times the median if that is less, because clouds are far brighter.
 DARKEST, BRIGHTEST = 2, 98
 MOST_MEDIANS = 4
 GAMMA = 1.5
@@ -40,26 +41,25 @@ Picture = tuple[NDArray[np.generic], NDArray[np.bool_]]
 
 @dataclass(frozen=True)
 class Part:
-    """What a raster contributes to a picture.
-
-    Attributes:
-        window: of the raster, in its pixels.
-        shape: rows and columns that it is read as.
-        bounds: west, south, east and north edge of the window, in CRS units.
-    """
+    """What a raster contributes to a picture."""
 
     window: Window
+    """Of the raster, in its pixels."""
+
     shape: tuple[int, int]
+    """Rows and columns that it is read as."""
+
     bounds: Bounds
+    """West, south, east and north edge of the window, in CRS units."""
 
 
-def part_in(grid: Grid, frame: Frame) -> Part | None:
-    """Return the part of a raster that a frame shows, or None where it shows nothing of it.
+def part_shown(grid: Grid, frame: Frame) -> Part | None:
+    """Return the part of a raster that a frame shows, or None if it shows nothing of it.
 
-    It is read at the frame's size, but no finer than the raster is.
+    It is read at the resolution of the picture, but no finer than the raster is.
 
     Args:
-        grid: the raster's, in the CRS of the frame.
+        grid: that of the raster, in the CRS of the frame.
         frame: what is shown.
     """
     west, south, east, north = frame.bounds
@@ -84,13 +84,8 @@ def _pixels(count: int, ratio: float) -> int:
 def true_colour(mosaic: Mosaic, area: BaseGeometry, frame: Frame) -> NDArray[np.uint8]:
     """Return what a frame shows of the quads that an area touches, stretched for the eye.
 
-    Quads are read one by one, at the picture's size, from their overviews where they have them.
-    Without overviews they are decoded whole, for which thumbnails stand in where the
-    mosaic is large.
-
-    A pixel of the picture is valid where the quad's masks and alpha band, read at that size, are
-    not 0: near the edge of the imagery it can differ from what `read_pixels` says of the
-    pixels beneath it.
+    Quads are read one by one, at the picture's size, from their overviews if they have any. Without
+    overviews they are decoded whole; for a large mosaic, thumbnails are read instead.
 
     Args:
         mosaic: the imagery; the bands named red, green and blue, or else its first three.
@@ -125,12 +120,12 @@ def true_colour(mosaic: Mosaic, area: BaseGeometry, frame: Frame) -> NDArray[np.
 
 def _read_quad(quad: Quad, bands: Sequence[int], part: Part) -> Picture:
     with _open(quad) as dataset:
-        return _read_whole(dataset, bands, part)
+        return read_pixels(dataset, bands, part.window, part.shape, Resampling.average)
 
 
 @contextmanager
 def _open(quad: Quad) -> Iterator[DatasetReader]:
-    """Open a quad; what goes wrong with it names it."""
+    """Open a quad; errors name it."""
     try:
         with rasterio.Env(GDAL_NUM_THREADS="ALL_CPUS"), open_image(UPath(quad.path)) as dataset:
             yield dataset
@@ -141,11 +136,11 @@ def _open(quad: Quad) -> Iterator[DatasetReader]:
 def _place(
     grid: Grid, frame: Frame, size: tuple[int, int]
 ) -> tuple[Part, tuple[slice, slice]] | None:
-    """Return what to read of a quad, and where in a picture of so many rows and columns it goes.
+    """Return what to read of a quad, and where in a picture of `size` rows and columns it goes.
 
     Both edges are rounded to the picture's pixels, so that neighbouring quads leave no seam.
     """
-    part = part_in(grid, frame)
+    part = part_shown(grid, frame)
     if part is None:
         return None
     west, south, east, north = part.bounds
@@ -161,35 +156,13 @@ def _place(
     return Part(part.window, shape, part.bounds), (rows, columns)
 
 
-def _read_whole(dataset: DatasetReader, bands: Sequence[int], part: Part) -> Picture:
-    """Return a part at its shape, and which of its pixels are valid."""
-    values = dataset.read(
-        list(bands),
-        window=part.window,
-        out_shape=(len(bands), *part.shape),
-        resampling=Resampling.average,
-    )
-    return values, _valid(dataset, bands, part) & np.isfinite(values).all(axis=0)
-
-
-def _valid(dataset: DatasetReader, bands: Sequence[int], part: Part) -> NDArray[np.bool_]:
-    valid = np.ones(part.shape, dtype=bool)
-    for number, interp in enumerate(dataset.colorinterp, start=1):
-        if interp == ColorInterp.alpha and number not in bands:
-            valid &= dataset.read(number, window=part.window, out_shape=part.shape) != 0
-    for band in dict.fromkeys(bands):
-        if MaskFlags.all_valid not in dataset.mask_flag_enums[band - 1]:
-            valid &= dataset.read_masks(band, window=part.window, out_shape=part.shape) != 0
-    return valid
-
-
 def _stretched(values: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
     picture = np.zeros((*valid.shape, 4), dtype=np.uint8)
     if valid.any():
         shown = values[:, valid]
         # One stretch for all three, which leaves colours as they are.
         low, middle, high = np.percentile(
-            shown[:, :: max(1, shown.shape[1] // TELLING)], [DARKEST, 50, BRIGHTEST]
+            shown[:, :: max(1, shown.shape[1] // DECIDING)], [DARKEST, 50, BRIGHTEST]
         )
         low, high = low / 2, min(high, MOST_MEDIANS * middle)
         shares = (shown - low) / max(high - low, np.finfo(np.float32).tiny)

@@ -1,8 +1,7 @@
-"""The Prefect blocks that hold credentials: by name, loaded where they are needed."""
+"""The Prefect blocks that hold credentials: passed by name, loaded where they are needed."""
 
 from functools import lru_cache
 from typing import TypeVar
-from uuid import UUID
 
 from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -25,14 +24,14 @@ class Blocks(BaseModel):
     database_block: str | None = Field(
         default=BLOCK,
         title="Database block",
-        description="The SqlAlchemyConnector block of the database. Where there is none of this "
-        "name, the settings DB_... serve; none uses them in any case.",
+        description="The SqlAlchemyConnector block of the database. Where no block has this name, "
+        "the settings DB_... are used; none always uses them.",
     )
     storage_block: str | None = Field(
         default=BLOCK,
         title="Storage block",
-        description="The AwsCredentials block of the bucket. Where there is none of this name, "
-        "the settings S3_... serve; none uses them in any case.",
+        description="The AwsCredentials block of the bucket. Where no block has this name, the "
+        "settings S3_... are used; none always uses them.",
     )
 
 
@@ -44,7 +43,7 @@ def load_block(kind: type[AnyBlock], name: str | None) -> AnyBlock | None:
         name: its name; None for no block.
 
     Returns:
-        The block; None where the usual one has not been saved, so that settings serve.
+        The block; None where the usual one has not been saved, so that settings are used.
 
     Raises:
         SettingsError: if there is no block of another name, or it is of another type.
@@ -55,7 +54,7 @@ def load_block(kind: type[AnyBlock], name: str | None) -> AnyBlock | None:
 
 
 @lru_cache(maxsize=8)
-def _load_once(kind: type[AnyBlock], name: str, run: UUID) -> AnyBlock | None:  # noqa: ARG001
+def _load_once(kind: type[AnyBlock], name: str, run: str) -> AnyBlock | None:  # noqa: ARG001
     return _load(kind, name)
 
 
@@ -73,20 +72,20 @@ def _load(kind: type[AnyBlock], name: str) -> AnyBlock | None:
     try:
         block = kind.load(name)
     except RuntimeError as error:
-        # Prefect has no type of its own for this.
+        # Prefect has no exception type for this.
         if not isinstance(error.__cause__, ValidationError):
             raise
         raise SettingsError(
             f"The block {name!r} of type {kind.__name__} cannot be used "
-            f"({_what_is_wrong(error.__cause__)}): save it again with "
+            f"({_describe_fields(error.__cause__)}): save it again with "
             "python flows/setup_blocks.py, or in the Prefect UI."
         ) from None
     assert isinstance(block, kind)
     return block
 
 
-def _what_is_wrong(error: ValidationError) -> str:
-    """Say which fields are wrong; what they hold may be secret, and stands in their messages."""
+def _describe_fields(error: ValidationError) -> str:
+    """Name the wrong fields; their messages quote what they hold, which may be secret."""
     fields = sorted({str(item["loc"][0]) for item in error.errors() if item["loc"]})
     if fields:
         return f"wrong or missing: {', '.join(fields)}"

@@ -1,29 +1,37 @@
-"""Whether the places that the settings name can be reached with the settings' credentials."""
+"""Whether places can be reached with credentials that are about to be saved."""
 
+from prefect_aws import AwsCredentials
+from prefect_sqlalchemy import SqlAlchemyConnector
 from upath import UPath
 
 from landcover.files import check_writable, is_local
-from tasks.access.database import check_postgis, database, place_of
+from tasks.access.database import access_of, check_postgis, connect, place_of
 from tasks.access.settings import FolderSettings, MosaicSettings, read_settings
-from tasks.access.storage import storage
+from tasks.access.storage import storage_of
 
 
-def check_database() -> str:
-    """Make sure that the database of the settings can be opened and has PostGIS.
+def check_database(connector: SqlAlchemyConnector) -> str:
+    """Make sure that a database can be opened and has PostGIS.
+
+    Args:
+        connector: its address and credentials.
 
     Returns:
         The database, for people.
 
     Raises:
-        LandcoverError: if it cannot, or has not.
+        LandcoverError: if it cannot be opened, or has no PostGIS.
     """
-    with database(None) as connection:
+    with connect(*access_of(connector)) as connection:
         check_postgis(connection)
         return place_of(connection.engine.url)
 
 
-def check_buckets() -> list[str]:
+def check_buckets(credentials: AwsCredentials) -> list[str]:
     """Make sure that the settings' folders in buckets can be listed (imagery) or written.
+
+    Args:
+        credentials: of the S3 service.
 
     Returns:
         Those folders, for people; none where all are on this machine.
@@ -39,7 +47,7 @@ def check_buckets() -> list[str]:
     for setting, (folder, check) in checks.items():
         if folder is not None and not is_local(folder):
             checked.append(f"{setting} {folder}")
-            with storage(None, checked[-1]):
+            with storage_of(credentials, checked[-1]):
                 check(folder, setting)
     return checked
 

@@ -11,12 +11,15 @@ from upath import UPath
 from landcover.errors import LandcoverError, SettingsError, TransientError
 from landcover.files import check_writable
 from tasks.access.blocks import load_block
-from tasks.access.settings import DatabaseSettings, read_settings
+from tasks.access.once import settings_of_run
+from tasks.access.process import configure
+from tasks.access.settings import DatabaseSettings
 
 CONNECT_TIMEOUT = 10  # seconds
 DEFAULT_PORT = 5432
 
-# By themselves connections wait two hours for a machine that was switched off; so, two minutes.
+# By default a connection waits two hours for a machine that was switched off; with these options,
+# two minutes.
 NOTICE_SILENCE = {
     "keepalives_idle": 60,
     "keepalives_interval": 10,
@@ -24,7 +27,7 @@ NOTICE_SILENCE = {
     "tcp_user_timeout": 120_000,  # milliseconds
 }
 
-# What PostgreSQL says while it starts, stops or is full; all other refusals last.
+# What PostgreSQL says while it starts, stops or is full; its other refusals are for good.
 _PASSING = (
     "starting up",
     "shutting down",
@@ -34,10 +37,11 @@ _PASSING = (
     "terminating connection",
 )
 
-_NOT_ALLOWED = {"42501", "25006"}  # insufficient_privilege, read_only_sql_transaction
+NO_PERMISSION = "42501"  # insufficient_privilege
+_READ_ONLY = "25006"  # read_only_sql_transaction
 _CANCELLED = "57014"  # query_canceled
 
-# What libpq says of TLS that cannot be had at all; a connection that is lost may name SSL too.
+# What libpq says where TLS cannot be had at all; a connection that is lost may name SSL too.
 _TLS = ("does not support SSL", "certificate", "sslmode")
 
 # The schema of the settings comes first; that of PostGIS is added for its functions.
@@ -64,11 +68,23 @@ def database(block: str | None) -> Iterator[Connection]:
 
     Raises:
         SettingsError: if the server refuses the role, the password or the database's name, or the
-            embedded file is no database.
+            embedded file is not a database.
         TransientError: if the server cannot be reached or drops the connection.
         LandcoverError: if the role may not do what was asked.
     """
-    url, arguments = access(block)
+    with connect(*access(block)) as connection:
+        yield connection
+
+
+@contextmanager
+def connect(url: URL, arguments: dict[str, object]) -> Iterator[Connection]:
+    """Connect to a database for one transaction, as `database` does.
+
+    Args:
+        url: its address.
+        arguments: how to connect to it.
+    """
+    configure()
     engine = create_engine(url, hide_parameters=True, connect_args=arguments)
     try:
         with translated(url), engine.begin() as connection:
@@ -81,7 +97,7 @@ def database(block: str | None) -> Iterator[Connection]:
 
 @contextmanager
 def translated(url: URL) -> Iterator[None]:
-    """Tell in one sentence what a database refuses, as `database` does.
+    """Say in one sentence what a database refuses, as `database` does.
 
     Args:
         url: of the database.
@@ -96,7 +112,7 @@ def translated(url: URL) -> Iterator[None]:
 
 
 def check_postgis(connection: Connection) -> None:
-    """Make sure that a database has PostGIS for this role, where it is none that is embedded.
+    """Make sure that a database has PostGIS that this role may use; SQLite needs none.
 
     Raises:
         SettingsError: if the database has none.
@@ -120,19 +136,33 @@ def check_postgis(connection: Connection) -> None:
 
 def schema() -> str | None:
     """Return the schema of the tables that a month is recorded in."""
-    return read_settings(DatabaseSettings).db_schema
+    return settings_of_run(DatabaseSettings).db_schema
 
 
 def access(block: str | None) -> tuple[URL, dict[str, object]]:
-    """Return the database's address and how to connect to it."""
+    """Return the database's address and how to connect to it, the same throughout a flow run."""
     connector = load_block(SqlAlchemyConnector, block) or connector_of_settings()
     if connector is None:
-        path = read_settings(DatabaseSettings).metadata_db
+        path = settings_of_run(DatabaseSettings).metadata_db
         check_writable(UPath(path.parent), "METADATA_DB")
         return URL.create("sqlite", database=str(path)), {"timeout": CONNECT_TIMEOUT}
-    url = _url(connector, block)
+    return access_of(connector, f"The block {block!r}")
+
+
+def access_of(
+    connector: SqlAlchemyConnector, what: str = "The database"
+) -> tuple[URL, dict[str, object]]:
+    """Return a connector's address and how to connect to it.
+
+    Args:
+        connector: a block, saved or not.
+        what: it is, for messages.
+
+    Raises:
+        SettingsError: if it is not for PostgreSQL.
+    """
     usual = {"connect_timeout": CONNECT_TIMEOUT, **NOTICE_SILENCE}
-    return url, {**usual, **(connector.connect_args or {})}
+    return _url(connector, what), {**usual, **(connector.connect_args or {})}
 
 
 def connector_of_settings() -> SqlAlchemyConnector | None:
@@ -141,7 +171,7 @@ def connector_of_settings() -> SqlAlchemyConnector | None:
     Raises:
         SettingsError: if a setting is missing or malformed.
     """
-    settings = read_settings(DatabaseSettings)
+    settings = settings_of_run(DatabaseSettings)
     if not settings.db_host:
         return None
     missing = [name for name in ("db_name", "db_user") if not getattr(settings, name)]
@@ -163,31 +193,38 @@ def connector_of_settings() -> SqlAlchemyConnector | None:
     )
 
 
-def _url(connector: SqlAlchemyConnector, block: str | None) -> URL:
-    said = connector.connection_info
+def _url(connector: SqlAlchemyConnector, what: str) -> URL:
+    info = connector.connection_info
     try:
-        url = said.create_url() if isinstance(said, ConnectionComponents) else make_url(str(said))
+        url = info.create_url() if isinstance(info, ConnectionComponents) else make_url(str(info))
         known = url.get_backend_name() == "postgresql"
     except ArgumentError:
         known = False
     if not known:
         raise SettingsError(
-            f"The block {block!r} is no PostgreSQL database: save it with the driver "
+            f"{what} is not a PostgreSQL database: save it with the driver "
             "postgresql+psycopg2, or with python flows/setup_blocks.py."
         )
     return url.set(drivername="postgresql+psycopg2")
 
 
 def _explain(error: DatabaseError, url: URL) -> LandcoverError | None:
-    """Return the failure in one sentence; None where it is none that a user can mend."""
+    """Return the failure in one sentence; None where a user cannot mend it."""
     if not url.host:
         return _explain_embedded(error, url)
-    if getattr(error.orig, "pgcode", None) in _NOT_ALLOWED:
+    code = getattr(error.orig, "pgcode", None)
+    if code == NO_PERMISSION:
         return LandcoverError(
-            f"The role {url.username} lacks a right in the database {url.database} "
+            f"The role {url.username} lacks a permission in the database {url.database} "
             f"({first_line(error)}): ask its owner to grant it."
         )
-    if getattr(error.orig, "pgcode", None) == _CANCELLED:
+    if code == _READ_ONLY:
+        return LandcoverError(
+            f"The database {place_of(url)} takes no changes ({first_line(error)}): if it is a "
+            "read-only copy, set DB_HOST to the server that it copies; else let its owner turn "
+            "default_transaction_read_only off."
+        )
+    if code == _CANCELLED:
         return LandcoverError(
             f"The database {url.database} cancelled a statement ({first_line(error)}): let its "
             f"owner raise statement_timeout for the role {url.username}."
@@ -225,8 +262,8 @@ def _explain_embedded(error: DatabaseError, url: URL) -> LandcoverError | None:
         )
     if isinstance(error, OperationalError) or "not a database" in said:
         return LandcoverError(
-            f"METADATA_DB cannot be used: {url.database} ({said}). Give its owner's rights to "
-            "this user, or set another file."
+            f"METADATA_DB cannot be used: {url.database} ({said}). Give this user "
+            "permission to write it, or set another file."
         )
     return None
 

@@ -15,6 +15,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, text
 from landcover.errors import LandcoverError, TransientError
 from landcover.period import Period
 from tasks.access.database import access, schema, translated
+from tasks.retries import LOCK_PAUSES
 
 # The connection is idle for as long as the run takes, and the server should not end it for that.
 # The server notices within two minutes, not two hours, that our machine was switched off.
@@ -24,10 +25,6 @@ _STAY = text(
     " ('tcp_keepalives_interval', '10'), ('tcp_keepalives_count', '6')"
     ") AS wanted (name, value) USING (name)"
 )
-
-# Seconds between tries to connect. The lock is not a task (a connection cannot be a task's result),
-# so it retries by itself.
-PAUSES = (2, 4, 8)
 
 
 # What makes sure that a lock of this process is still held, by period.
@@ -104,7 +101,7 @@ def _lock_session(
 
 def _lock_patiently(engine: Engine, period: Period) -> Connection:
     """Connect and take the lock, again where the connection fails."""
-    for pause in PAUSES:
+    for pause in LOCK_PAUSES:
         try:
             return _try_lock(engine, period)
         except TransientError:

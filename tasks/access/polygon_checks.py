@@ -1,4 +1,4 @@
-"""What is made sure of, wherever training polygons come from."""
+"""Checks shared by training polygons from a table and from a file."""
 
 from landcover.errors import LandcoverError, SettingsError
 from tasks.access.settings import PolygonSettings
@@ -10,10 +10,10 @@ def check_columns(there: list[str], settings: PolygonSettings, with_geometry: bo
     Args:
         there: the columns of the table or file.
         settings: which are wanted.
-        with_geometry: whether the geometry has a column of that kind.
+        with_geometry: whether the geometry's column is one that the settings name.
 
     Raises:
-        SettingsError: if one is not there; it says which are.
+        SettingsError: if one is missing; it says which there are.
     """
     wanted = {
         "TRAINING_POLYGON_GEOM_COL": settings.training_polygon_geom_col if with_geometry else None,
@@ -33,12 +33,12 @@ def check_month(months: list[str], when: str, settings: PolygonSettings) -> None
     """Make sure that there are polygons of a month.
 
     Args:
-        months: of which there are polygons, as YYYY-MM, sorted.
+        months: that have polygons, as YYYY-MM, sorted.
         when: the month wanted.
         settings: where they come from.
 
     Raises:
-        LandcoverError: if there are none; it says of which months there are.
+        LandcoverError: if there are none; it says which months have some.
     """
     if when not in months:
         there = f"it has {', '.join(months[-12:])}" if months else "it is empty"

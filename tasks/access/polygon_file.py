@@ -1,4 +1,4 @@
-"""Training polygons of a vector file."""
+"""Training polygons from a vector file."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def read_file(
         aoi: the area of interest, one geometry.
 
     Raises:
-        SettingsError: if the file or a column is not there, or it cannot be read.
+        SettingsError: if the file or a column is missing, or the file cannot be read.
         LandcoverError: if there are none of that month.
     """
     if not path.is_file():

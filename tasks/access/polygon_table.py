@@ -1,4 +1,4 @@
-"""Training polygons of a PostGIS table or view."""
+"""Training polygons from a PostGIS table or view."""
 
 from typing import Any
 
@@ -45,7 +45,8 @@ def read_table(
         database_block: see `tasks.access.database.database`.
 
     Raises:
-        SettingsError: if the table or a column is not there, or of another kind.
+        SettingsError: if the table or a column is missing, or the geometry's column is of another
+            type.
         LandcoverError: if there are none of that month.
         TransientError: if the database cannot be reached.
     """
@@ -67,7 +68,7 @@ def read_table(
         if not isinstance(types[geometry.name], Geometry):
             raise SettingsError(
                 f"The column {geometry.name} of {settings.training_polygon_table} is "
-                f"{types[geometry.name]}, no geometry: set TRAINING_POLYGON_GEOM_COL."
+                f"{types[geometry.name]}, not a geometry: set TRAINING_POLYGON_GEOM_COL."
             )
         in_month = _in_month(connection, polygons, types, settings, when)
         srid = _srid(connection, geometry, in_month, settings)
@@ -93,8 +94,8 @@ def _srid(
         CRS.from_epsg(srid)
     except CRSError as error:
         raise SettingsError(
-            f"The geometries of {settings.training_polygon_table} have SRID {srid}, which is no "
-            "EPSG code: transform them to one that is, such as 4326, with ST_Transform."
+            f"The geometries of {settings.training_polygon_table} have SRID {srid}, which is "
+            "not an EPSG code: transform them to one, such as 4326, with ST_Transform."
         ) from error
     return srid
 
@@ -149,8 +150,8 @@ def _read(
 ) -> geopandas.GeoDataFrame:
     """Read the polygons that touch the area of interest, and those that have no geometry.
 
-    The area is brought to the table's SRID, not the table to the area's, so that the spatial index
-    serves.
+    The area is transformed to the table's SRID, not the table to the area's CRS, so that the
+    spatial index is used.
     """
     assert settings.training_polygon_geom_col
     geometry = polygons.c[settings.training_polygon_geom_col]
@@ -171,7 +172,7 @@ def _read(
         .where(in_month, func.ST_Intersects(geometry, area) | geometry.is_(None))
         .order_by(*order)
     )
-    # pandas' own reading would hide what the database refuses behind another error.
+    # geopandas' own reader would hide the database's refusal behind another error.
     rows = connection.execute(query).all()
     return geopandas.GeoDataFrame(
         {

@@ -1,10 +1,11 @@
 """The tables `ml_models` and `raster_predictions`, as the team's other software knows them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
-from geoalchemy2 import Geometry
+from geoalchemy2 import Geometry, WKBElement
 from sqlalchemy import (
     JSON,
     Column,
@@ -13,22 +14,57 @@ from sqlalchemy import (
     ForeignKey,
     Integer,
     MetaData,
-    Row,
     String,
     Table,
     Text,
     func,
     inspect,
+    select,
     text,
 )
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.engine.interfaces import ReflectedColumn
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.types import TypeEngine
 
 from landcover.errors import LandcoverError, SettingsError
-from tasks.access.database import check_postgis, database, schema
+from tasks.access.database import (
+    NO_PERMISSION,
+    check_postgis,
+    database,
+    first_line,
+    schema,
+)
 
 DETAILS = "details"  # beyond the columns that other software knows
+
+# The key under which the details of a map hold what was measured on its mosaic.
+RADIOMETRY = "radiometry"
+
+# What columns without an example of their own are tried with. The examples are of a month that no
+# table holds, and look as a run's values do, so that constraints let them pass.
+_EXAMPLES: dict[type[TypeEngine[Any]], object] = {
+    JSON: {"example": [1, 0.5, None]},
+    DateTime: datetime(2099, 12, 1, tzinfo=UTC),
+    String: "example",
+}
+
+# What a database says of a table that refuses a row: classes of SQLSTATE, and names of SQLite's.
+_REFUSALS = ("22", "23", "42", "44", "55", "P0", "SQLITE_CONSTRAINT", "SQLITE_ERROR")
+
+# What to do about it, by SQLSTATE or its class.
+_ADVICE = {
+    "22": "change the column's type",
+    "23502": "let the column be null, or give it a default",
+    "23505": "set the sequence of {key} past the highest {key} there, with setval",
+    "42703": "add the column",
+    "42804": "change the column's type",
+    "42P10": "add a unique constraint, or a unique index without a condition, on {unique}",
+}
+
+_GRANT = (
+    "ask its owner to grant SELECT, INSERT and UPDATE on it and USAGE on its schema and sequence, "
+    "and to let the role pass where it has row-level security"
+)
 
 metadata = MetaData()
 
@@ -36,30 +72,31 @@ ml_models = Table(
     "ml_models",
     metadata,
     Column("model_id", Integer, primary_key=True),
-    Column("model_filename", String, unique=True),
+    Column("model_filename", String, unique=True, info={"example": "rf_model_209912.joblib"}),
     Column("model_type", String),
     Column("trained_at", DateTime(timezone=True), server_default=func.now()),
     Column("training_data_source", String),
     Column("parameters", JSON().with_variant(postgresql.JSONB(), "postgresql")),
     Column("metrics", JSON().with_variant(postgresql.JSONB(), "postgresql")),
-    Column("year", Integer),
-    Column("month", Integer),
+    Column("year", Integer, info={"example": 2099}),
+    Column("month", Integer, info={"example": 12}),
 )
 
 raster_predictions = Table(
     "raster_predictions",
     metadata,
     Column("prediction_id", Integer, primary_key=True),
-    Column("prediction_filename", String, unique=True),
+    Column("prediction_filename", String, unique=True, info={"example": "prediction_209912.tif"}),
     Column("prediction_path", String),
     Column("generated_at", DateTime(timezone=True), server_default=func.now()),
     Column("model_id", Integer, ForeignKey("ml_models.model_id")),
     Column("source_mosaic", String),
-    Column("year", Integer),
-    Column("month", Integer),
+    Column("year", Integer, info={"example": 2099}),
+    Column("month", Integer, info={"example": 12}),
     Column(
         "aoi_definition",
         Text().with_variant(Geometry("MULTIPOLYGON", srid=4326, spatial_index=False), "postgresql"),
+        info={"example": "SRID=4326;MULTIPOLYGON(((-79.5 0, -79.4 0, -79.4 0.1, -79.5 0)))"},
     ),
     Column(DETAILS, JSON().with_variant(postgresql.JSONB(), "postgresql")),
 )
@@ -67,173 +104,176 @@ raster_predictions = Table(
 
 @contextmanager
 def tables(block: str | None) -> Iterator[Connection]:
-    """Connect to a database in which both tables are as they should be, for one transaction.
+    """Connect to the database of the tables, for one transaction.
+
+    That the tables are there and take a run's rows is for `check_tables`, at its start.
 
     Args:
         block: the name of the database block (see `tasks.access.database.database`).
+    """
+    with database(block) as connection:
+        within = _schema(connection)
+        # An empty map would pin the schema that came first at connection time.
+        names = {"schema_translate_map": {None: within}} if within else {}
+        yield connection.execution_options(**names)
+
+
+def check_tables(block: str | None) -> None:
+    """Make sure, before hours of work, that the tables take what a run will record.
+
+    Tables that are missing are made, and so is the column `details`. Then a row is written to each
+    table, replaced and read; all of it is rolled back.
 
     Raises:
-        SettingsError: if a table of the same name is of another kind, or the schema or PostGIS is
-            missing.
-        LandcoverError: if the role may not write the tables.
+        SettingsError: if a table does not take the row, or the schema or PostGIS is missing.
+        LandcoverError: if the role lacks a permission.
+        TransientError: if the server cannot be reached or drops the connection.
     """
-    with database(block) as plain:
-        within = schema() if plain.dialect.name == "postgresql" else None
-        # A map without a schema would stand for one: that which was first when the role connected.
-        names = {"schema_translate_map": {None: within}} if within else {}
-        connection = plain.execution_options(**names)
-        inspector = inspect(connection)
-        if within and not inspector.has_schema(within):
-            raise SettingsError(
-                f"The database has no schema {within!r}, which DB_SCHEMA names: let its owner "
-                "create it."
-            )
+    with tables(block) as connection:
+        on_server = connection.dialect.name == "postgresql"
+        if not on_server:
+            # The driver begins at the first INSERT: a SAVEPOINT before it would commit at its end.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
         check_postgis(connection)
-        every = metadata.sorted_tables
-        there = [table for table in every if inspector.has_table(table.name, within)]
-        for table in there:
-            _check_table(connection, table, within)
-        if len(there) < len(every):
-            _create_missing(connection)
-        for table in there:
-            _check_rights(connection, table, within)
-        yield connection
+        _make_missing(connection)
+        with connection.begin_nested() as attempt:
+            if on_server:
+                # What is deferred would wait for a commit that does not come.
+                connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+            keys: dict[Column[object], int] = {}
+            for table in metadata.sorted_tables:
+                keys[_key(table)] = _try_row(connection, table, keys)
+            # Sequences do not take back the numbers that this cost: keys have gaps.
+            attempt.rollback()
 
 
-def _create_missing(connection: Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        # Two first months at once would both find no tables, and one would fail to make them.
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('chocoforest'))"))
-    metadata.create_all(connection)
+def replace_row(
+    connection: Connection, table: Table, unique: str, values: Mapping[str, object]
+) -> int:
+    """Insert a row, or put it in place of the one with the same unique value; return its key.
+
+    Raises:
+        LandcoverError: if the table does not take it.
+    """
+    insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert
+    statement = insert(table).values(**values)
+    statement = statement.on_conflict_do_update(index_elements=[unique], set_=dict(values))
+    with _explained(connection, table):
+        number = connection.scalar(statement.returning(_key(table)))
+    if number is None:
+        raise _refusal(connection, table, "a trigger or rule drops them", "change it")
+    assert isinstance(number, int)
+    return number
 
 
-def _check_table(connection: Connection, table: Table, within: str | None) -> None:
-    """Make sure that a table that is there already takes the rows; add the column `details`."""
-    inspector = inspect(connection)
-    there = {str(column["name"]): column for column in inspector.get_columns(table.name, within)}
-    wrong = (
-        _wrong_columns(table, {name: found["type"] for name, found in there.items()}, connection)
-        or _not_unique(connection, table, within)
-        or _never_null(table, there)
-    )
-    if wrong:
-        raise SettingsError(
-            f"The database has a table {_name(table, within)} of another kind, {wrong}, or use "
-            "another database or DB_SCHEMA."
-        )
-    if DETAILS in table.columns and DETAILS not in there:
-        _add_details(connection, table, within)
+def _schema(connection: Connection) -> str | None:
+    return schema() if connection.dialect.name == "postgresql" else None
 
 
-def _wrong_columns(
-    table: Table, there: Mapping[str, TypeEngine[object]], connection: Connection
-) -> str | None:
-    missing = sorted(set(table.columns.keys()) - there.keys() - {DETAILS})
-    if missing:
-        return f"without {', '.join(missing)}: add the columns"
-    for name in sorted(table.columns.keys() & there.keys()):
-        wanted = table.columns[name].type.dialect_impl(connection.dialect)
-        if not _takes(there[name], wanted):
-            kind = wanted.compile(connection.dialect)
-            return f"whose column {name} is {there[name]}, not {kind}: change its type"
-    return None
+def _name(connection: Connection, table: Table, quote: Callable[[str], str] = str) -> str:
+    return ".".join(quote(part) for part in (_schema(connection), table.name) if part)
 
 
-def _takes(found: TypeEngine[object], wanted: TypeEngine[object]) -> bool:
-    """Tell whether a column takes values of a type: text of any length, integers of any size."""
-    if isinstance(found, Geometry) and isinstance(wanted, Geometry):
-        return found.srid in {-1, 0, wanted.srid} and found.geometry_type in {
-            "GEOMETRY",
-            wanted.geometry_type,
-        }
-    kinds = (Geometry, JSON, Integer, DateTime, String)
-    return next(isinstance(found, kind) for kind in kinds if isinstance(wanted, kind))
-
-
-def _not_unique(connection: Connection, table: Table, within: str | None) -> str | None:
-    (unique,) = (column.name for column in table.columns if column.unique)
-    if unique in _unique_columns(connection, table, within):
-        return None
-    return f"whose column {unique} is not unique: add a unique constraint"
-
-
-def _never_null(table: Table, there: Mapping[str, ReflectedColumn]) -> str | None:
-    for name in sorted(there.keys() - table.columns.keys()):
-        if not there[name]["nullable"] and there[name]["default"] is None:
-            return f"whose column {name} may not be null: give it a default"
-    return None
-
-
-def _name(table: Table, within: str | None) -> str:
-    return f"{within}.{table.name}" if within else table.name
-
-
-def _add_details(connection: Connection, table: Table, within: str | None) -> None:
-    kind = table.columns[DETAILS].type.compile(connection.dialect)
-    quote = connection.dialect.identifier_preparer.quote
-    name = ".".join(quote(part) for part in (within, table.name) if part)
-    change = f"ALTER TABLE {name} ADD COLUMN {DETAILS} {kind}"
-    if connection.dialect.name == "postgresql" and not _rights(connection, table, within).owned:
-        raise SettingsError(
-            f"The table {_name(table, within)} has no column {DETAILS}, and belongs to another "
-            f"role than {connection.engine.url.username}: let its owner run {change}."
-        )
-    connection.exec_driver_sql(change)
-
-
-def _check_rights(connection: Connection, table: Table, within: str | None) -> None:
-    """Make sure, before hours of work, that the role may write what the run will end with."""
-    if connection.dialect.name != "postgresql":
-        return
-    rights = _rights(connection, table, within)
-    if rights.missing or not rights.may_number:
-        wanted = (
-            f"may not {' and '.join(rights.missing)} in the table"
-            if rights.missing
-            else "has no USAGE of the sequence of the table"
-        )
-        raise LandcoverError(
-            f"The role {connection.engine.url.username} {wanted} {_name(table, within)}: "
-            "ask its owner to grant it."
-        )
-
-
-# An identity column numbers its rows without a right to the sequence; a default does not.
-_RIGHTS = text("""
-    SELECT
-        pg_has_role(relowner, 'USAGE') AS owned,
-        array(
-            SELECT wanted FROM unnest(array['SELECT', 'INSERT', 'UPDATE']) AS wanted
-            WHERE NOT has_table_privilege(pg_class.oid, wanted)
-        ) AS missing,
-        attidentity <> '' OR coalesce(has_sequence_privilege(
-            pg_get_serial_sequence(format('%I.%I', nspname, relname), attname), 'USAGE, UPDATE'
-        ), true) AS may_number
-    FROM pg_class
-    JOIN pg_namespace ON pg_namespace.oid = relnamespace
-    JOIN pg_attribute ON attrelid = pg_class.oid
-    WHERE relname = :table AND attname = :key
-    AND CASE WHEN :schema IS NULL THEN pg_table_is_visible(pg_class.oid) ELSE nspname = :schema END
-""")
-
-
-def _rights(connection: Connection, table: Table, within: str | None) -> Row[Any]:
-    """Return whether the role owns a table, which rights it lacks, and whether it may number."""
+def _key(table: Table) -> Column[object]:
     (key,) = table.primary_key
-    asked = {"table": table.name, "key": key.name, "schema": within}
-    return connection.execute(_RIGHTS, asked).one()
+    return key
 
 
-def _unique_columns(connection: Connection, table: Table, within: str | None) -> set[str | None]:
-    """Return the columns that are unique by themselves."""
-    inspector = inspect(connection)
-    groups: list[list[str | None]] = [
-        list(found["column_names"])
-        for found in inspector.get_unique_constraints(table.name, within)
-    ]
-    groups += [
-        found["column_names"]
-        for found in inspector.get_indexes(table.name, within)
-        if found["unique"]
-    ]
-    return {group[0] for group in groups if len(group) == 1}
+def _unique(table: Table) -> str:
+    (unique,) = (column.name for column in table.columns if column.unique)
+    return unique
+
+
+def _make_missing(connection: Connection) -> None:
+    within, inspector = _schema(connection), inspect(connection)
+    if within and not inspector.has_schema(within):
+        raise SettingsError(
+            f"The database has no schema {within!r}, which DB_SCHEMA names: let its owner create "
+            "it."
+        )
+    there = [table for table in metadata.sorted_tables if inspector.has_table(table.name, within)]
+    if len(there) < len(metadata.tables):
+        if connection.dialect.name == "postgresql":
+            # Two first runs at once would both find no tables, and one would fail to make them.
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('chocoforest'))"))
+        metadata.create_all(connection)
+    for table in there:
+        types = {
+            found["name"]: found["type"] for found in inspector.get_columns(table.name, within)
+        }
+        for column in table.columns:
+            # PostGIS casts geometries to text and back unasked: no row would show the difference.
+            wanted = column.type.dialect_impl(connection.dialect)
+            if isinstance(wanted, Geometry) and not isinstance(types.get(column.name), Geometry):
+                raise _refusal(
+                    connection,
+                    table,
+                    f"it has no geometry in a column {column.name}",
+                    "give it one",
+                )
+        if DETAILS in table.columns and DETAILS not in types:
+            _add_details(connection, table)
+
+
+def _add_details(connection: Connection, table: Table) -> None:
+    kind = table.columns[DETAILS].type.compile(connection.dialect)
+    name = _name(connection, table, connection.dialect.identifier_preparer.quote)
+    change = f"ALTER TABLE {name} ADD COLUMN {DETAILS} {kind}"
+    with _explained(connection, table, f"let its owner run {change}"):
+        connection.exec_driver_sql(change)
+
+
+def _try_row(connection: Connection, table: Table, keys: Mapping[Column[object], int]) -> int:
+    """Write an example, replace and read it; return its key."""
+    row = {
+        column.name: _example(column, keys) for column in table.columns if not column.primary_key
+    }
+    # The second time it replaces the first, as when a month is run again.
+    number = [replace_row(connection, table, _unique(table), row) for _ in range(2)][-1]
+    with _explained(connection, table):
+        kept = connection.execute(select(table).where(_key(table) == number)).one()._mapping
+    for name, value in row.items():
+        if not isinstance(kept[name], (type(value), WKBElement)):
+            kind = table.columns[name].type.dialect_impl(connection.dialect)
+            raise _refusal(
+                connection,
+                table,
+                f"the column {name} gives {kept[name]!r} for {value!r}",
+                f"change its type to {kind.compile(connection.dialect)}",
+            )
+    return number
+
+
+def _example(column: Column[object], keys: Mapping[Column[object], int]) -> object:
+    for reference in column.foreign_keys:
+        return keys[reference.column]
+    of_type = (value for kind, value in _EXAMPLES.items() if isinstance(column.type, kind))
+    return column.info.get("example") or next(of_type)
+
+
+@contextmanager
+def _explained(connection: Connection, table: Table, grant: str = _GRANT) -> Iterator[None]:
+    """Say in one sentence why a table refuses what was asked, and what to do."""
+    try:
+        yield
+    except DatabaseError as error:
+        orig = error.orig
+        code = str(getattr(orig, "pgcode", None) or getattr(orig, "sqlite_errorname", ""))
+        if code == NO_PERMISSION:
+            raise LandcoverError(
+                f"The role {connection.engine.url.username} may not write the table "
+                f"{_name(connection, table)} ({first_line(error)}): {grant}."
+            ) from error
+        if not code.startswith(_REFUSALS):
+            raise
+        advice = _ADVICE.get(code) or _ADVICE.get(code[:2]) or "change the table"
+        raise _refusal(connection, table, first_line(error), advice) from error
+
+
+def _refusal(connection: Connection, table: Table, why: str, advice: str) -> SettingsError:
+    advice = advice.format(unique=_unique(table), key=_key(table).name)
+    name = _name(connection, table)
+    other = "database or DB_SCHEMA" if connection.engine.url.host else "METADATA_DB"
+    return SettingsError(
+        f"The table {name} does not take a run's rows ({why}): {advice}, or use another {other}."
+    )

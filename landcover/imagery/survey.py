@@ -1,0 +1,19 @@
+"""The survey of a month: its imagery, and all that was found about it before it is mapped."""
+
+from dataclasses import dataclass
+
+from landcover.imagery.coverage import Coverage
+from landcover.imagery.mosaic import Mosaic
+from landcover.imagery.radiometry import Radiometry
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A month's imagery, and what was found about it."""
+
+    mosaic: Mosaic
+    """The imagery itself."""
+    coverage: Coverage
+    """How much of the area of interest it covers."""
+    radiometry: Radiometry
+    """How bright it is, and what is wrong with that."""

@@ -1,0 +1,139 @@
+"""What the report says in English."""
+
+from landcover.imagery import radiometry
+from landcover.model.metrics import WHOLE_BLOCKS, WHOLE_POLYGONS
+from landcover.report.texts import Texts
+
+# fmt: off
+MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September",
+    "October", "November", "December",
+)
+# fmt: on
+
+ENGLISH = Texts(
+    months=MONTHS,
+    class_names={},  # they are English
+    terms={
+        "code_version": "Code version",
+        "command": "Command",
+        "flow_run_id": "Flow run",
+        "forest": "Random forest",
+        "map": "Map",
+        "model": "Model",
+        "mosaic": "Mosaic",
+        "path": "Path",
+        "samples": "Samples",
+        "sampling": "Sampling",
+        "settings": "Settings",
+        "sha256": "SHA-256",
+        "versions": "Versions",
+    },
+    texts={
+        "month": "{month} {year}",
+        "report": "Monthly land-cover report",
+        "title": "Land cover in {month}",
+        "summary": "Summary",
+        "accuracy": "Overall accuracy",
+        "standard_error": "standard error ±{error} percentage points",
+        "not_estimated": "not estimated",
+        "accuracy_meaning": "Of every 100 pixels in training areas that the model had not seen, "
+        "about {right} were given the right class.",
+        "accuracy_missing": "The accuracy of this map could not be estimated: no class has enough "
+        "training polygons to set some aside for testing.",
+        "mapped": "Area mapped",
+        "mapped_of": "of an area of interest of {hectares} ha",
+        "without_imagery": "Without imagery",
+        "share_of_aoi": "of the area of interest",
+        "warnings": "Warnings",
+        "warnings_one": "see below",
+        "warnings_many": "see below",
+        "warnings_none": "nothing to report",
+        "no_warnings": "None: nothing was reported while this map was made.",
+        "warnings_title": "Warnings and gaps",
+        **radiometry.ENGLISH,
+        "without_class": "{share} of the area of interest has no class: there is no valid imagery.",
+        "gaps_caption": "Parts of the area of interest without imagery, by the image file that is "
+        "missing or empty there",
+        "gap": "Image file",
+        "low_confidence": "On {share} of the map fewer than half of the model's decision trees "
+        "agree.",
+        "maps": "Maps",
+        "map": "Land cover",
+        "map_caption": "Land-cover classes. Hatched: inside the area of interest, but without "
+        "valid imagery. Black line: area of interest.",
+        "map_alt": "Map of land cover in {month}. Largest classes: {classes}.",
+        "image": "Satellite image and training polygons",
+        "image_caption": "The month's mosaic in true colour, stretched for display. Outlines or "
+        "dots: training polygons, in the colour of their class.",
+        "image_alt": "True-colour satellite image of {month} with {count} training polygons.",
+        "confidence": "Confidence",
+        "confidence_caption": "How sure the model is of the class shown, from 0 to 100 %.",
+        "confidence_alt": "Map of the model's confidence in {month}, from 0 to 100 %.",
+        "confidence_reading": "Confidence is the share of the model's decision trees that agree on "
+        "the class. Low values mark places that resemble several classes, such as the edges of "
+        "clouds and of forest: check them before acting on the map. Confidence is not accuracy.",
+        "legend": "Legend",
+        "no_imagery": "No valid imagery",
+        "aoi": "Area of interest",
+        "scale": "Scale bars are in true ground distance at the centre of the map. Coordinates "
+        "are longitude and latitude, WGS 84.",
+        "west": "W",
+        "east": "E",
+        "south": "S",
+        "north": "N",
+        "areas": "Area of each class",
+        "areas_caption": "True area on the WGS 84 ellipsoid",
+        "class": "Class",
+        "hectares": "Hectares",
+        "share": "Share",
+        "total": "Total",
+        "areas_alt": "Bar chart of the hectares of each class: {classes}.",
+        "areas_note": "Areas are counted on the map and are not corrected for classification "
+        "errors.",
+        "quality": "Accuracy of each class",
+        "held_out_polygons": WHOLE_POLYGONS,
+        "held_out_blocks": WHOLE_BLOCKS,
+        "quality_caption": "Validation with {held_out}, in {folds} folds; ± standard error over "
+        "folds",
+        "quality_caption_none": "Training data of each class; nothing could be validated",
+        "precision": "Precision (%)",
+        "recall": "Recall (%)",
+        "f1": "F1 (%)",
+        "pixels": "Pixels",
+        "polygons": "Polygons",
+        "quality_alt": "Chart of precision, recall and F1 of each class with standard errors; the "
+        "values are in the table above.",
+        "macro_f1": "Macro F1 (mean over classes): {value}.",
+        "quality_reading": "Precision: of the pixels mapped as the class, the share that truly "
+        "are. Recall: of the pixels that truly are of the class, the share mapped so. F1 combines "
+        "both.",
+        "not_validated": "Too few training polygons to validate: {classes}.",
+        "random": "With single pixels set aside instead, the accuracy would seem to be "
+        "{accuracy}, a difference of {optimism} percentage points. That difference is optimism: "
+        "pixels of one polygon resemble each other, so the model would be tested on what it has "
+        "all but seen. The figure to trust is {honest}.",
+        "oob": "The forest's out-of-bag accuracy, {value}, is tested on single pixels too.",
+        "confusion": "Which classes are confused",
+        "confusion_caption": "Validation pixels by true class (rows) and mapped class (columns). "
+        "The darker a cell, the larger its share of the row: green is right, red is wrong.",
+        "true_class": "True class",
+        "mapped_class": "Mapped class",
+        "mislabels": "Training polygons to check",
+        "mislabels_caption": "Polygons that the model, trained without them, contradicts. Either "
+        "the label is mistaken or the place is unusual.",
+        "mislabels_none": "None: the model contradicts no training polygon.",
+        "mislabels_more": "And {count} more, which the model's metrics list.",
+        "polygon": "Polygon",
+        "drawn_as": "Drawn as",
+        "looks_like": "Looks like",
+        "share_of_pixels": "Share of its pixels",
+        "provenance": "How this was made",
+        "provenance_caption": "Files, settings and versions behind this report",
+        "bar_axis": "hectares",
+        "confidence_axis": "confidence (%)",
+    },
+    thousands=",",
+    decimal_mark=".",
+    percent_sign="%",
+)

@@ -1,0 +1,167 @@
+"""What the report says in Spanish."""
+
+from landcover.report.texts import NARROW, Texts
+
+# fmt: off
+MONTHS = (
+    "enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto", "septiembre",
+    "octubre", "noviembre", "diciembre",
+)
+# fmt: on
+
+SPANISH = Texts(
+    months=MONTHS,
+    class_names={
+        "Forest": "Bosque",
+        "Non-Forest": "No bosque",
+        "Cloud": "Nube",
+        "Shadow": "Sombra",
+        "Water": "Agua",
+        "Haze": "Neblina",
+        "Sensor Error": "Error del sensor",
+    },
+    terms={
+        "code_version": "Versión del código",
+        "command": "Orden",
+        "flow_run_id": "Ejecución del flujo",
+        "forest": "Bosque aleatorio (random forest)",
+        "map": "Mapa",
+        "model": "Modelo",
+        "mosaic": "Mosaico",
+        "path": "Ruta",
+        "samples": "Muestras",
+        "sampling": "Muestreo",
+        "settings": "Configuración",
+        "sha256": "SHA-256",
+        "versions": "Versiones",
+    },
+    texts={
+        "month": "{month} de {year}",
+        "report": "Informe mensual de cobertura del suelo",
+        "title": "Cobertura del suelo en {month}",
+        "summary": "Resumen",
+        "accuracy": "Exactitud global",
+        "standard_error": "error estándar ±{error} puntos porcentuales",
+        "not_estimated": "no estimada",
+        "accuracy_meaning": "De cada 100 píxeles de áreas de entrenamiento que el modelo no había "
+        "visto, unos {right} recibieron la clase correcta.",
+        "accuracy_missing": "No se pudo estimar la exactitud de este mapa: ninguna clase tiene "
+        "suficientes polígonos de entrenamiento para reservar algunos como prueba.",
+        "mapped": "Superficie cartografiada",
+        "mapped_of": "de un área de interés de {hectares} ha",
+        "without_imagery": "Sin imagen",
+        "share_of_aoi": "del área de interés",
+        "warnings": "Advertencias",
+        "warnings_one": "véase abajo",
+        "warnings_many": "véanse abajo",
+        "warnings_none": "nada que señalar",
+        "no_warnings": "Ninguna: no se informó de nada mientras se hacía este mapa.",
+        "warnings_title": "Advertencias y vacíos",
+        "warning_month": "El mosaico {mosaic} difiere del de {month} ({origin}) más de lo que "
+        "explican la estación o la neblina: {found}; salvo que las nubes oculten casi todo uno "
+        "de los dos, compruebe la escala, el desplazamiento y el orden de las bandas "
+        "(MOSAIC_BANDS) en los archivos de imagen de ambos antes de fiarse del mapa.",
+        "warning_samples": "El mosaico {mosaic} difiere de las muestras de las que aprende el "
+        "modelo: {found}; o bien se tomaron de otras imágenes, o bien algunos archivos de imagen "
+        "tienen otra escala que el resto: compruebe los archivos y tome las muestras de nuevo "
+        "antes de fiarse del mapa.",
+        "warning_range": "Muchos píxeles del mosaico {mosaic} quedan fuera del rango de las "
+        "muestras de las que aprende el modelo, donde no tiene en qué apoyarse: {found}; dibuje "
+        "polígonos en ese tipo de terreno (también nubes) o, si las muestras se tomaron de otras "
+        "imágenes, tómelas de estas.",
+        "higher": "todas las bandas son unos {shift} más altas ({bands})",
+        "lower": "todas las bandas son unos {shift} más bajas ({bands})",
+        "shifted": "{band}, mediana {ours} frente a {theirs}",
+        "bright": "{band} es unas {factor} veces más brillante (mediana {ours} frente a {theirs})",
+        "dark": "{band} es unas {factor} veces más oscura (mediana {ours} frente a {theirs})",
+        "outside_range": "{share} en {band}",
+        "without_class": "El {share} del área de interés no tiene clase, por falta de imagen "
+        "válida.",
+        "gaps_caption": "Partes del área de interés sin imagen, según el archivo de imagen que "
+        "falta o está vacío",
+        "gap": "Archivo de imagen",
+        "low_confidence": "En el {share} del mapa coinciden menos de la mitad de los árboles de "
+        "decisión del modelo.",
+        "maps": "Mapas",
+        "map": "Cobertura del suelo",
+        "map_caption": "Clases de cobertura del suelo. Rayado: dentro del área de interés, pero "
+        "sin imagen válida. Línea negra: área de interés.",
+        "map_alt": "Mapa de cobertura del suelo en {month}. Clases mayores: {classes}.",
+        "image": "Imagen satelital y polígonos de entrenamiento",
+        "image_caption": "El mosaico del mes en color verdadero, realzado para su visualización. "
+        "Contornos o puntos: polígonos de entrenamiento, en el color de su clase.",
+        "image_alt": "Imagen satelital en color verdadero de {month} con {count} polígonos de "
+        "entrenamiento.",
+        "confidence": "Confianza",
+        "confidence_caption": "Cuán seguro está el modelo de la clase mostrada, de 0 a 100 %.",
+        "confidence_alt": "Mapa de la confianza del modelo en {month}, de 0 a 100 %.",
+        "confidence_reading": "La confianza es la proporción de los árboles de decisión del modelo "
+        "que coinciden en la clase. Los valores bajos señalan lugares que se parecen a varias "
+        "clases, como los bordes de las nubes y del bosque: conviene verificarlos antes de actuar "
+        "según el mapa. La confianza no es la exactitud.",
+        "legend": "Leyenda",
+        "no_imagery": "Sin imagen válida",
+        "aoi": "Área de interés",
+        "scale": "Las escalas gráficas indican la distancia real sobre el terreno en el centro del "
+        "mapa. Las coordenadas son longitud y latitud, WGS 84.",
+        "west": "O",
+        "east": "E",
+        "south": "S",
+        "north": "N",
+        "areas": "Superficie de cada clase",
+        "areas_caption": "Superficie real sobre el elipsoide WGS 84",
+        "class": "Clase",
+        "hectares": "Hectáreas",
+        "share": "Proporción",
+        "total": "Total",
+        "areas_alt": "Gráfico de barras de las hectáreas de cada clase: {classes}.",
+        "areas_note": "Las superficies se cuentan en el mapa y no están corregidas por errores de "
+        "clasificación.",
+        "quality": "Exactitud de cada clase",
+        "held_out_polygons": "polígonos enteros reservados",
+        "held_out_blocks": "bloques enteros de {size} reservados",
+        "quality_caption": "Validación con {held_out}, en {folds} particiones; ± error estándar "
+        "entre particiones",
+        "quality_caption_none": "Datos de entrenamiento de cada clase; nada se pudo validar",
+        "precision": "Precisión (%)",
+        "recall": "Sensibilidad (%)",
+        "f1": "F1 (%)",
+        "pixels": "Píxeles",
+        "polygons": "Polígonos",
+        "quality_alt": "Gráfico de precisión, sensibilidad y F1 de cada clase con errores "
+        "estándar; los valores están en la tabla anterior.",
+        "macro_f1": "F1 macro (media de las clases): {value}.",
+        "quality_reading": "Precisión: de los píxeles cartografiados como la clase, la proporción "
+        "que de verdad lo son. Sensibilidad: de los píxeles que de verdad son de la clase, la "
+        "proporción cartografiada así. F1 combina ambas.",
+        "not_validated": "Con muy pocos polígonos de entrenamiento para validarse: {classes}.",
+        "random": "Si en su lugar se reservaran píxeles sueltos, la exactitud parecería ser "
+        "{accuracy}, una diferencia de {optimism} puntos porcentuales. Esa diferencia es "
+        "optimismo: los píxeles de un polígono se parecen entre sí, de modo que el modelo se "
+        "probaría con lo que casi ha visto. La cifra fiable es {honest}.",
+        "oob": "La exactitud out-of-bag del bosque aleatorio, {value}, también se prueba con "
+        "píxeles sueltos.",
+        "confusion": "Qué clases se confunden",
+        "confusion_caption": "Píxeles de validación por clase verdadera (filas) y clase "
+        "cartografiada (columnas). Cuanto más oscura una celda, mayor su proporción de la fila: "
+        "verde es acierto, rojo es error.",
+        "true_class": "Clase verdadera",
+        "mapped_class": "Clase cartografiada",
+        "mislabels": "Polígonos de entrenamiento por revisar",
+        "mislabels_caption": "Polígonos que el modelo, entrenado sin ellos, contradice. O bien la "
+        "etiqueta es errónea, o bien el lugar es inusual.",
+        "mislabels_none": "Ninguno: el modelo no contradice ningún polígono de entrenamiento.",
+        "mislabels_more": "Y {count} más, que figuran en las métricas del modelo.",
+        "polygon": "Polígono",
+        "drawn_as": "Dibujado como",
+        "looks_like": "Se parece a",
+        "share_of_pixels": "Proporción de sus píxeles",
+        "provenance": "Cómo se hizo",
+        "provenance_caption": "Archivos, configuración y versiones detrás de este informe",
+        "bar_axis": "hectáreas",
+        "confidence_axis": "confianza (%)",
+    },
+    thousands=".",
+    decimal_mark=",",
+    percent_sign=f"{NARROW}%",
+)

@@ -1,0 +1,48 @@
+"""What a process must be told once, before it works: GDAL, s3fs, warnings, the log."""
+
+import logging
+import os
+import warnings
+from functools import cache
+
+from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning
+from s3fs.core import (  # type: ignore[import-untyped]
+    S3FileSystem,
+    set_custom_error_handler,
+)
+
+from landcover.errors import LandcoverError
+from tasks.access.refusals import is_passing
+from tasks.retries import S3FS_TRIES
+
+
+@cache
+def configure() -> None:
+    """Configure this process; it is called before each work, and does something the first time.
+
+    Commands, flow runs and the tasks on another machine all come by it: importing the package
+    changes nothing for a program that merely reads a map with it.
+    """
+    # GDAL keeps blocks that it has read in up to a twentieth of the machine's memory, and looks
+    # here when it keeps the first. A run reads each once, strip by strip, so more saves no time.
+    os.environ.setdefault("GDAL_CACHEMAX", "64")  # MB
+    S3FileSystem.retries = S3FS_TRIES
+    # By itself s3fs retries few refusals, and botocore none that says 429.
+    set_custom_error_handler(is_passing)
+    # rasterio ignores alpha where nodata is set; here both count (see `landcover.imagery.pixels`).
+    warnings.filterwarnings("ignore", category=NodataShadowWarning)
+    # rasterio hides this while it rasterises, but not from other threads that do the same.
+    warnings.filterwarnings("ignore", category=NotGeoreferencedWarning, module="rasterio.features")
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(name).addFilter(_shorten)
+
+
+def _shorten(record: logging.LogRecord) -> bool:
+    """Let Prefect log the sentence of a foreseen failure, once and without its traceback."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, LandcoverError):
+        record.exc_info = None
+        record.msg, record.args = "%s", (str(error),)
+        # The task has logged it already.
+        return record.name != "prefect.flow_runs"
+    return True
