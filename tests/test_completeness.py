@@ -228,7 +228,7 @@ def test_a_map_that_lost_a_pixel_of_a_piece_is_not_published(
     after_prediction(monkeypatch, lose_a_pixel)
     assert run() == FAILED
     told = error(capfd)
-    assert "pixels where its pieces hold" in told
+    assert "pixels where its windows hold" in told
     assert "not published" in told
     assert not list(MAP.parent.iterdir())
     assert rows() == []
@@ -394,7 +394,7 @@ def test_a_window_that_is_lost_before_it_is_sieved_ends_the_run_by_its_file(
 
     def gather_and_lose_the_first(*of_tasks: Any) -> list[Any]:
         first, *others = gather(*of_tasks)
-        first.path.write_bytes(b"")
+        first.files["piece"].write_bytes(b"")
         return [first, *others]
 
     monkeypatch.setattr(mapping, "gather", gather_and_lose_the_first)
@@ -443,8 +443,8 @@ def cut_locks(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(
             text(
-                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND"
-                " database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+                "SELECT pg_terminate_backend(pid, 300000) FROM pg_locks WHERE locktype = 'advisory'"
+                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
             )
         )
 

@@ -13,6 +13,9 @@ from rasterio.features import geometry_mask, rasterize
 from demo.world import HALF_MERCATOR, RESOLUTION, Month, World, build_world
 from landcover.classes import FIXED_CODES, NODATA
 
+# They all look at one world.
+pytestmark = pytest.mark.xdist_group("demo world")
+
 SIZE, QUAD_SIZE = 768, 256
 CLASSES = {"Forest", "Non-Forest", "Cloud", "Shadow", "Water", "Haze"}
 Array = npt.NDArray[np.generic]

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from uuid import UUID
 
 import geopandas
 import numpy as np
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from prefect import flow
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+from prefect.runtime import flow_run
 from rasterio.enums import Resampling
 from rasterio.io import MemoryFile
 from rasterio.windows import Window
@@ -56,6 +58,9 @@ from tests.rasters import (
     pixel_box,
     write_raster,
 )
+
+# One browser and one set of pictures.
+pytestmark = pytest.mark.xdist_group("report")
 
 SHOWN = Path(__file__).parents[1] / "test-output"
 CHROMIUM = "/usr/bin/chromium"
@@ -604,11 +609,13 @@ def test_the_task_writes_the_page_and_shows_its_pictures(
     survey = Survey(report.mosaic, report.coverage, Radiometry({}, ()))
 
     @flow
-    def reporting() -> str:
-        return str(write_report(run, survey, finished, None, None, {"command": "x"}))
+    def reporting() -> tuple[str, UUID]:
+        path = write_report(run, survey, finished, None, None, {"command": "x"})
+        return str(path), UUID(str(flow_run.id))
 
     waiting = finished.folder / run.files.report.name
-    assert reporting() == str(waiting)
+    path, run_id = reporting()
+    assert path == str(waiting)
     assert "Cobertura del suelo en junio de 2025" in waiting.read_text("utf-8")
     assert not run.files.report.exists()
     assert sorted(path.name for path in finished.folder.iterdir()) == [
@@ -617,7 +624,7 @@ def test_the_task_writes_the_page_and_shows_its_pictures(
         "report_202506.html",
     ]
     with get_client(sync_client=True) as client:
-        wanted = ArtifactFilter(key={"like_": "%2025-06"})
+        wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
         artifacts = client.read_artifacts(artifact_filter=wanted)
     found = {artifact.key: artifact.data for artifact in artifacts}
     shown = {f"picture-{name}-2025-06" for name in ("map", "image", "confidence", "hectares")}

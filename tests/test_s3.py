@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -145,6 +147,10 @@ def gdal_on(server: S3Server | None) -> rasterio.Env:
 # --- a month --------------------------------------------------------------------------------------
 
 
+# Two processes that import all of it are dear, so one worker has them.
+WITH_MONTHS = pytest.mark.xdist_group("months on s3")
+
+
 class Done(NamedTuple):
     """A month that was run from the shell."""
 
@@ -225,6 +231,7 @@ def months(
         yield jobs[0].result(), jobs[1].result(), bucket
 
 
+@WITH_MONTHS
 def test_a_month_on_s3_and_postgis_makes_the_map_that_it_makes_on_disk(months):
     on_disk, on_s3, bucket = months
     path = f"{bucket.name}/team A/predictions/{NAMES['predictions']}"
@@ -248,6 +255,7 @@ def test_a_month_on_s3_and_postgis_makes_the_map_that_it_makes_on_disk(months):
     assert not list(on_s3.folder.rglob("*.tif*"))
 
 
+@WITH_MONTHS
 def test_a_tile_server_reads_the_map_from_s3(months, tmp_path: Path):
     _on_disk, _, bucket = months
     key = f"{bucket.name}/team A/predictions/{NAMES['predictions']}"
@@ -271,6 +279,7 @@ def test_a_tile_server_reads_the_map_from_s3(months, tmp_path: Path):
     assert (part != NODATA).mean() > 0.3
 
 
+@WITH_MONTHS
 def test_the_secrets_of_a_month_are_nowhere_in_plain_sight(months, nicfi):
     _, done, bucket = months
     run_id = done.rows["ml_models"]["parameters"]["flow_run_id"]
@@ -298,6 +307,7 @@ def test_the_secrets_of_a_month_are_nowhere_in_plain_sight(months, nicfi):
             assert secret.encode() not in content, name
 
 
+@WITH_MONTHS
 def test_the_three_steps_of_a_month_on_s3(on_s3: Bucket, months, prefect_api, capfd):
     samples = f"{on_s3.url}/prepared/{NAMES['prepared']}"
     assert prepare_data.main(MONTH) == 0
@@ -530,7 +540,7 @@ FAILED, WRONG = 1, 2
 
 
 @dataclass(frozen=True)
-class Row:
+class Refusal:
     """One thing that is wrong, and what is to be said of it.
 
     Attributes:
@@ -552,115 +562,115 @@ class Row:
 
 READER = {"S3_ACCESS_KEY_ID": "test:reader", "S3_SECRET_ACCESS_KEY": "readersecret"}
 
-ROWS = {
-    "wrong-secret": Row(
+REFUSALS = {
+    "wrong-secret": Refusal(
         ["{endpoint} refuses the credentials for PREPARED_DATA_DIR s3://{bucket}/prepared",
          "SignatureDoesNotMatch", "check S3_ACCESS_KEY_ID"],
         WRONG,
         {"S3_SECRET_ACCESS_KEY": "abracadabra"},
     ),
-    "wrong-secret-for-imagery": Row(
+    "wrong-secret-for-imagery": Refusal(
         ["{endpoint} refuses the credentials for the mosaic s3://{nicfi}/NICFI Monthly Mosaics",
          "SignatureDoesNotMatch"],
         WRONG,
         {"S3_SECRET_ACCESS_KEY": "abracadabra"},
         local=True,
     ),
-    "wrong-key": Row(
+    "wrong-key": Refusal(
         ["refuses the credentials for PREPARED_DATA_DIR", "S3_ACCESS_KEY_ID"],
         WRONG,
         {"S3_ACCESS_KEY_ID": "test:abracadabra"},
     ),
-    "no-such-bucket-for-maps": Row(
+    "no-such-bucket-for-maps": Refusal(
         ["has no such bucket: PREDICTION_OUTPUT_DIR s3://nowhere-at-all/maps", "check its name"],
         WRONG,
         {"PREDICTION_OUTPUT_DIR": "s3://nowhere-at-all/maps"},
     ),
-    "no-such-bucket-for-imagery": Row(
+    "no-such-bucket-for-imagery": Refusal(
         ["has no such bucket: the mosaic s3://nowhere-at-all/NICFI/2025/06/", "check its name"],
         WRONG,
         {"PLANET_MOSAIC_DIR": "s3://nowhere-at-all/NICFI"},
     ),
-    "no-such-bucket-for-one-file": Row(
+    "no-such-bucket-for-one-file": Refusal(
         ["has no such bucket: the mosaic s3://nowhere-at-all/a.tif"],
         WRONG,
         options=["--mosaic_path", "s3://nowhere-at-all/a.tif"],
     ),
-    "no-such-folder": Row(
+    "no-such-folder": Refusal(
         ["nothing matches s3://{nicfi}/NICFI/2025/06/", "s3://{nicfi} holds NICFI Monthly Mosaics"],
         settings={"PLANET_MOSAIC_DIR": "s3://{nicfi}/NICFI"},
     ),
-    "bucket-with-odd-letters": Row(
+    "bucket-with-odd-letters": Refusal(
         ["WORK_DIR s3://maps!/work is not an address in a bucket", "s3://bucket/folder"],
         WRONG,
         {"WORK_DIR": "s3://maps!/work"},
     ),
-    "endpoint-without-scheme": Row(
+    "endpoint-without-scheme": Refusal(
         ["S3_ENDPOINT_URL is wrong ('nyc3.digitaloceanspaces.com' does not start with https://"],
         WRONG,
         {"S3_ENDPOINT_URL": "nyc3.digitaloceanspaces.com"},
     ),
-    "endpoint-refuses": Row(
+    "endpoint-refuses": Refusal(
         ["http://127.0.0.1:1 cannot be reached for PREPARED_DATA_DIR", "check S3_ENDPOINT_URL"],
         settings={"S3_ENDPOINT_URL": "http://127.0.0.1:1"},
     ),
-    "clock-wrong": Row(
+    "clock-wrong": Refusal(
         ["{endpoint} refuses PREPARED_DATA_DIR", "this machine's clock is wrong", "set it"],
         clock=3600,
     ),
-    "clock-wrong-for-imagery": Row(
+    "clock-wrong-for-imagery": Refusal(
         ["{endpoint} refuses the mosaic s3://{nicfi}", "this machine's clock is wrong"],
         clock=-3600,
         local=True,
     ),
-    "read-only-bucket": Row(
+    "read-only-bucket": Refusal(
         ["does not allow access to PREDICTION_OUTPUT_DIR s3://{readable}/maps (AccessDenied)",
          "another folder"],
         settings={**READER, "PREDICTION_OUTPUT_DIR": "s3://{readable}/maps"},
         local=True,
     ),
-    "unreadable-imagery": Row(
+    "unreadable-imagery": Refusal(
         ["does not allow access to the mosaic s3://{nicfi}/a.tif (AccessDenied)"],
         settings=READER,
         options=["--mosaic_path", "s3://{nicfi}/a.tif"],
         local=True,
     ),
-    "no-credentials": Row(
+    "no-credentials": Refusal(
         ["There are no credentials for PREPARED_DATA_DIR", "set S3_ACCESS_KEY_ID and"],
         WRONG,
         {"S3_ACCESS_KEY_ID": None, "S3_SECRET_ACCESS_KEY": None},
     ),
-    "key-without-secret": Row(
+    "key-without-secret": Refusal(
         ["S3_SECRET_ACCESS_KEY is not set, but its counterpart is"],
         WRONG,
         {"S3_SECRET_ACCESS_KEY": None},
     ),
-    "secret-without-key": Row(
+    "secret-without-key": Refusal(
         ["S3_ACCESS_KEY_ID is not set, but its counterpart is"],
         WRONG,
         {"S3_ACCESS_KEY_ID": None},
     ),
-    "no-bucket": Row(
+    "no-bucket": Refusal(
         ["WORK_DIR is wrong ('s3://' is neither a folder on this machine nor s3://bucket/folder)"],
         WRONG,
         {"WORK_DIR": "s3://"},
     ),
-    "no-bucket-of-imagery": Row(
+    "no-bucket-of-imagery": Refusal(
         ["The mosaic s3:// is neither on this machine nor in a bucket"],
         WRONG,
         options=["--mosaic_path", "s3://"],
     ),
-    "another-cloud": Row(
+    "another-cloud": Refusal(
         ["PLANET_MOSAIC_DIR is wrong ('gs://nicfi/2025' is neither a folder on this machine nor"],
         WRONG,
         {"PLANET_MOSAIC_DIR": "gs://nicfi/2025"},
     ),
-    "another-cloud-as-an-option": Row(
+    "another-cloud-as-an-option": Refusal(
         ["The mosaic gs://nicfi/a.tif is neither on this machine nor in a bucket"],
         WRONG,
         options=["--mosaic_path", "gs://nicfi/a.tif"],
     ),
-    "mask-beside-an-image": Row(
+    "mask-beside-an-image": Refusal(
         ["s3://{readable}/with mask/a.tif.msk is a mask in a file of its own", "into the image"],
         options=["--mosaic_path", "s3://{readable}/with mask/*.tif"],
     ),
@@ -678,10 +688,19 @@ def readable(landscape: World, s3_server: S3Server) -> Iterator[Bucket]:
         yield bucket
 
 
-@pytest.mark.parametrize("row", [pytest.param(row, id=name) for name, row in ROWS.items()])
+@pytest.mark.parametrize(
+    "refusal", [pytest.param(refusal, id=name) for name, refusal in REFUSALS.items()]
+)
 @pytest.mark.usefixtures("hasty")
 def test_what_the_bucket_refuses_is_told_in_one_sentence_before_anything_is_done(
-    row: Row, on_s3: Bucket, nicfi: Bucket, readable: Bucket, settings, monkeypatch, capfd, caplog
+    refusal: Refusal,
+    on_s3: Bucket,
+    nicfi: Bucket,
+    readable: Bucket,
+    settings,
+    monkeypatch,
+    capfd,
+    caplog,
 ):
     places = {
         "endpoint": on_s3.server.endpoint,
@@ -689,38 +708,75 @@ def test_what_the_bucket_refuses_is_told_in_one_sentence_before_anything_is_done
         "nicfi": nicfi.name,
         "readable": readable.name,
     }
-    if row.local:
+    if refusal.local:
         settings(**outputs("data"))
-    settings(**{name: value and value.format(**places) for name, value in row.settings.items()})
+    changed = refusal.settings.items()
+    settings(**{name: value and value.format(**places) for name, value in changed})
     now = botocore.auth.get_current_datetime
     with monkeypatch.context() as clock:
         clock.setattr(
             botocore.auth,
             "get_current_datetime",
-            lambda *said, **more: now(*said, **more) + timedelta(seconds=row.clock),
+            lambda *said, **more: now(*said, **more) + timedelta(seconds=refusal.clock),
         )
-        status = monthly.main([*MONTH, *FEW, *(option.format(**places) for option in row.options)])
+        status = monthly.main(
+            [*MONTH, *FEW, *(option.format(**places) for option in refusal.options)]
+        )
     out, err = capfd.readouterr()
 
-    assert status == row.status
+    assert status == refusal.status
     told = [line for line in err.splitlines() if line.startswith("Error: ")]
     assert len(told) == 1
-    for words in row.words:
+    for words in refusal.words:
         assert words.format(**places) in told[0]
     assert out == ""
     for leak in ("Traceback", "abracadabra", on_s3.server.secret, "readersecret"):
-        assert leak not in out + err + caplog.text or leak in " ".join(row.words)
+        assert leak not in out + err + caplog.text or leak in " ".join(refusal.words)
     assert on_s3.filesystem.find(on_s3.name) == []
     assert not list(Path.cwd().glob("data/[!w]*/*"))
 
 
+class Gateway(ThreadingHTTPServer):
+    """A web proxy that notes whom it is asked for, and lets nobody through."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        super().__init__(("127.0.0.1", 0), NoWayOut)
+
+
+class NoWayOut(BaseHTTPRequestHandler):
+    server: Gateway
+
+    def do_CONNECT(self) -> None:
+        self.server.asked.append(self.path)
+        self.send_error(403)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def gateway(settings: Callable[..., None]) -> Iterator[Gateway]:
+    """The only way from this machine to others."""
+    with Gateway() as gateway:
+        thread = Thread(target=gateway.serve_forever)
+        thread.start()
+        settings(https_proxy=f"http://127.0.0.1:{gateway.server_port}", no_proxy=None)
+        yield gateway
+        gateway.shutdown()
+        thread.join()
+
+
 @pytest.mark.usefixtures("hasty")
-def test_without_an_endpoint_amazon_is_asked_and_the_setting_is_named(on_s3, settings, capfd):
+def test_without_an_endpoint_amazon_is_asked_and_the_setting_is_named(
+    on_s3: Bucket, gateway: Gateway, settings, capfd
+):
     settings(S3_ENDPOINT_URL=None)
-    assert monthly.main(MONTH) in {FAILED, WRONG}  # Amazon may be out of reach, or not know the key
+    assert monthly.main(MONTH) == FAILED
     err = capfd.readouterr().err
-    assert "Error: Amazon's S3 (S3_ENDPOINT_URL is not set)" in err
+    assert "Error: Amazon's S3 (S3_ENDPOINT_URL is not set) cannot be reached" in err
     assert "Traceback" not in err
+    assert {host for host in gateway.asked if host.endswith(".amazonaws.com:443")}
 
 
 @pytest.mark.usefixtures("hasty")
