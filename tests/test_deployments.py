@@ -1,4 +1,4 @@
-"""Deployments as the documentation sets them up: a month from the shell, and one from the browser."""
+"""Deployments as the documentation sets them up: months from the shell and from the browser."""
 
 import json
 import re
