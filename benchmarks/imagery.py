@@ -27,8 +27,8 @@ def realistic(world: World, number: int) -> Values:
         world: the demo's.
         number: which of several distinct quads.
     """
-    year, month = world.months[number % len(world.months)]
-    paths = sorted((world.mosaic_dir / f"{year}" / f"{month:02d}").glob("*.tif"))
+    month = world.months[number % len(world.months)]
+    paths = sorted((world.mosaic_dir / f"{month.year}" / f"{month.month:02d}").glob("*.tif"))
     rows = sorted({path.stem.split("-")[1] for path in paths}, reverse=True)
     scene = np.concatenate(
         [

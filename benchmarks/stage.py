@@ -53,13 +53,11 @@ def four_quads(folder: Path, world: World | None) -> Mosaic:
 
 def train(world: World, folder: Path) -> Pipeline:
     """Return a forest of the default settings, trained on the demo's first month."""
-    year, month = world.months[0]
-    quads = sorted((world.mosaic_dir / f"{year}" / f"{month:02d}").glob("*.tif"))
+    month = world.months[0]
+    quads = sorted((world.mosaic_dir / f"{month.year}" / f"{month.month:02d}").glob("*.tif"))
     mosaic = mosaic_of(quads, BANDS, folder / "demo.parquet")
     polygons = geopandas.read_file(world.polygons)
-    polygons = polygons[polygons["month"] == f"{year}-{month:02d}"].rename(
-        columns={"id": "polygon_id"}
-    )
+    polygons = polygons[polygons["month"] == str(month)].rename(columns={"id": "polygon_id"})
     samples = sample_polygons(mosaic, polygons, SamplingSettings()).rows
     codes = samples["class_label"].map(assign_codes(samples["class_label"], {}))
     return fit(samples, list(BANDS), codes, ForestSettings()).set_params(forest__n_jobs=1)

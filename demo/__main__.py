@@ -28,9 +28,9 @@ def main() -> int:
     print(f"Making a small world in {FOLDER} ...", flush=True)
     world = build_world(FOLDER.absolute())
     enter(world, FOLDER)
-    for year, month in world.months:
+    for month in world.months:
         # The blocks of whoever runs the demo are of another world.
-        command = ["--year", f"{year}", "--month", f"{month}", *NO_BLOCKS]
+        command = ["--year", f"{month.year}", "--month", f"{month.month}", *NO_BLOCKS]
         print(f"\npython flows/monthly.py {' '.join(command)}", flush=True)
         status = monthly.main(command)
         if status:
@@ -59,16 +59,14 @@ def enter(world: World, folder: Path) -> None:
 
 def tell(world: World) -> None:
     """Print how the maps compare with the truth, and where everything is."""
-    maps = {
-        month: Path("data/predictions") / file_name("map", Period(*month)) for month in world.months
-    }
+    maps = {month: Path("data/predictions") / file_name("map", month) for month in world.months}
     print("\nHow the maps compare with the known truth:")
-    for (year, month), path in maps.items():
-        found = agreement(read_codes(path), read_codes(world.truth[year, month]))
-        estimated = estimated_accuracy(year, month)
+    for month, path in maps.items():
+        found = agreement(read_codes(path), read_codes(world.truth[month]))
+        estimated = estimated_accuracy(month)
         recall = ", ".join(f"{name} {share:.1%}" for name, share in found.recall.items())
         print(
-            f"  {year}-{month:02d}  {found.accuracy:.1%} of pixels right (of {recall}); estimated "
+            f"  {month}  {found.accuracy:.1%} of pixels right (of {recall}); estimated "
             f"on held-out polygons {estimated:.1%}, {100 * (estimated - found.accuracy):+.1f} "
             "points, because polygons are drawn where a class is plain to see"
         )
@@ -76,12 +74,12 @@ def tell(world: World) -> None:
     picture = Path("overview.png")
     months = [
         (
-            f"{year}-{month:02d}",
-            sorted((world.mosaic_dir / f"{year}" / f"{month:02d}").glob("*.tif")),
-            world.truth[year, month],
+            str(month),
+            sorted((world.mosaic_dir / f"{month.year}" / f"{month.month:02d}").glob("*.tif")),
+            world.truth[month],
             path,
         )
-        for (year, month), path in maps.items()
+        for month, path in maps.items()
     ]
     draw_months(months, world.aoi, world.polygons, picture)
     print("\nWhere everything is:")
@@ -99,15 +97,15 @@ def tell(world: World) -> None:
         print(f"  {what:<9} {FOLDER / os.path.relpath(path)}")
 
 
-def estimated_accuracy(year: int, month: int) -> float:
+def estimated_accuracy(month: Period) -> float:
     """Return the accuracy that was recorded with a month's model."""
     query = "SELECT json_extract(metrics, '$.accuracy') FROM ml_models WHERE year = ? AND month = ?"
     with closing(sqlite3.connect("data/chocoforest.db")) as database:
-        (accuracy,) = database.execute(query, (year, month)).fetchone()
+        (accuracy,) = database.execute(query, (month.year, month.month)).fetchone()
     return float(accuracy)
 
 
-def tell_clearing(world: World, maps: dict[tuple[int, int], Path]) -> None:
+def tell_clearing(world: World, maps: dict[Period, Path]) -> None:
     """Print how much of the forest that was cleared between the months the maps show."""
     before, after = (read_codes(maps[month]) for month in world.months)
     true = cleared(*(read_codes(world.truth[month]) for month in world.months))

@@ -31,6 +31,7 @@ from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import Delaunay, KDTree
 
 from landcover.classes import FIXED_CODES, NODATA
+from landcover.period import Period
 
 Floats = npt.NDArray[np.float32]
 Points = npt.NDArray[np.float64]
@@ -38,11 +39,10 @@ Ints = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 Uint16s = npt.NDArray[np.uint16]
-Month = tuple[int, int]
 Shape = TypeVar("Shape", bound=shapely.Geometry)
 
-MAY: Month = (2025, 5)
-JUNE: Month = (2025, 6)
+MAY = Period(2025, 5)
+JUNE = Period(2025, 6)
 MONTHS = (MAY, JUNE)
 
 # The square of web Mercator and its zoom level 15, the grid of Planet's basemaps:
@@ -162,7 +162,7 @@ class World:
         mosaic_pattern: where a month's quads are in it, as the setting `MOSAIC_PATTERN` has it.
         polygons: GeoPackage with the layer `training_polygons`, EPSG:4326.
         aoi: GeoJSON of the area of interest, EPSG:4326.
-        months: year and month of each mosaic.
+        months: of each mosaic.
         truth: per month a GeoTIFF of class codes (uint8, nodata 255) over the whole extent.
     """
 
@@ -170,8 +170,8 @@ class World:
     mosaic_pattern: str
     polygons: Path
     aoi: Path
-    months: tuple[Month, ...]
-    truth: Mapping[Month, Path]
+    months: tuple[Period, ...]
+    truth: Mapping[Period, Path]
 
 
 @dataclass(frozen=True)
@@ -282,23 +282,18 @@ def build_world(folder: Path, *, size: int = 1536, quad_size: int = 512, seed: i
         polygons=folder / f"{POLYGON_LAYER}.gpkg",
         aoi=folder / "aoi.geojson",
         months=MONTHS,
-        truth={month: folder / "truth" / f"{month_text(month)}.tif" for month in MONTHS},
+        truth={month: folder / "truth" / f"{month}.tif" for month in MONTHS},
     )
     drawn = []
     for dryness, month in enumerate(MONTHS):
         ground = replace(land, cover=covers[month])
         bands = observe(rngs[month], ground, skies[month], dryness)
-        write_quads(world.mosaic_dir / f"{month[0]}" / f"{month[1]:02d}", bands, seen, grid)
+        write_quads(world.mosaic_dir / f"{month.year}" / f"{month.month:02d}", bands, seen, grid)
         codes = label(covers[month], skies[month], seen)
         write_truth(world.truth[month], codes, grid)
         drawn.append(draw_polygons(rngs[month], np.where(inside, codes, NODATA), month, grid))
     write_vectors(world, drawn, aoi)
     return world
-
-
-def month_text(month: Month) -> str:
-    """Return a month as `YYYY-MM`."""
-    return f"{month[0]}-{month[1]:02d}"
 
 
 # Fields
@@ -606,7 +601,7 @@ def paint_town(rng: np.random.Generator, cover: Bytes, centre: Points, roads: Ro
     return painted.astype(np.uint8)
 
 
-def change_land(rng: np.random.Generator, land: Land, clear: Mask) -> dict[Month, Bytes]:
+def change_land(rng: np.random.Generator, land: Land, clear: Mask) -> dict[Period, Bytes]:
     """Return the cover in each month: in June fields are harvested and forest is felled.
 
     Args:
@@ -654,7 +649,7 @@ def make_sky(rng: np.random.Generator, size: int) -> Sky:
     return Sky(opacity=overhead, shadow=upwind)
 
 
-def clear_sky(skies: Mapping[Month, Sky]) -> Mask:
+def clear_sky(skies: Mapping[Period, Sky]) -> Mask:
     """Return the pixels that no cloud and no shadow touches in any month."""
     clear: Mask = np.all(
         [(sky.opacity < 0.1) & (sky.shadow < 0.1) for sky in skies.values()], axis=0
@@ -740,7 +735,7 @@ def place(shape: Shape, transform: Affine) -> Shape:
 
 
 def draw_polygons(
-    rng: np.random.Generator, classes: Bytes, month: Month, grid: Grid
+    rng: np.random.Generator, classes: Bytes, month: Period, grid: Grid
 ) -> gpd.GeoDataFrame:
     """Draw training polygons as a person does: well inside what is plainly one class.
 
@@ -756,9 +751,9 @@ def draw_polygons(
         count = int(rng.integers(*POLYGONS_PER_CLASS, endpoint=True))
         for spot in spread_spots(rng, np.where(classes == code, room, 0), count):
             outline = place(hand_drawn(rng, *spot), grid.transform)
-            rows.append((f"{month_text(month)}-{len(rows) + 1:03d}", name, outline))
+            rows.append((f"{month}-{len(rows) + 1:03d}", name, outline))
     ids, names, outlines = zip(*rows, strict=True)
-    columns = {"id": ids, "class_label": names, "month": month_text(month)}
+    columns = {"id": ids, "class_label": names, "month": str(month)}
     return gpd.GeoDataFrame(columns, geometry=list(outlines), crs=MAP_CRS)
 
 

@@ -10,8 +10,9 @@ import rasterio
 from rasterio.enums import ColorInterp
 from rasterio.features import geometry_mask, rasterize
 
-from demo.world import HALF_MERCATOR, RESOLUTION, Month, World, build_world
+from demo.world import HALF_MERCATOR, RESOLUTION, World, build_world
 from landcover.classes import FIXED_CODES, NODATA
+from landcover.period import Period
 
 # They all look at one world.
 pytestmark = pytest.mark.xdist_group("demo world")
@@ -27,19 +28,19 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return build_world(tmp_path_factory.mktemp("world"), size=SIZE, quad_size=QUAD_SIZE, seed=7)
 
 
-def quads(world: World, month: Month) -> list[Path]:
+def quads(world: World, month: Period) -> list[Path]:
     """Return a month's quads, found as the pipeline finds them."""
-    pattern = world.mosaic_pattern.format(year=month[0], month=month[1])
+    pattern = world.mosaic_pattern.format(year=month.year, month=month.month)
     return sorted(world.mosaic_dir.glob(pattern))
 
 
-def read_truth(world: World, month: Month) -> Array:
+def read_truth(world: World, month: Period) -> Array:
     """Return the class codes of a month over the whole extent."""
     with rasterio.open(world.truth[month]) as truth:
         return truth.read(1)
 
 
-def read_mosaic(world: World, month: Month) -> tuple[Array, Array]:
+def read_mosaic(world: World, month: Period) -> tuple[Array, Array]:
     """Return the bands and the alpha of a month, each quad placed by its own georeference."""
     with rasterio.open(world.truth[month]) as truth:
         to_pixel = ~truth.transform

@@ -23,6 +23,7 @@ from demo.world import World
 from flows import monthly
 from landcover.classes import NODATA
 from landcover.files import sha256
+from landcover.period import Period
 from tests.conftest import REAL
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
@@ -210,7 +211,7 @@ def test_a_month_of_many_quads_agrees_with_the_known_truth(landscape: World, set
     )
     path = run_month(2025, 6)
 
-    codes, truth = read_codes(path), read_codes(landscape.truth[2025, 6])
+    codes, truth = read_codes(path), read_codes(landscape.truth[Period(2025, 6)])
     assert agreement(codes, truth).accuracy > 0.9
     assert (codes[truth == NODATA] == NODATA).all()
     assert not any(Path("data/work").glob("prediction_*"))
