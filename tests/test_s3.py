@@ -39,7 +39,7 @@ from sqlalchemy import URL, create_engine, text
 from upath import UPath
 
 from demo.world import World
-from flows import monthly, prepare_data, run_predictions, train_model
+from flows import mapping, monthly, prepare_data, run_predictions, train_model
 from landcover.classes import NODATA
 from landcover.errors import LandcoverError
 from landcover.files import publish
@@ -786,14 +786,14 @@ def test_a_quad_that_is_gone_when_it_is_read_fails_the_run_and_is_named(
     folder = put_month(landscape, on_s3)
     settings(PLANET_MOSAIC_DIR=f"s3://{folder.removesuffix('/2025/06')}")
     quad = on_s3.filesystem.ls(folder, detail=False)[4]
-    plan = monthly.plan_windows
+    plan = mapping.plan_windows
 
     def plan_then_lose_a_quad(*arguments: Any) -> Any:
         planned = plan(*arguments)
         on_s3.filesystem.rm_file(quad)
         return planned
 
-    monkeypatch.setattr(monthly, "plan_windows", plan_then_lose_a_quad)
+    monkeypatch.setattr(mapping, "plan_windows", plan_then_lose_a_quad)
     assert monthly.main([*MONTH, *FEW]) == FAILED
 
     out, err = capfd.readouterr()
