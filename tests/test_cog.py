@@ -43,7 +43,7 @@ def patchy(height: int, width: int, seed: int) -> NDArray[np.uint8]:
     return codes
 
 
-class World:
+class Assembled:
     """A map of pieces, two of which are not there, and what it should hold."""
 
     def __init__(self, folder: Path, grid: Grid = GRID, tags: dict[str, str] | None = None) -> None:
@@ -65,50 +65,50 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World(tmp_path_factory.mktemp("cog & more"))
+def assembled(tmp_path_factory: pytest.TempPathFactory) -> Assembled:
+    return Assembled(tmp_path_factory.mktemp("cog & more"))
 
 
-def test_the_map_is_a_valid_cloud_optimized_geotiff_without_warnings(world: World) -> None:
-    valid, errors, warnings = cog_validate(world.path, strict=True)
+def test_the_map_is_a_valid_cloud_optimized_geotiff_without_warnings(assembled: Assembled) -> None:
+    valid, errors, warnings = cog_validate(assembled.path, strict=True)
     assert (valid, errors, warnings) == (True, [], [])
 
 
-def test_the_map_is_laid_out_as_promised(world: World) -> None:
-    with rasterio.open(world.path) as dataset:
+def test_the_map_is_laid_out_as_promised(assembled: Assembled) -> None:
+    with rasterio.open(assembled.path) as dataset:
         assert dataset.driver == "GTiff"
         assert dataset.dtypes == ("uint8",)
         assert dataset.block_shapes == [(512, 512)]
         assert dataset.compression.name == "deflate"
         assert dataset.nodata == NODATA
         assert dataset.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
-    for level in cog_info(world.path).IFD:
+    for level in cog_info(assembled.path).IFD:
         assert level.Blocksize == (512, 512)
 
 
-def test_the_map_has_the_mosaic_s_grid_and_crs(world: World) -> None:
-    with rasterio.open(world.path) as dataset:
+def test_the_map_has_the_mosaic_s_grid_and_crs(assembled: Assembled) -> None:
+    with rasterio.open(assembled.path) as dataset:
         assert (dataset.width, dataset.height) == (WIDTH, HEIGHT)
         assert dataset.transform == ORIGIN
         assert dataset.crs == rasterio.CRS.from_epsg(3857)
 
 
-def test_the_map_holds_the_pieces_and_nodata_where_there_is_none(world: World) -> None:
-    with rasterio.open(world.path) as dataset:
-        np.testing.assert_array_equal(dataset.read(1), world.codes)
-    assert (world.codes[:SIZE, SIZE : 2 * SIZE] == NODATA).all()
+def test_the_map_holds_the_pieces_and_nodata_where_there_is_none(assembled: Assembled) -> None:
+    with rasterio.open(assembled.path) as dataset:
+        np.testing.assert_array_equal(dataset.read(1), assembled.codes)
+    assert (assembled.codes[:SIZE, SIZE : 2 * SIZE] == NODATA).all()
 
 
-def test_class_names_and_what_the_map_was_made_of_are_in_the_file(world: World) -> None:
-    with rasterio.open(world.path) as dataset:
+def test_class_names_and_what_the_map_was_made_of_are_in_the_file(assembled: Assembled) -> None:
+    with rasterio.open(assembled.path) as dataset:
         named = {key: name for key, name in dataset.tags(1).items() if key.startswith("class_")}
         assert named == {f"class_{code}": name for code, name in NAMES.items()}
         tags = dataset.tags()
     assert {key: tags[key] for key in TAGS} == TAGS
 
 
-def test_the_palette_shows_each_class_in_its_colour(world: World) -> None:
-    with rasterio.open(world.path) as dataset:
+def test_the_palette_shows_each_class_in_its_colour(assembled: Assembled) -> None:
+    with rasterio.open(assembled.path) as dataset:
         assert dataset.colorinterp[0].name == "palette"
         palette = dataset.colormap(1)
     assert {code: palette[code][:3] for code in NAMES} == {code: colour(code) for code in NAMES}
@@ -159,12 +159,14 @@ def overviews_of(path: Path) -> list[tuple[int, NDArray[np.uint8]]]:
     return found
 
 
-def test_the_tiles_of_pieces_are_copied_as_they_are_and_nodata_takes_no_room(world: World) -> None:
+def test_the_tiles_of_pieces_are_copied_as_they_are_and_nodata_takes_no_room(
+    assembled: Assembled,
+) -> None:
     """What is decoded and compressed again takes most of the time of an assembly."""
-    content = world.path.read_bytes()
+    content = assembled.path.read_bytes()
     copied = 0
-    with rasterio.open(world.path) as built:
-        for piece, window in world.pieces.items():
+    with rasterio.open(assembled.path) as built:
+        for piece, window in assembled.pieces.items():
             with rasterio.open(piece) as part:
                 for (row, column), block in part.block_windows(1):
                     start, size = place_of(part, row, column)
@@ -192,17 +194,17 @@ def place_of(dataset: rasterio.DatasetReader, row: int, column: int) -> tuple[in
     return None if None in found else tuple(map(int, found))
 
 
-def test_there_are_overviews_down_to_one_block(world: World) -> None:
-    overviews = overviews_of(world.path)
+def test_there_are_overviews_down_to_one_block(assembled: Assembled) -> None:
+    overviews = overviews_of(assembled.path)
     assert [factor for factor, _ in overviews] == [2, 4, 8]
     assert max(overviews[-1][1].shape) <= 512 < max(overviews[-2][1].shape)
     for factor, codes in overviews:
         assert codes.shape == (-(-HEIGHT // factor), -(-WIDTH // factor))
 
 
-def test_an_overview_pixel_is_the_mode_of_the_four_below_it(world: World) -> None:
-    below = world.codes
-    for _, codes in overviews_of(world.path):
+def test_an_overview_pixel_is_the_mode_of_the_four_below_it(assembled: Assembled) -> None:
+    below = assembled.codes
+    for _, codes in overviews_of(assembled.path):
         votes = votes_of(blocks_of(below, 2))
         most = votes.max(axis=0)
         assert ((codes == NODATA) == (most == 0)).all()
@@ -215,9 +217,9 @@ def test_an_overview_pixel_is_the_mode_of_the_four_below_it(world: World) -> Non
         below = codes
 
 
-def test_no_overview_shows_a_class_that_is_not_below_it(world: World) -> None:
-    for factor, codes in overviews_of(world.path):
-        votes = votes_of(blocks_of(world.codes, factor))
+def test_no_overview_shows_a_class_that_is_not_below_it(assembled: Assembled) -> None:
+    for factor, codes in overviews_of(assembled.path):
+        votes = votes_of(blocks_of(assembled.codes, factor))
         of_code = np.stack([codes == code for code in NAMES])
         assert (votes[of_code] > 0).all()
         assert (votes.sum(axis=0)[codes == NODATA] == 0).all()
@@ -239,22 +241,22 @@ def test_where_all_is_one_class_every_overview_shows_it(tmp_path: Path) -> None:
 # --- what is left beside it -----------------------------------------------------------------------
 
 
-def test_nothing_is_left_beside_the_map(world: World) -> None:
-    assert set(world.path.parent.iterdir()) == {*world.before, world.path}
+def test_nothing_is_left_beside_the_map(assembled: Assembled) -> None:
+    assert set(assembled.path.parent.iterdir()) == {*assembled.before, assembled.path}
 
 
-def test_opening_the_map_writes_nothing_beside_it(world: World) -> None:
-    with rasterio.open(world.path) as dataset:
+def test_opening_the_map_writes_nothing_beside_it(assembled: Assembled) -> None:
+    with rasterio.open(assembled.path) as dataset:
         dataset.read(1)
         dataset.colormap(1)
-    assert not list(world.path.parent.glob("*.aux.xml"))
+    assert not list(assembled.path.parent.glob("*.aux.xml"))
 
 
 def test_what_an_earlier_run_left_half_written_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "prediction_202506.tif").write_bytes(b"half a map")
-    world = World(tmp_path)
-    with rasterio.open(world.path) as dataset:
-        np.testing.assert_array_equal(dataset.read(1), world.codes)
+    assembled = Assembled(tmp_path)
+    with rasterio.open(assembled.path) as dataset:
+        np.testing.assert_array_equal(dataset.read(1), assembled.codes)
 
 
 def swap_for_a_sparse_one(piece: Path) -> None:
@@ -282,11 +284,11 @@ SPOILED = {
 
 @pytest.mark.parametrize("how", SPOILED)
 def test_a_piece_that_cannot_be_read_is_an_error_and_no_hole(tmp_path: Path, how: str) -> None:
-    world = World(tmp_path)
-    piece = list(world.pieces)[2]
+    assembled = Assembled(tmp_path)
+    piece = list(assembled.pieces)[2]
     SPOILED[how](piece)
     with pytest.raises(RasterioIOError, match=piece.name):
-        write_cog(LAYER, world.pieces, GRID, world.factors, TAGS, tmp_path / "again.tif")
+        write_cog(LAYER, assembled.pieces, GRID, assembled.factors, TAGS, tmp_path / "again.tif")
     assert {path.suffix for path in tmp_path.iterdir()} == {".tif"}
 
 
@@ -307,15 +309,15 @@ def test_the_map_lies_on_any_grid_to_the_pixel(
 ) -> None:
     """Pieces abut by rounded coordinates: no block may go missing between them."""
     grid = Grid(rasterio.CRS.from_epsg(epsg).to_wkt(), transform, WIDTH, HEIGHT)
-    world = World(tmp_path, grid)
-    assert cog_validate(world.path, strict=True) == (True, [], [])
-    with rasterio.open(world.path) as dataset:
+    assembled = Assembled(tmp_path, grid)
+    assert cog_validate(assembled.path, strict=True) == (True, [], [])
+    with rasterio.open(assembled.path) as dataset:
         assert dataset.transform.almost_equals(transform, precision=1e-9)
         assert (dataset.width, dataset.height) == (WIDTH, HEIGHT)
         assert dataset.crs.to_epsg() == epsg
-        np.testing.assert_array_equal(dataset.read(1), world.codes)
-    for factor, codes in overviews_of(world.path):
-        blank = (blocks_of(world.codes, factor) == NODATA).all(axis=2)
+        np.testing.assert_array_equal(dataset.read(1), assembled.codes)
+    for factor, codes in overviews_of(assembled.path):
+        blank = (blocks_of(assembled.codes, factor) == NODATA).all(axis=2)
         np.testing.assert_array_equal(codes == NODATA, blank)
 
 
@@ -333,5 +335,5 @@ def test_a_map_smaller_than_a_block_is_valid(tmp_path: Path) -> None:
 
 def test_tags_of_any_characters_are_kept(tmp_path: Path) -> None:
     tags = {"source_mosaic": "<a href='x'>&amp;</a> \"ñ\""}
-    with rasterio.open(World(tmp_path, tags=tags).path) as dataset:
+    with rasterio.open(Assembled(tmp_path, tags=tags).path) as dataset:
         assert dataset.tags()["source_mosaic"] == tags["source_mosaic"]

@@ -170,13 +170,13 @@ def drawn(mosaic: Mosaic) -> geopandas.GeoDataFrame:
 
 
 @dataclass(frozen=True)
-class World:
+class Reported:
     report: Report
     codes: NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Reported:
     folder = tmp_path_factory.mktemp("report")
     codes = patches([code for code in NAMES if code != MISSING])
     mosaic = imagery(folder, codes)
@@ -219,12 +219,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
             "settings": {"bands": ["blue", "green"], "max_depth": None, "nothing": {}},
         },
     )
-    return World(report, codes)
+    return Reported(report, codes)
 
 
 @pytest.fixture(scope="module")
-def pictures(world: World) -> dict[Language, dict[str, Picture]]:
-    return {language: draw_pictures(world.report, language) for language in LANGUAGES}
+def pictures(reported: Reported) -> dict[Language, dict[str, Picture]]:
+    return {language: draw_pictures(reported.report, language) for language in LANGUAGES}
 
 
 @pytest.fixture(scope="module")
@@ -261,13 +261,13 @@ def open_report(browser: Browser, html: str, path: Path) -> Opened:
 @pytest.fixture(scope="module", params=LANGUAGES)
 def opened(
     request: pytest.FixtureRequest,
-    world: World,
+    reported: Reported,
     pictures: dict[Language, dict[str, Picture]],
     browser: Browser,
 ) -> Opened:
     SHOWN.mkdir(exist_ok=True)
     language: Language = request.param
-    html = render(world.report, language, pictures[language])
+    html = render(reported.report, language, pictures[language])
     return open_report(browser, html, SHOWN / f"report-{language}.html")
 
 
@@ -347,10 +347,10 @@ def test_names_are_text_never_markup(opened: Opened) -> None:
 # --- the numbers ----------------------------------------------------------------------------------
 
 
-def test_hectares_are_those_given_the_largest_first(opened: Opened, world: World) -> None:
+def test_hectares_are_those_given_the_largest_first(opened: Opened, reported: Reported) -> None:
     wording = Wording(language_of(opened))
     rows = table(opened.page, wording.say("areas"))
-    given = {NAMES[MISSING]: 0.0, **world.report.hectares}
+    given = {NAMES[MISSING]: 0.0, **reported.report.hectares}
     total = sum(given.values())
     expected = [
         [
@@ -366,9 +366,9 @@ def test_hectares_are_those_given_the_largest_first(opened: Opened, world: World
     assert rows[-2][1:] == {"en": ["0.0", "0.0%"], "es": ["0,0", "0,0\u202f%"]}[wording.language]
 
 
-def test_accuracies_are_those_given(opened: Opened, world: World) -> None:
+def test_accuracies_are_those_given(opened: Opened, reported: Reported) -> None:
     wording = Wording(language_of(opened))
-    metrics = world.report.metrics
+    metrics = reported.report.metrics
     rows = table(opened.page, wording.say("quality"))
     forest = metrics.classes["Forest"]
     assert [float(cell.replace(",", ".").split(" ± ")[0]) for cell in rows[0][1:4]] == [
@@ -386,10 +386,10 @@ def test_accuracies_are_those_given(opened: Opened, world: World) -> None:
     assert held_out[wording.language] in text
 
 
-def test_the_confusion_matrix_is_the_one_given(opened: Opened, world: World) -> None:
+def test_the_confusion_matrix_is_the_one_given(opened: Opened, reported: Reported) -> None:
     rows = table(opened.page, Wording(language_of(opened)).say("confusion"))
     counts = [[int(re.sub("[.,]", "", cell)) for cell in row[1:]] for row in rows]
-    matrix = world.report.metrics.confusion_matrix
+    matrix = reported.report.metrics.confusion_matrix
     assert counts == [list(line.values()) for line in matrix.values()]
 
 
@@ -420,14 +420,14 @@ def test_what_made_it_is_told(opened: Opened) -> None:
 
 
 def test_a_month_without_metrics_polygons_or_warnings_has_a_report_too(
-    world: World, browser: Browser, tmp_path: Path
+    reported: Reported, browser: Browser, tmp_path: Path
 ) -> None:
     bare = replace(
-        world.report,
+        reported.report,
         metrics=None,
-        polygons=world.report.polygons.iloc[:0],
+        polygons=reported.report.polygons.iloc[:0],
         warnings=(),
-        coverage=Coverage(world.report.coverage.hectares),
+        coverage=Coverage(reported.report.coverage.hectares),
         provenance={},
     )
     drawn = draw_pictures(bare, "en")
@@ -454,8 +454,8 @@ def test_both_languages_say_the_same_things() -> None:
     }  # fmt: skip
 
 
-def test_the_english_report_words_warnings_as_the_log_does(world: World) -> None:
-    for warning in world.report.warnings:
+def test_the_english_report_words_warnings_as_the_log_does(reported: Reported) -> None:
+    for warning in reported.report.warnings:
         assert Wording("en").warning(warning) == str(warning) != Wording("es").warning(warning)
 
 
@@ -504,16 +504,16 @@ def pixels_of(picture: Picture) -> NDArray[np.uint8]:
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_the_map_has_the_classes_own_colours(
-    world: World, pictures: dict[Language, dict[str, Picture]]
+    reported: Reported, pictures: dict[Language, dict[str, Picture]]
 ) -> None:
     pixels = pixels_of(pictures["en"]["map"])
-    frame = frame_around(world.report.area, world.report.mosaic.grid.crs)
+    frame = frame_around(reported.report.area, reported.report.mosaic.grid.crs)
     west, north = frame.bounds[0], frame.bounds[3]
     seen = set()
     for row, column in np.ndindex(SIZE // PATCH - 2, SIZE // PATCH - 2):
         # Off the middle, where the lines of the graticule could be by chance.
         x, y = ORIGIN @ (column * PATCH + 95, row * PATCH + 83)
-        code = int(world.codes[row * PATCH + 83, column * PATCH + 95])
+        code = int(reported.codes[row * PATCH + 83, column * PATCH + 95])
         colour = pixels[int(EDGE + (north - y) / frame.unit), int(BORDER + (x - west) / frame.unit)]
         if code in COLOURS:
             seen.add((code, tuple(map(int, colour)) == COLOURS[code]))
@@ -532,8 +532,10 @@ def test_a_scale_bar_is_round_and_not_longer(length: float) -> None:
     assert f"{found:.0e}"[0] in "125"
 
 
-def test_where_there_is_no_imagery_the_true_colour_picture_is_transparent(world: World) -> None:
-    mosaic, area = world.report.mosaic, world.report.area
+def test_where_there_is_no_imagery_the_true_colour_picture_is_transparent(
+    reported: Reported,
+) -> None:
+    mosaic, area = reported.report.mosaic, reported.report.area
     frame = frame_around(area, mosaic.grid.crs)
     picture = true_colour(mosaic, area, frame)
     assert picture.shape[2] == 4
@@ -546,9 +548,9 @@ def test_where_there_is_no_imagery_the_true_colour_picture_is_transparent(world:
 
 
 def test_thumbnails_stand_in_for_a_large_mosaic_without_overviews(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reported: Reported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mosaic, area = imagery(tmp_path, world.codes), world.report.area
+    mosaic, area = imagery(tmp_path, reported.codes), reported.report.area
     frame = frame_around(area, mosaic.grid.crs)
     assert not needs_thumbnails(mosaic, area)
     monkeypatch.setattr(thumbnails, "MOST_DECODED", SIZE**2 - 1)
@@ -587,10 +589,10 @@ def test_thumbnails_stand_in_for_a_large_mosaic_without_overviews(
 
 @pytest.mark.usefixtures("prefect_api")
 def test_the_task_writes_the_page_and_shows_its_pictures(
-    world: World, settings: Callable[..., None]
+    reported: Reported, settings: Callable[..., None]
 ) -> None:
     settings(REPORT_LANGUAGE="es")
-    report = world.report
+    report = reported.report
     lonlat = geopandas.GeoSeries([report.area], crs=report.mosaic.grid.crs).to_crs(4326).iloc[0]
     run = run_of(aoi=lonlat.wkt)
     finished = FinishedMap(

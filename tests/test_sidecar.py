@@ -29,13 +29,13 @@ SIZE = 4 * TILE
 
 
 @dataclass(frozen=True)
-class Map:
+class NamedMap:
     path: Path
     codes: NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Map:
+def named(tmp_path_factory: pytest.TempPathFactory) -> NamedMap:
     """A map on the tiles of the web, as NICFI's quads are, with the names beside it."""
     folder = tmp_path_factory.mktemp("sidecar")
     origin = Affine.translation(COLUMN * TILE * RESOLUTION - EDGE, EDGE - ROW * TILE * RESOLUTION)
@@ -48,13 +48,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Map:
     write_piece(class_layer(NAMES), codes, grid, factors, piece)
     write_cog(class_layer(NAMES), {piece: Window(0, 0, SIZE, SIZE)}, grid, factors, {}, path)
     path.with_name(path.name + SUFFIX).write_text(sidecar_text(legend_of(NAMES)), encoding="utf-8")
-    return Map(path, codes)
+    return NamedMap(path, codes)
 
 
 @pytest.fixture
-def read_by_gdal(world: Map, tmp_path: Path) -> ElementTree.Element:
+def read_by_gdal(named: NamedMap, tmp_path: Path) -> ElementTree.Element:
     """The map's band as GDAL describes it: rasterio does not tell of names, a VRT does."""
-    rasterio.shutil.copy(world.path, tmp_path / "map.vrt", driver="VRT")
+    rasterio.shutil.copy(named.path, tmp_path / "map.vrt", driver="VRT")
     band = ElementTree.parse(tmp_path / "map.vrt").find("VRTRasterBand")
     assert band is not None
     return band
@@ -81,9 +81,9 @@ def test_gdal_reads_a_table_of_just_the_classes_and_their_colours(
     assert usages == [("Value", "5"), ("Class", "2"), ("Red", "6"), ("Green", "7"), ("Blue", "8")]
 
 
-def test_without_it_gdal_knows_no_names(world: Map, tmp_path: Path) -> None:
-    alone = tmp_path / world.path.name
-    alone.write_bytes(world.path.read_bytes())
+def test_without_it_gdal_knows_no_names(named: NamedMap, tmp_path: Path) -> None:
+    alone = tmp_path / named.path.name
+    alone.write_bytes(named.path.read_bytes())
     rasterio.shutil.copy(alone, tmp_path / "map.vrt", driver="VRT")
     assert "Category" not in (tmp_path / "map.vrt").read_text()
 
@@ -99,15 +99,15 @@ def test_a_map_may_have_every_code() -> None:
     assert len(list(root.iter("Row"))) == NODATA
 
 
-def test_the_map_beside_it_stays_a_valid_cog_without_warnings(world: Map) -> None:
-    with rasterio.open(world.path) as dataset:
-        assert world.path.name + SUFFIX in {Path(name).name for name in dataset.files}
-    assert cog_validate(world.path, strict=True) == (True, [], [])
+def test_the_map_beside_it_stays_a_valid_cog_without_warnings(named: NamedMap) -> None:
+    with rasterio.open(named.path) as dataset:
+        assert named.path.name + SUFFIX in {Path(name).name for name in dataset.files}
+    assert cog_validate(named.path, strict=True) == (True, [], [])
 
 
-def test_a_tile_server_serves_the_map_s_codes_and_colours(world: Map) -> None:
-    part = world.codes[TILE : 2 * TILE, 2 * TILE : 3 * TILE]
-    with Reader(str(world.path)) as reader:
+def test_a_tile_server_serves_the_map_s_codes_and_colours(named: NamedMap) -> None:
+    part = named.codes[TILE : 2 * TILE, 2 * TILE : 3 * TILE]
+    with Reader(str(named.path)) as reader:
         tile = reader.tile(COLUMN + 2, ROW + 1, ZOOM, tilesize=TILE)
         palette = reader.colormap
     np.testing.assert_array_equal(tile.array.data[0], part)

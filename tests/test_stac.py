@@ -69,23 +69,23 @@ EVERYWHERE = box(-180, -85, 180, 85)
 
 
 @dataclass(frozen=True)
-class Map:
+class WrittenMap:
     path: Path
     codes: NDArray[np.uint8]
 
 
-def write_map(folder: Path, crs: str = MERCATOR, transform: Affine = ORIGIN) -> Map:
+def write_map(folder: Path, crs: str = MERCATOR, transform: Affine = ORIGIN) -> WrittenMap:
     grid = Grid(crs, transform, WIDTH, HEIGHT)
     codes = np.random.default_rng(3).choice([*NAMES, NODATA], (HEIGHT, WIDTH)).astype(np.uint8)
     piece, path = folder / "piece.tif", folder / file_name("map", Period(2025, 6))
     write_piece(class_layer(NAMES), codes, grid, [], piece)
     write_cog(class_layer(NAMES), {piece: Window(0, 0, WIDTH, HEIGHT)}, grid, [], {}, path)
     piece.unlink()
-    return Map(path, codes)
+    return WrittenMap(path, codes)
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Map:
+def written(tmp_path_factory: pytest.TempPathFactory) -> WrittenMap:
     return write_map(tmp_path_factory.mktemp("stac"))
 
 
@@ -114,21 +114,21 @@ def extent_of(path: Path) -> Polygon:
 # --- the standard ---------------------------------------------------------------------------------
 
 
-def test_the_item_is_valid(world: Map) -> None:
-    document = read_back(item_of(world.path))
+def test_the_item_is_valid(written: WrittenMap) -> None:
+    document = read_back(item_of(written.path))
     assert document["stac_version"] == "1.1.0"
     validate(document, pystac.STACObjectType.ITEM)
 
 
-def test_an_item_without_the_link_to_its_collection_would_not_be(world: Map) -> None:
-    document = read_back(item_of(world.path)) | {"links": []}
+def test_an_item_without_the_link_to_its_collection_would_not_be(written: WrittenMap) -> None:
+    document = read_back(item_of(written.path)) | {"links": []}
     with pytest.raises(STACValidationError):
         validate(document, pystac.STACObjectType.ITEM)
 
 
-def test_the_extensions_are_named_whose_fields_there_are(world: Map) -> None:
+def test_the_extensions_are_named_whose_fields_there_are(written: WrittenMap) -> None:
     site = "https://stac-extensions.github.io"
-    document = read_back(item_of(world.path))
+    document = read_back(item_of(written.path))
     assert sorted(document["stac_extensions"]) == [
         f"{site}/classification/v2.0.0/schema.json",
         f"{site}/file/v2.1.0/schema.json",
@@ -150,9 +150,9 @@ def test_the_extensions_are_named_whose_fields_there_are(world: Map) -> None:
     ],
 )
 def test_an_item_is_named_after_its_month_and_lasts_as_long(
-    world: Map, year: int, month: int, start: str, end: str
+    written: WrittenMap, year: int, month: int, start: str, end: str
 ) -> None:
-    document = read_back(item_of(world.path, year, month))
+    document = read_back(item_of(written.path, year, month))
     assert document["id"] == f"prediction_{year}{month:02d}"
     assert file_name("item", Period(year, month)) == f"{document['id']}.json"
     properties = document["properties"]
@@ -160,10 +160,10 @@ def test_an_item_is_named_after_its_month_and_lasts_as_long(
     assert (properties["start_datetime"], properties["end_datetime"]) == (start, end)
 
 
-def test_the_item_says_what_made_the_map_and_when(world: Map) -> None:
+def test_the_item_says_what_made_the_map_and_when(written: WrittenMap) -> None:
     in_ecuador = MADE.astimezone(timezone(timedelta(hours=-5)))
     for made in (MADE, in_ecuador):
-        properties = read_back(item_of(world.path, made=made))["properties"]
+        properties = read_back(item_of(written.path, made=made))["properties"]
         assert properties["processing:lineage"] == "A *forest*."
         assert properties["processing:software"] == {"chocoforest": code_version()}
         assert datetime.fromisoformat(properties["processing:datetime"]) == MADE
@@ -185,15 +185,17 @@ def test_the_footprint_is_the_whole_map_where_the_area_of_interest_is_larger(
     assert item.bbox == list(shape(item.geometry).bounds)
 
 
-def test_the_footprint_is_the_part_of_the_area_of_interest_that_the_map_reaches(world: Map) -> None:
-    extent = extent_of(world.path)
+def test_the_footprint_is_the_part_of_the_area_of_interest_that_the_map_reaches(
+    written: WrittenMap,
+) -> None:
+    extent = extent_of(written.path)
     west, south, _, north = extent.bounds
     middle_x, middle_y = extent.centroid.coords[0]
     # Drawn clockwise, with a hole, and with a second part; it juts out on the left.
     hole = box(middle_x - 0.003, middle_y - 0.002, middle_x - 0.001, middle_y)
     area = box(west - 1, middle_y - 0.004, middle_x, middle_y + 0.004, ccw=False) - hole
     area |= box(middle_x + 0.002, south, middle_x + 0.005, north + 1)
-    item = item_of(world.path, area=area)
+    item = item_of(written.path, area=area)
     footprint = shape(item.geometry)
     assert footprint.geom_type == "MultiPolygon"
     assert footprint.is_valid
@@ -205,26 +207,26 @@ def test_the_footprint_is_the_part_of_the_area_of_interest_that_the_map_reaches(
         assert not any(ring.is_ccw for ring in polygon.interiors)
 
 
-def test_a_coast_drawn_by_the_metre_does_not_swell_the_item(world: Map) -> None:
-    extent = extent_of(world.path)
+def test_a_coast_drawn_by_the_metre_does_not_swell_the_item(written: WrittenMap) -> None:
+    extent = extent_of(written.path)
     along = np.linspace(0, 2 * np.pi, 100_000)
     reach = 0.008 + 1e-5 * np.sin(10_000 * along)
     x, y = extent.centroid.coords[0]
     area = Polygon(np.column_stack([x + reach * np.cos(along), y + reach * np.sin(along)]))
-    footprint = shape(item_of(world.path, area=area).geometry)
+    footprint = shape(item_of(written.path, area=area).geometry)
     assert len(shapely.get_coordinates(footprint)) < 500
     assert footprint.symmetric_difference(area & extent).area < 0.02 * footprint.area
 
 
-def test_a_map_outside_the_area_of_interest_is_an_error(world: Map) -> None:
-    with pytest.raises(LandcoverError, match=re.escape(str(world.path))):
-        item_of(world.path, area=box(10, 50, 11, 51))
+def test_a_map_outside_the_area_of_interest_is_an_error(written: WrittenMap) -> None:
+    with pytest.raises(LandcoverError, match=re.escape(str(written.path))):
+        item_of(written.path, area=box(10, 50, 11, 51))
 
 
-def test_the_projection_is_that_of_the_file(world: Map) -> None:
-    document = read_back(item_of(world.path))
+def test_the_projection_is_that_of_the_file(written: WrittenMap) -> None:
+    document = read_back(item_of(written.path))
     properties = document["properties"]
-    with rasterio.open(world.path) as dataset:
+    with rasterio.open(written.path) as dataset:
         assert properties["proj:code"] == "EPSG:3857"
         assert properties["proj:shape"] == [HEIGHT, WIDTH]
         assert properties["proj:transform"] == list(dataset.transform)[:6]
@@ -257,22 +259,22 @@ def test_the_resolution_is_in_metres_on_the_ground(tmp_path: Path) -> None:
 # --- the map --------------------------------------------------------------------------------------
 
 
-def test_the_map_is_described_as_the_file_is(world: Map) -> None:
-    asset = read_back(item_of(world.path))["assets"]["map"]
+def test_the_map_is_described_as_the_file_is(written: WrittenMap) -> None:
+    asset = read_back(item_of(written.path))["assets"]["map"]
     assert asset["href"] == "./prediction_202506.tif"
     assert asset["type"] == "image/tiff; application=geotiff; profile=cloud-optimized"
     assert asset["roles"] == ["data"]
     (band,) = asset["raster:bands"]
-    with rasterio.open(world.path) as dataset:
+    with rasterio.open(written.path) as dataset:
         assert (band["data_type"], band["nodata"]) == (dataset.dtypes[0], dataset.nodata)
     assert (asset["data_type"], asset["nodata"]) == (band["data_type"], band["nodata"])
-    content = world.path.read_bytes()
+    content = written.path.read_bytes()
     assert asset["file:size"] == len(content)
     assert asset["file:checksum"] == "1220" + hashlib.sha256(content).hexdigest()
 
 
-def test_the_classes_have_the_map_s_codes_names_and_colours(world: Map) -> None:
-    asset = item_of(world.path).assets["map"]
+def test_the_classes_have_the_map_s_codes_names_and_colours(written: WrittenMap) -> None:
+    asset = item_of(written.path).assets["map"]
     *classes, last = ClassificationExtension.ext(asset).classes or []
     assert {each.value: each.title for each in classes} == NAMES
     for each in classes:
@@ -283,8 +285,8 @@ def test_the_classes_have_the_map_s_codes_names_and_colours(world: Map) -> None:
     assert (last.value, last.nodata, last.color_hint) == (NODATA, True, None)
 
 
-def test_the_classes_short_names_are_words_and_differ(world: Map) -> None:
-    asset = item_of(world.path).assets["map"]
+def test_the_classes_short_names_are_words_and_differ(written: WrittenMap) -> None:
+    asset = item_of(written.path).assets["map"]
     names = {each.value: each.name for each in ClassificationExtension.ext(asset).classes or []}
     assert all(re.fullmatch("[0-9A-Za-z_-]+", name) for name in names.values())
     assert (names[0], names[6]) == ("forest", "sensor_error")
@@ -294,8 +296,10 @@ def test_the_classes_short_names_are_words_and_differ(world: Map) -> None:
     assert len(set(names.values())) == len(names)
 
 
-def test_what_lies_beside_the_map_is_an_asset_too_and_the_map_is_found_as_data(world: Map) -> None:
-    document = read_back(item_of(world.path))
+def test_what_lies_beside_the_map_is_an_asset_too_and_the_map_is_found_as_data(
+    written: WrittenMap,
+) -> None:
+    document = read_back(item_of(written.path))
     validate(document, pystac.STACObjectType.ITEM)
     hrefs = {key: asset["href"] for key, asset in document["assets"].items()}
     assert hrefs == {
@@ -310,12 +314,12 @@ def test_what_lies_beside_the_map_is_an_asset_too_and_the_map_is_found_as_data(w
 # --- the collection -------------------------------------------------------------------------------
 
 
-def test_the_collection_is_valid_and_as_wide_and_long_as_its_items(world: Map) -> None:
-    west, south, east, north = extent_of(world.path).bounds
+def test_the_collection_is_valid_and_as_wide_and_long_as_its_items(written: WrittenMap) -> None:
+    west, south, east, north = extent_of(written.path).bounds
     middle = (west + east) / 2
     items = [
-        item_of(world.path, 2025, 6, area=box(west, south, middle, north)),
-        item_of(world.path, 2025, 4, area=box(middle, south, east, north)),
+        item_of(written.path, 2025, 6, area=box(west, south, middle, north)),
+        item_of(written.path, 2025, 4, area=box(middle, south, east, north)),
     ]
     document = read_back(map_collection(items))
     validate(document, pystac.STACObjectType.COLLECTION)
@@ -327,9 +331,11 @@ def test_the_collection_is_valid_and_as_wide_and_long_as_its_items(world: Map) -
 
 
 @pytest.mark.usefixtures("prefect_api", "in_database")
-def test_months_that_end_at_once_are_both_in_the_collection(world: Map, engine: Engine) -> None:
+def test_months_that_end_at_once_are_both_in_the_collection(
+    written: WrittenMap, engine: Engine
+) -> None:
     def end(month: int) -> None:
-        item = item_of(world.path, 2025, month)
+        item = item_of(written.path, 2025, month)
         record_map(record(2025, month), 2025, month, item=stac_text(item))
 
     collection = Path("data/predictions", COLLECTION_NAME)
@@ -359,9 +365,9 @@ def test_months_that_end_at_once_are_both_in_the_collection(world: Map, engine: 
 
 
 def test_collection_items_and_maps_are_found_wherever_they_are_moved(
-    world: Map, tmp_path: Path
+    written: WrittenMap, tmp_path: Path
 ) -> None:
-    items = [item_of(world.path), item_of(world.path, 2025, 7)]
+    items = [item_of(written.path), item_of(written.path, 2025, 7)]
     (tmp_path / COLLECTION_NAME).write_text(stac_text(map_collection(items)))
     for item in items:
         (tmp_path / f"{item.id}.json").write_text(stac_text(item))
@@ -370,30 +376,30 @@ def test_collection_items_and_maps_are_found_wherever_they_are_moved(
     assert [item.id for item in found] == ["prediction_202506", "prediction_202507"]
     for item in found:
         assert item.get_collection() is collection
-        assert item.assets["map"].get_absolute_href() == str(tmp_path / world.path.name)
+        assert item.assets["map"].get_absolute_href() == str(tmp_path / written.path.name)
         assert ProjectionExtension.ext(item).shape == [HEIGHT, WIDTH]
 
 
 @pytest.mark.filterwarnings("ignore:Some statistics data in STAC are invalid")
-def test_a_tile_server_reads_the_map_through_its_item(world: Map) -> None:
-    path = world.path.with_name(file_name("item", Period(2025, 6)))
-    path.write_text(stac_text(item_of(world.path)))
+def test_a_tile_server_reads_the_map_through_its_item(written: WrittenMap) -> None:
+    path = written.path.with_name(file_name("item", Period(2025, 6)))
+    path.write_text(stac_text(item_of(written.path)))
     with STACReader(str(path)) as reader:
         assert reader.crs == rasterio.CRS.from_epsg(3857)
         (codes,) = reader.preview(assets="map", max_size=None).array.data
-        with rasterio.open(world.path) as dataset:
+        with rasterio.open(written.path) as dataset:
             assert reader.bounds == tuple(dataset.bounds)
-    np.testing.assert_array_equal(codes, world.codes)
+    np.testing.assert_array_equal(codes, written.codes)
 
 
-def test_the_item_is_what_pgstac_takes(world: Map, engine: Engine) -> None:
+def test_the_item_is_what_pgstac_takes(written: WrittenMap, engine: Engine) -> None:
     """It wants a collection, a geometry that PostGIS reads, and a start that is before the end.
 
     (https://github.com/stac-utils/pgstac, 003a_items.sql and 001s_stacutils.sql)
     """
-    document = read_back(item_of(world.path))
+    document = read_back(item_of(written.path))
     assert document["collection"] == COLLECTION
-    assert document["collection"] == read_back(map_collection([item_of(world.path)]))["id"]
+    assert document["collection"] == read_back(map_collection([item_of(written.path)]))["id"]
     with engine.connect() as connection:
         found = connection.execute(
             text(
