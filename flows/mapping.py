@@ -1,10 +1,12 @@
 """From a model and imagery to a recorded map: what the flows that map a month share."""
 
+from collections.abc import Mapping
+
 from prefect import unmapped
 from upath import UPath
 
 from flows.parallel import gather
-from flows.provenance import describe_run, describe_sources
+from flows.provenance import describe_sources
 from flows.summary import Steps
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.survey import Survey
@@ -27,6 +29,7 @@ def map_survey(
     model_id: int,
     polygons: UPath | None,
     settings: PredictionSettings,
+    made_by: Mapping[str, object],
     steps: Steps,
 ) -> FinishedMap:
     """Predict, assemble, report and record a month's map.
@@ -38,12 +41,13 @@ def map_survey(
         model_id: of its row.
         polygons: that trained it; None where they are not at hand.
         settings: how the map is made.
+        made_by: command, code version, flow run and settings.
         steps: the clock of the run.
 
     Raises:
         Exception: that of the first window to fail.
     """
-    mosaic, model, made_by = survey.mosaic, training.model, describe_run(run, settings)
+    mosaic, model = survey.mosaic, training.model
     plan = plan_windows(run, mosaic, model)
     pieces = predict_windows(run, plan, mosaic, model, settings.smallest_patch)
     steps.done("prediction")

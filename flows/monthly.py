@@ -63,6 +63,9 @@ def monthly_pipeline(
     """
     steps = Steps()
     with open_run(Period(year, month), blocks, NEEDS) as run:
+        # At once, because the Prefect server that is asked may be away later.
+        made_by = describe_run(run, prediction)
+
         classes = load_classes(run)
         mosaic = find_mosaic(run, mosaic_path)
         coverage = measure_coverage(run, mosaic, prediction.allow_gaps)
@@ -72,11 +75,11 @@ def monthly_pipeline(
         steps.done("samples")
 
         training = train_model(run, samples, forest, classes)
-        model_id = record_model(run, training, describe_run(run, prediction))
+        model_id = record_model(run, training, made_by)
         steps.done("model")
 
         survey = Survey(mosaic, coverage, radiometry)
-        finished = map_survey(run, survey, training, model_id, polygons, prediction, steps)
+        finished = map_survey(run, survey, training, model_id, polygons, prediction, made_by, steps)
         return finish(
             run,
             f"{run} is mapped.",

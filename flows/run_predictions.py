@@ -8,6 +8,7 @@ from flows.command import command
 from flows.mapping import files_of_map, map_survey
 from flows.parallel import window_runner
 from flows.parameters import Month, Year
+from flows.provenance import describe_run
 from flows.summary import Steps, Summary, finish
 from landcover.imagery.survey import Survey
 from landcover.maps.prediction import PredictionSettings
@@ -50,13 +51,16 @@ def run_predictions(
     """
     steps = Steps()
     with open_run(Period(year, month), blocks, NEEDS) as run:
+        # At once, because the Prefect server that is asked may be away later.
+        made_by = describe_run(run, prediction)
+
         model_id, training = find_model(run)
         polygons = find_polygons(run, training.polygons_sha256)
         mosaic = find_mosaic(run, mosaic_path)
         coverage = measure_coverage(run, mosaic, prediction.allow_gaps)
         radiometry = measure_radiometry(run, mosaic, None)
         survey = Survey(mosaic, coverage, radiometry)
-        finished = map_survey(run, survey, training, model_id, polygons, prediction, steps)
+        finished = map_survey(run, survey, training, model_id, polygons, prediction, made_by, steps)
         return finish(
             run,
             f"{run} is mapped.",

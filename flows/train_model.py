@@ -36,8 +36,11 @@ def train_model(
     """
     steps = Steps()
     with open_run(Period(year, month), blocks) as run:
+        # At once, because the Prefect server that is asked may be away later.
+        made_by = describe_run(run)
+
         training = train(run, UPath(input_data), forest, load_classes(run))
-        record_model(run, training, describe_run(run))
+        record_model(run, training, made_by)
         remove_work(run, [run.files.training])
         steps.done("model")
 

@@ -488,7 +488,7 @@ def test_a_read_only_copy_is_told(role, run_sql):
 def test_a_wrong_table_fails_only_what_writes_it(run_sql):
     record(labels="cacao")
     run_sql("DROP TABLE raster_predictions; CREATE TABLE raster_predictions (id int)")
-    assert load_classes.fn(run_of()) == {"cacao": 7}
+    assert load_classes(run_of()) == {"cacao": 7}
 
 
 # --- settings -------------------------------------------------------------------------------------

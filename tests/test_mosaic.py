@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from affine import Affine
 from rasterio.windows import Window
 from shapely import Polygon
@@ -529,3 +530,33 @@ def test_a_single_image_keeps_its_own_grid(tmp_path: Path) -> None:
 def test_an_area_beside_the_quads_is_told_with_both_extents(tmp_path: Path) -> None:
     with pytest.raises(LandcoverError, match=r"does not touch the mosaic here, which covers .*the"):
         lattice(tmp_path, EVERY, pixel_box(9 * SIDE, 0, 10 * SIDE, 10))
+
+
+@pytest.mark.parametrize("gone", [0, 3, 5])
+def test_tiles_that_overlap_and_are_in_degrees_lie_on_the_same_grid_too(tmp_path: Path, gone: int):
+    """As elevation tiles of one degree do, whose headers round the side of a pixel."""
+    side, step = 40, 1 / 3600
+    tiles = []
+    for number, (column, row) in enumerate([(c, r) for c in range(3) for r in range(2)]):
+        west, north = -79 + (36 * column - 2) * step, 1 - (36 * row - 2) * step
+        rounded = Affine(round(step, 15), 0, round(west, 15), 0, -round(step, 15), round(north, 15))
+        tiles.append(
+            write_raster(
+                tmp_path / f"{number}.tif",
+                random_values((4, side, side), seed=number),
+                transform=rounded,
+                crs="EPSG:4326",
+            )
+        )
+    area = shapely.box(-78.997, 0.985, -78.975, 0.998)
+
+    def grid_of_tiles(paths: Sequence[Path]) -> Grid:
+        images = [image for path in paths for image in find_quads(str(path), "it")]
+        headers = [read_quad(image) for image in images]
+        index = UPath(tmp_path / "index.parquet")
+        return describe_mosaic(headers, "here", {"blue": 1}, index, area).grid
+
+    whole = grid_of_tiles(tiles)
+    assert grid_of_tiles([*tiles[:gone], *tiles[gone + 1 :]]) == whole
+    assert shapely.box(*whole.bounds).buffer(1e-9).covers(area)
+    assert (whole.width, whole.height) == (80, 47)
