@@ -164,7 +164,7 @@ def test_polygons_are_drawn_inside_the_aoi_and_almost_pure(world: World) -> None
     for month in world.months:
         with rasterio.open(world.truth[month]) as truth:
             codes, transform = truth.read(1), truth.transform
-        drawn = polygons[polygons["month"] == f"{month[0]}-{month[1]:02d}"].to_crs(3857)
+        drawn = polygons[polygons["month"] == str(month)].to_crs(3857)
         for polygon, name in zip(drawn.geometry, drawn["class_label"], strict=True):
             under = codes[geometry_mask([polygon], codes.shape, transform, invert=True)]
             assert np.mean(under == FIXED_CODES[name]) >= 0.95

@@ -80,3 +80,29 @@ def test_a_foreseen_failure_is_logged_once_and_without_its_traceback(caplog):
         record.name for record in caplog.records if record.message == "There are no polygons."
     ] == ["prefect.task_runs"]
     assert "Traceback" not in caplog.text
+
+
+LOST = """
+import signal, weakref
+from prefect.exceptions import TerminationSignal
+from tasks.access.process import configure
+configure()
+came = []
+signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
+
+class Thing:
+    pass
+
+def removed(_):
+    raise TerminationSignal(signal=signal.SIGTERM)
+
+thing = Thing()
+reference = weakref.ref(thing, removed)
+del thing
+print(came == [signal.SIGTERM])
+"""
+
+
+def test_a_signal_that_python_drops_is_sent_again():
+    done = run_python(LOST)
+    assert (done.stdout, done.stderr) == ("True\n", "")

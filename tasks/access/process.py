@@ -1,10 +1,14 @@
-"""What a process must be told once, before it works: GDAL, s3fs, warnings, the log."""
+"""What a process must be told once, before it works: GDAL, s3fs, warnings, the log, signals."""
 
 import logging
 import os
+import sys
 import warnings
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
+from signal import SIGINT
 
+from prefect.exceptions import TerminationSignal
 from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning
 from s3fs.core import (  # type: ignore[import-untyped]
     S3FileSystem,
@@ -35,6 +39,17 @@ def configure() -> None:
     warnings.filterwarnings("ignore", category=NotGeoreferencedWarning, module="rasterio.features")
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(name).addFilter(_shorten)
+    sys.unraisablehook = partial(_deliver_again, sys.unraisablehook)
+
+
+def _deliver_again(
+    usual: Callable[["sys.UnraisableHookArgs"], object], lost: "sys.UnraisableHookArgs"
+) -> None:
+    """Send a signal again that came while an object was being removed: Python drops it there."""
+    if isinstance(lost.exc_value, TerminationSignal | KeyboardInterrupt):
+        os.kill(os.getpid(), getattr(lost.exc_value, "signal", SIGINT))
+    else:
+        usual(lost)
 
 
 def _shorten(record: logging.LogRecord) -> bool:
