@@ -23,6 +23,9 @@ from prefect.settings import (
     PREFECT_SERVER_ANALYTICS_ENABLED,
     PREFECT_SERVER_DATABASE_CONNECTION_URL,
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
+    PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED,
+    PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_ENABLED,
+    PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED,
     temporary_settings,
 )
 from sqlalchemy import URL, Engine, create_engine, make_url
@@ -46,9 +49,14 @@ hypothesis.settings.load_profile("side by side")
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
 
-# A flow run's end waits for its heartbeat's thread, which sleeps whole seconds.
 PREFECT = {
+    # A flow run's end waits for its heartbeat's thread, which sleeps whole seconds.
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+    # To note each state of each task takes the server four times as long as all else. The server
+    # of test_deployments does.
+    PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED: False,
+    PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_ENABLED: False,
+    PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED: False,
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 300,
     PREFECT_SERVER_ANALYTICS_ENABLED: False,
 }

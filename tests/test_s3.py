@@ -25,8 +25,6 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
-    FlowRunFilter,
-    FlowRunFilterId,
     LogFilter,
     LogFilterFlowRunId,
 )
@@ -284,10 +282,8 @@ def test_the_secrets_of_a_month_are_nowhere_in_plain_sight(months, nicfi):
     _, done, bucket = months
     run_id = done.rows["ml_models"]["parameters"]["flow_run_id"]
     with get_client(sync_client=True) as client:
-        mine = FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
         about = {
             "flow run": [client.read_flow_run(run_id)],
-            "task runs": client.read_task_runs(flow_run_filter=mine),
             "logs": client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id]))),
             "artifacts": client.read_artifacts(
                 artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
