@@ -16,7 +16,7 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 from flows.command import EPILOG, parse, run_command
 from landcover.errors import LandcoverError, SettingsError
 from tasks.access.blocks import BLOCK
-from tasks.access.connections import check_buckets, check_database
+from tasks.access.connections import reach_buckets, reach_database
 from tasks.access.database import connector_of_settings
 from tasks.access.settings import (
     DatabaseSettings,
@@ -57,7 +57,7 @@ def save_database(name: str) -> str:
     if connector is None:
         return "Left out the database block: DB_HOST is not set."
     with _not_saved("database"):
-        place = check_database(connector)
+        place = reach_database(connector)
     connector.save(name, overwrite=True)
     return f"Saved {_slug(SqlAlchemyConnector, name)}: {place}, which was opened and has PostGIS."
 
@@ -73,7 +73,7 @@ def save_storage(name: str) -> str:
     if credentials.aws_access_key_id is None:
         return "Left out the storage block: S3_ACCESS_KEY_ID is not set."
     with _not_saved("storage"):
-        folders = check_buckets(credentials)
+        folders = reach_buckets(credentials)
     credentials.save(name, overwrite=True)
     tested = (
         f"which was tested with {', '.join(folders)}"

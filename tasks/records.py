@@ -234,6 +234,7 @@ def _publish_map(run: Run, finished: FinishedMap, report: UPath) -> None:
 
 def _classes(connection: Connection, but: str | None = None) -> dict[str, int]:
     query = select(ml_models.c.parameters).where(ml_models.c.model_filename.is_distinct_from(but))
+    # In this order, because of two rows that give a name unlike codes the later one counts.
     rows = connection.scalars(query.order_by(ml_models.c.model_id)).all()
     return {name: code for row in rows for name, code in (row or {}).get("classes", {}).items()}
 

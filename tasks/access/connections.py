@@ -10,7 +10,7 @@ from tasks.access.settings import FolderSettings, MosaicSettings, read_settings
 from tasks.access.storage import storage_of
 
 
-def check_database(connector: SqlAlchemyConnector) -> str:
+def reach_database(connector: SqlAlchemyConnector) -> str:
     """Make sure that a database can be opened and has PostGIS.
 
     Args:
@@ -27,7 +27,7 @@ def check_database(connector: SqlAlchemyConnector) -> str:
         return place_of(connection.engine.url)
 
 
-def check_buckets(credentials: AwsCredentials) -> list[str]:
+def reach_buckets(credentials: AwsCredentials) -> list[str]:
     """Make sure that the settings' folders in buckets can be listed (imagery) or written.
 
     Args:
