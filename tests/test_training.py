@@ -1,6 +1,7 @@
 """The model: what it is trained on, that it is reproducible, and which files are opened."""
 
 import pickle
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from sklearn.pipeline import Pipeline
 
 from landcover.errors import LandcoverError
 from landcover.files import sha256
+from landcover.model import bins, indices
 from landcover.model.forest import (
     ForestSettings,
     fit,
@@ -181,6 +183,22 @@ def test_the_recorded_file_is_opened_and_predicts_as_before_with_one_core(
     assert loaded["forest"].n_jobs == 1
     values = samples[list(BANDS)].to_numpy()
     np.testing.assert_array_equal(votes(loaded, values), votes(model, values))
+
+
+def test_a_model_that_was_trained_before_its_modules_moved_is_opened(
+    tmp_path: Path, samples: pd.DataFrame, codes: pd.Series, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = fit(samples, list(BANDS), codes, FEW.model_copy(update={"indices": True}))
+    path, values = tmp_path / "model.joblib", samples[list(BANDS)].to_numpy()
+    with monkeypatch.context() as before:
+        for module, part in ((bins, bins.LogBins), (indices, indices.with_normalized_differences)):
+            old = module.__name__.replace(".model", "")
+            before.setitem(sys.modules, old, module)
+            before.setattr(part, "__module__", old)
+        joblib.dump(model, path)
+    assert b"landcover.bins" in path.read_bytes()
+    assert b"landcover.indices" in path.read_bytes()
+    np.testing.assert_array_equal(load(path, sha256(path)).predict(values), model.predict(values))
 
 
 def test_a_file_that_differs_from_the_recorded_one_is_refused_before_it_is_opened(
