@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from functools import cache, partial
 from signal import SIGINT
+from threading import Timer
 
 from prefect.exceptions import TerminationSignal
 from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning
@@ -18,6 +19,8 @@ from s3fs.core import (  # type: ignore[import-untyped]
 from landcover.errors import LandcoverError
 from tasks.access.refusals import is_passing
 from tasks.retries import S3FS_TRIES
+
+MOMENT = 0.05  # seconds
 
 
 @cache
@@ -46,10 +49,14 @@ def _deliver_again(
     usual: Callable[["sys.UnraisableHookArgs"], object], lost: "sys.UnraisableHookArgs"
 ) -> None:
     """Send a signal again that came while an object was being removed: Python drops it there."""
-    if isinstance(lost.exc_value, TerminationSignal | KeyboardInterrupt):
-        os.kill(os.getpid(), getattr(lost.exc_value, "signal", SIGINT))
-    else:
+    if not isinstance(lost.exc_value, TerminationSignal | KeyboardInterrupt):
         usual(lost)
+        return
+    number = getattr(lost.exc_value, "signal", SIGINT)
+    # A moment later: Python would drop what comes during this call too.
+    again = Timer(MOMENT, os.kill, (os.getpid(), number))
+    again.daemon = True
+    again.start()
 
 
 def _shorten(record: logging.LogRecord) -> bool:
