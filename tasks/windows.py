@@ -121,12 +121,14 @@ def predict_window(window: Window, run: Run, plan: Plan, mosaic: Mosaic, model: 
                 write_piece(layer, values, grid, plan.factors, local / files[layer.key].name)
             piece = describe_piece(window, files, str(local / path.name))
             check_written(piece, layers[0])
-            if thumbnail is not None:
-                final = plan.thumbnail(window)
-                thumbnail.write(plan.grid, local / final.name)
-                publish(local / final.name, final)
-            # The classes last: where they are, the others are too.
-            publish_all({local / final.name: final for final in files.values()})
+            # Named again: what a bucket refuses here is refused for the piece, not for the imagery.
+            with run.storage(path):
+                if thumbnail is not None:
+                    final = plan.thumbnail(window)
+                    thumbnail.write(plan.grid, local / final.name)
+                    publish(local / final.name, final)
+                # The classes last: where they are, the others are too.
+                publish_all({local / final.name: final for final in files.values()})
     return piece
 
 
