@@ -153,9 +153,9 @@ def month_without_prefect() -> None:
         )
     finished = assemble_map.fn(run, plan, pieces, mosaic, training.model)
     survey = Survey(mosaic, coverage, radiometry)
-    report = write_report.fn(run, survey, finished, polygons, training.metrics, {})
+    report = write_report.fn(run, survey, finished, polygons, training, {})
     with only_run(run.period, None):
-        record_prediction.fn(run, survey, finished, report, model_id, {})
+        record_prediction.fn(run, survey, training, finished, report, model_id, {})
 
 
 if __name__ == "__main__":

@@ -56,10 +56,10 @@ def map_survey(
     steps.done("map")
 
     sources = describe_sources(finished, training, made_by)
-    report = write_report(run, survey, finished, polygons, training.metrics, sources)
+    report = write_report(run, survey, finished, polygons, training, sources)
     steps.done("report")
 
-    record_prediction(run, survey, finished, report, model_id, made_by)
+    record_prediction(run, survey, training, finished, report, model_id, made_by)
     remove_work(run, [run.files.work])
     steps.done("record")
     return finished

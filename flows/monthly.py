@@ -85,7 +85,7 @@ def monthly_pipeline(
             f"{run} is mapped.",
             steps,
             {**files_of_map(run, finished), "samples": samples},
-            training.metrics,
+            training,
             survey,
             finished,
         )

@@ -66,6 +66,7 @@ def run_predictions(
             f"{run} is mapped.",
             steps,
             files_of_map(run, finished),
+            training=training,
             survey=survey,
             finished=finished,
         )

@@ -1,7 +1,7 @@
 """What a run reports when it ends."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import indent
 
@@ -11,8 +11,10 @@ from landcover.imagery.coverage import Coverage
 from landcover.imagery.survey import Survey
 from landcover.maps.assembly import FinishedMap
 from landcover.model.metrics import Metrics, describe_metrics
+from landcover.notices import Told
 from tasks.artifacts import show_accuracy, show_hectares, show_summary
 from tasks.run import Run
+from tasks.training import Training
 
 
 class Steps:
@@ -46,6 +48,9 @@ class Summary:
     metrics: Metrics | None = None
     """Of the model, if the run trained one."""
 
+    notices: Sequence[Told] = ()
+    """What is probably wrong."""
+
     survey: Survey | None = None
     """The imagery and what was found about it, if the run made a map."""
 
@@ -64,8 +69,7 @@ class Summary:
             lines.append(indent(describe_metrics(self.metrics), "  "))
         if self.finished and self.survey:
             lines += _map_lines(self.finished, self.survey.coverage)
-        warnings = self.survey.radiometry.warnings if self.survey else ()
-        return [*lines, *(f"Warning: {warning}" for warning in warnings)]
+        return [*lines, *(f"Warning: {notice}" for notice in self.notices)]
 
     def times(self) -> str:
         """Return how long each step took."""
@@ -95,7 +99,7 @@ def finish(
     title: str,
     steps: Steps,
     files: Mapping[str, UPath],
-    metrics: Metrics | None = None,
+    training: Training | None = None,
     survey: Survey | None = None,
     finished: FinishedMap | None = None,
 ) -> Summary:
@@ -106,13 +110,16 @@ def finish(
         title: the month, and what was done.
         steps: the clock of its steps.
         files: each file's path, by what it is.
-        metrics: of the model, if one was trained.
+        training: the model, if one was trained.
         survey: the imagery and what was found about it, if a map was made.
         finished: the map, if one was made.
     """
-    summary = Summary(title, steps.seconds, files, metrics, survey, finished)
-    found = "\n".join([*summary.findings(), summary.times()])
-    show_summary(str(run), f"# {title}\n\n```\n{found}\n```", files)
+    found = [part for part in (training, survey, finished) if part]
+    notices = [notice for part in found for notice in part.notices]
+    metrics = training.metrics if training else None
+    summary = Summary(title, steps.seconds, files, metrics, notices, survey, finished)
+    text = "\n".join([*summary.findings(), summary.times()])
+    show_summary(str(run), f"# {title}\n\n```\n{text}\n```", files)
     if metrics:
         show_accuracy(str(run), metrics.classes)
     if finished:

@@ -49,7 +49,7 @@ def train_model(
             f"The model of {run} is trained.",
             steps,
             {"model": training.model.path, "samples": UPath(input_data)},
-            training.metrics,
+            training,
         )
 
 

@@ -17,6 +17,7 @@ from landcover.maps.assembly import FinishedMap
 from landcover.maps.stac import COLLECTION_NAME
 from landcover.model.forest import Model
 from landcover.model.metrics import Metrics
+from landcover.notices import Notice
 from tasks.access.lock import hold
 from tasks.access.tables import (
     DETAILS,
@@ -88,6 +89,7 @@ def record_model(run: Run, training: Training, made_by: Mapping[str, object]) ->
                     "classes": classes,
                     "sha256": model.sha256,
                     "polygons_sha256": training.polygons_sha256,
+                    "notices": [notice.to_json() for notice in training.notices],
                     **made_by,
                 },
                 "metrics": training.metrics.to_json() if training.metrics else None,
@@ -142,6 +144,7 @@ def find_model(run: Run) -> tuple[int, Training]:
         settings,
         Metrics.from_json(row.metrics) if row.metrics else None,
         row.parameters.get("polygons_sha256"),
+        tuple(map(Notice.from_json, row.parameters.get("notices", ()))),
     )
 
 
@@ -149,6 +152,7 @@ def find_model(run: Run) -> tuple[int, Training]:
 def record_prediction(
     run: Run,
     survey: Survey,
+    training: Training,
     finished: FinishedMap,
     report: UPath,
     model_id: int,
@@ -162,6 +166,7 @@ def record_prediction(
     Args:
         run: that made it.
         survey: the imagery, and what was found about it.
+        training: the model, and what was found about it.
         finished: the map.
         report: the page about it, where it waits.
         model_id: of the model that made it.
@@ -189,7 +194,7 @@ def record_prediction(
                 "year": run.period.year,
                 "month": run.period.month,
                 "aoi_definition": _area_value(connection, run.area(LONLAT)),
-                DETAILS: {**_details(survey, finished), **made_by},
+                DETAILS: {**_details(survey, training, finished), **made_by},
             },
         )
         if connection.dialect.name == "postgresql":
@@ -201,7 +206,7 @@ def record_prediction(
     return prediction_id
 
 
-def _details(survey: Survey, finished: FinishedMap) -> dict[str, object]:
+def _details(survey: Survey, training: Training, finished: FinishedMap) -> dict[str, object]:
     coverage = survey.coverage
     return {
         "hectares": finished.hectares,
@@ -214,6 +219,9 @@ def _details(survey: Survey, finished: FinishedMap) -> dict[str, object]:
         "sha256": finished.sha256,
         "model_sha256": finished.model.sha256,
         RADIOMETRY: survey.radiometry.measured,
+        "warnings": [
+            str(notice) for notice in (*training.notices, *survey.notices, *finished.notices)
+        ],
     }
 
 

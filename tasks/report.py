@@ -13,11 +13,11 @@ from landcover.imagery.mosaic import Mosaic, mosaic_of
 from landcover.imagery.survey import Survey
 from landcover.imagery.thumbnails import PRIMARIES
 from landcover.maps.assembly import FinishedMap
-from landcover.model.metrics import Metrics
 from tasks.access.settings import ReportSettings
 from tasks.artifacts import show_pictures
 from tasks.retries import io_task
 from tasks.run import Run
+from tasks.training import Training
 
 
 @io_task("write report", "write report {run}")
@@ -26,7 +26,7 @@ def write_report(
     survey: Survey,
     finished: FinishedMap,
     polygons: UPath | None,
-    metrics: Metrics | None,
+    training: Training,
     provenance: Mapping[str, object],
 ) -> UPath:
     """Write the month's report, and show its pictures in the Prefect UI.
@@ -38,7 +38,7 @@ def write_report(
         survey: the imagery, and what was found about it.
         finished: the map.
         polygons: the training polygons of its model; None where they are not at hand.
-        metrics: of the model; None where none are recorded.
+        training: the model, how good it is and what is probably wrong with it.
         provenance: what made the map: texts and numbers, or lists and mappings of them.
 
     Returns:
@@ -65,8 +65,8 @@ def write_report(
             names=finished.model.names,
             hectares=finished.hectares,
             low_confidence=finished.low_confidence,
-            metrics=metrics,
-            warnings=survey.radiometry.warnings,
+            metrics=training.metrics,
+            warnings=(*training.notices, *survey.notices, *finished.notices),
             provenance=provenance,
         )
         with run.imagery(mosaic, "to draw the report"):

@@ -15,6 +15,7 @@ from landcover.model.metrics import Metrics, describe_metrics
 from landcover.model.sampling import Origin, read_samples
 from landcover.model.tuning import tune
 from landcover.model.validation import validate
+from landcover.notices import Notice
 from tasks.access.settings import MosaicSettings
 from tasks.retries import io_task
 from tasks.run import Run
@@ -34,6 +35,8 @@ class Training:
     """How good it is; None where its row has none."""
     polygons_sha256: str | None = None
     """Of the file of the training polygons, where that is known."""
+    notices: tuple[Notice, ...] = ()
+    """What is probably wrong with the training data."""
     waiting: Mapping[Path | UPath, UPath] = field(default_factory=dict)
     """The final path of each finished file that is published when the model is recorded."""
 
@@ -74,6 +77,9 @@ def train_model(
         metrics = replace(metrics, tuning=tuning.records)
     # The command line prints them at its end.
     logger.info("%s", describe_metrics(metrics), extra={"printed": True})
+    notices = () if metrics.folds else (Notice("not_validated_at_all"),)
+    for notice in notices:
+        logger.warning("%s", notice)
     with run.storage(run.files.model), scratch(run.files.work) as folder:
         built = folder / run.files.model.name
         joblib.dump(pipeline, built, compress=3)
@@ -89,6 +95,7 @@ def train_model(
         settings={"forest": settings.model_dump(), "sampling": origin.sampling},
         metrics=metrics,
         polygons_sha256=origin.polygons_sha256,
+        notices=notices,
         waiting={run.files.training / final.name: final for final in finals},
     )
 

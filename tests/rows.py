@@ -88,7 +88,8 @@ def record_map(
 ) -> int:
     check_tables(None)
     run = run_of(year, month, aoi=AOI)
-    model = training(year, month).model
+    made_by = training(year, month)
+    model = made_by.model
     made = FinishedMap(
         layers=prediction_layers(run.period, model.names),
         final=run.files.maps,
@@ -111,6 +112,7 @@ def record_map(
         return record_prediction(
             run,
             Survey(MOSAIC, Coverage(hectares=10.0), Radiometry({"pixels": 0}, ())),
+            made_by,
             made,
             report,
             model_id,

@@ -39,6 +39,7 @@ from landcover.model.forest import Model
 from landcover.model.held_out import HeldOut
 from landcover.model.metrics import Estimate, Holdout, Metrics, Overall, Suspect
 from landcover.model.validation import score
+from landcover.notices import Notice
 from landcover.period import Period
 from landcover.report.cartography import BORDER, EDGE, frame_around, round_down
 from landcover.report.page import Report, draw_pictures, render
@@ -47,6 +48,7 @@ from landcover.report.true_colour import true_colour
 from landcover.report.wording import NONE, TEXTS, Language, Wording
 from landcover.windows import split
 from tasks.report import write_report
+from tasks.training import Training
 from tests.months import run_of
 from tests.rasters import (
     NUMBERS,
@@ -595,12 +597,14 @@ def test_the_task_writes_the_page_and_shows_its_pictures(
     report = reported.report
     lonlat = geopandas.GeoSeries([report.area], crs=report.mosaic.grid.crs).to_crs(4326).iloc[0]
     run = run_of(aoi=lonlat.wkt)
+    model = Model(run.files.model, "0" * 64, (), NAMES)
+    training = Training(model, "samples", {}, None, notices=(Notice("not_validated_at_all"),))
     finished = FinishedMap(
         layers=prediction_layers(run.period, NAMES),
         final=run.files.maps,
         folder=run.files.work,
         sha256="0" * 64,
-        model=Model(run.files.model, "0" * 64, (), NAMES),
+        model=model,
         source_mosaic=report.mosaic.origin,
         hectares=report.hectares,
         low_confidence=report.low_confidence,
@@ -612,13 +616,14 @@ def test_the_task_writes_the_page_and_shows_its_pictures(
 
     @flow
     def reporting() -> tuple[str, UUID]:
-        path = write_report(run, survey, finished, None, None, {"command": "x"})
+        path = write_report(run, survey, finished, None, training, {"command": "x"})
         return str(path), UUID(str(flow_run.id))
 
     waiting = finished.folder / run.files.report.name
     path, run_id = reporting()
     assert path == str(waiting)
     assert "Cobertura del suelo en junio de 2025" in waiting.read_text("utf-8")
+    assert "Nada se pudo validar" in waiting.read_text("utf-8")
     assert not run.files.report.exists()
     assert sorted(path.name for path in finished.folder.iterdir()) == [
         "confidence_202506.tif",

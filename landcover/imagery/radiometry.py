@@ -17,6 +17,7 @@ from shapely.geometry.base import BaseGeometry
 
 from landcover.grid import Grid
 from landcover.imagery.mosaic import Mosaic
+from landcover.notices import IN_ENGLISH, Phrasing
 from landcover.windows import pixels_inside, windows_touching
 
 Floats = NDArray[np.float64]
@@ -54,54 +55,6 @@ UNEVEN = 0.4
 # polygons of 4 pixels).
 RANGE = [0.005, 0.995]
 MOST_OUTSIDE = 0.25
-
-# What warnings say, in logs, rows and English reports; the reports' other languages have the same
-# keys.
-ENGLISH: Mapping[str, str] = {
-    "warning_month": "The mosaic {mosaic} differs from that of {month} ({origin}) by more than "
-    "season or haze explains: {found}; unless clouds hide almost all of one of the two, check the "
-    "scale, the offset and the order of the bands (MOSAIC_BANDS) in the image files of both before "
-    "trusting the map.",
-    "warning_samples": "The mosaic {mosaic} differs from the samples that the model learns from: "
-    "{found}; either they were taken from other imagery or some image files are scaled differently "
-    "from the rest, so check the files and sample them again before trusting the map.",
-    "warning_range": "Many pixels of the mosaic {mosaic} lie outside the range of the samples that "
-    "the model learns from, where it has nothing to go by: {found}; draw polygons on such ground "
-    "(clouds too) or, if the samples were taken from other imagery, take them from this mosaic.",
-    "higher": "all bands are about {shift} higher ({bands})",
-    "lower": "all bands are about {shift} lower ({bands})",
-    "shifted": "{band}, median {ours} against {theirs}",
-    "bright": "{band} is about {factor} times as bright (median {ours} against {theirs})",
-    "dark": "{band} is about 1/{factor} as bright (median {ours} against {theirs})",
-    "outside_range": "{share} in {band}",
-}
-
-
-@dataclass(frozen=True)
-class Phrasing:
-    """How a language puts warnings in words."""
-
-    texts: Mapping[str, str] = field(default_factory=lambda: ENGLISH)
-    """With the keys of `ENGLISH`."""
-
-    decimal_mark: str = "."
-    percent_sign: str = "%"
-
-    def say(self, key: str, **values: object) -> str:
-        """Return a text with values put in."""
-        return self.texts[key].format(**values)
-
-    def figure(self, value: float) -> str:
-        """Return a reflectance or a factor with as many digits as matter, without grouping."""
-        text = f"{value:.0f}" if abs(value) >= 10 else f"{value:.2g}"
-        return text.replace(".", self.decimal_mark)
-
-    def percent(self, share: float) -> str:
-        """Return a share as a whole percentage with its sign."""
-        return f"{share * 100:.0f}{self.percent_sign}"
-
-
-IN_ENGLISH = Phrasing()
 
 
 class Distribution(TypedDict):

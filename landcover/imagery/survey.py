@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from landcover.imagery.coverage import Coverage
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.radiometry import Radiometry
+from landcover.notices import Told
 
 
 @dataclass(frozen=True)
@@ -17,3 +18,8 @@ class Survey:
     """How much of the area of interest it covers."""
     radiometry: Radiometry
     """How bright it is, and what is wrong with that."""
+
+    @property
+    def notices(self) -> tuple[Told, ...]:
+        """What is probably wrong with it."""
+        return self.radiometry.warnings

@@ -14,6 +14,7 @@ from landcover.maps.layers import Layer
 from landcover.maps.measure import Counts, count_map
 from landcover.maps.pieces import Piece, Plan
 from landcover.model.forest import Model
+from landcover.notices import Notice
 
 # In percent: below it, fewer than half of the trees agree.
 LOW_CONFIDENCE = 50
@@ -39,6 +40,8 @@ class FinishedMap:
     """The true area of each class, by name."""
     low_confidence: float
     """The share of its pixels on which fewer than half of the trees agree, 0 to 1."""
+    notices: tuple[Notice, ...] = ()
+    """What is probably wrong with it."""
     companions: tuple[str, ...] = ()
     """The names of files that lie beside it for other tools."""
     thumbnails: tuple[UPath, ...] = ()

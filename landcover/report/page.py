@@ -11,8 +11,8 @@ from shapely.geometry.base import BaseGeometry
 from landcover.classes import colour
 from landcover.imagery.coverage import Coverage
 from landcover.imagery.mosaic import Mosaic
-from landcover.imagery.radiometry import ImageryWarning
 from landcover.model.metrics import ClassMetrics, Estimate, Metrics
+from landcover.notices import Told
 from landcover.period import Period
 from landcover.report.cartography import Frame, frame_around
 from landcover.report.charts import accuracy_chart, hectares_chart
@@ -74,8 +74,8 @@ class Report:
     metrics: Metrics | None
     """Of the model; None where none are recorded."""
 
-    warnings: Sequence[ImageryWarning]
-    """What is wrong with the imagery."""
+    warnings: Sequence[Told]
+    """What is probably wrong with imagery, training data or map."""
 
     provenance: Mapping[str, object]
     """What made the map: texts and numbers, or lists and mappings of them, by name (see

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from landcover.imagery.radiometry import ImageryWarning, Phrasing
 from landcover.model.metrics import Holdout
+from landcover.notices import Phrasing, Told
 from landcover.period import Period
 from landcover.report.texts import FIXED, Texts
 from landcover.report.texts.en import ENGLISH
@@ -68,10 +68,11 @@ class Wording:
         """Return hectares without the unit."""
         return self.number(value, 1)
 
-    def warning(self, warning: ImageryWarning) -> str:
-        """Return what is wrong with a month's imagery, and what to do, as a sentence."""
+    def warning(self, warning: Told) -> str:
+        """Return what is wrong, and what to do, as a sentence."""
         texts = self._texts
-        return warning.describe(Phrasing(texts.texts, texts.decimal_mark, texts.percent_sign))
+        phrasing = Phrasing(texts.texts, texts.decimal_mark, texts.thousands, texts.percent_sign)
+        return warning.describe(phrasing)
 
     def held_out(self, holdout: Holdout | None) -> str:
         """Return what validation held out."""

@@ -1,6 +1,6 @@
 """What the report says in English."""
 
-from landcover.imagery import radiometry
+from landcover import notices
 from landcover.model.metrics import WHOLE_BLOCKS, WHOLE_POLYGONS
 from landcover.report.texts import Texts
 
@@ -51,7 +51,7 @@ ENGLISH = Texts(
         "warnings_none": "nothing to report",
         "no_warnings": "None: nothing was reported while this map was made.",
         "warnings_title": "Warnings and gaps",
-        **radiometry.ENGLISH,
+        **notices.ENGLISH,
         "without_class": "{share} of the area of interest has no class: there is no valid imagery.",
         "gaps_caption": "Parts of the area of interest without imagery, by the image file that is "
         "missing or empty there",

@@ -69,6 +69,9 @@ SPANISH = Texts(
         "muestras de las que aprende el modelo, donde no tiene en qué apoyarse: {found}; dibuje "
         "polígonos en ese tipo de terreno (también nubes) o, si las muestras se tomaron de otras "
         "imágenes, tómelas de estas.",
+        "not_validated_at_all": "Nada se pudo validar, porque ninguna clase tiene polígonos de "
+        "entrenamiento en dos lugares, de modo que no se conoce la exactitud del mapa: dibuje más "
+        "polígonos.",
         "higher": "todas las bandas son unos {shift} más altas ({bands})",
         "lower": "todas las bandas son unos {shift} más bajas ({bands})",
         "shifted": "{band}, mediana {ours} frente a {theirs}",

@@ -1,0 +1,101 @@
+"""Notices: what is probably wrong but may be right, told in log, page and row."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+# What notices say, in logs, rows and English reports; the reports' other languages have the same
+# keys. A value named `share` is written as a percentage, one named `hectares` with one decimal.
+ENGLISH: Mapping[str, str] = {
+    "warning_month": "The mosaic {mosaic} differs from that of {month} ({origin}) by more than "
+    "season or haze explains: {found}; unless clouds hide almost all of one of the two, check the "
+    "scale, the offset and the order of the bands (MOSAIC_BANDS) in the image files of both before "
+    "trusting the map.",
+    "warning_samples": "The mosaic {mosaic} differs from the samples that the model learns from: "
+    "{found}; either they were taken from other imagery or some image files are scaled differently "
+    "from the rest, so check the files and sample them again before trusting the map.",
+    "warning_range": "Many pixels of the mosaic {mosaic} lie outside the range of the samples that "
+    "the model learns from, where it has nothing to go by: {found}; draw polygons on such ground "
+    "(clouds too) or, if the samples were taken from other imagery, take them from this mosaic.",
+    "higher": "all bands are about {shift} higher ({bands})",
+    "lower": "all bands are about {shift} lower ({bands})",
+    "shifted": "{band}, median {ours} against {theirs}",
+    "bright": "{band} is about {factor} times as bright (median {ours} against {theirs})",
+    "dark": "{band} is about 1/{factor} as bright (median {ours} against {theirs})",
+    "outside_range": "{share} in {band}",
+    "not_validated_at_all": "Nothing could be validated, because no class has training polygons in "
+    "two places, so that the accuracy of the map is not known: draw more polygons.",
+}
+
+
+@dataclass(frozen=True)
+class Phrasing:
+    """How a language puts notices in words."""
+
+    texts: Mapping[str, str] = field(default_factory=lambda: ENGLISH)
+    """With the keys of `ENGLISH`."""
+
+    decimal_mark: str = "."
+    thousands: str = ","
+    percent_sign: str = "%"
+
+    def say(self, key: str, **values: object) -> str:
+        """Return a text with values put in."""
+        return self.texts[key].format(**values)
+
+    def figure(self, value: float) -> str:
+        """Return a reflectance or a factor with as many digits as matter, without grouping."""
+        text = f"{value:.0f}" if abs(value) >= 10 else f"{value:.2g}"
+        return text.replace(".", self.decimal_mark)
+
+    def percent(self, share: float) -> str:
+        """Return a share as a whole percentage with its sign."""
+        return f"{share * 100:.0f}{self.percent_sign}"
+
+    def hectares(self, value: float) -> str:
+        """Return hectares with one decimal, without the unit."""
+        marks = str.maketrans(",.", f"{self.thousands}{self.decimal_mark}")
+        return f"{value:,.1f}".translate(marks)
+
+
+IN_ENGLISH = Phrasing()
+
+
+class Told(Protocol):
+    """What can be told to people, in their language."""
+
+    def describe(self, phrasing: Phrasing = IN_ENGLISH) -> str:
+        """Return what is wrong, and what to do, as a sentence."""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something to be told; as text a sentence in English.
+
+    >>> str(Notice("not_validated_at_all"))[:48]
+    'Nothing could be validated, because no class has'
+    """
+
+    key: str
+    """Of its sentence, in `ENGLISH`."""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """What stands in it: texts and numbers, as JSON has them."""
+
+    def __str__(self) -> str:
+        """Return `describe` in English."""
+        return self.describe()
+
+    def describe(self, phrasing: Phrasing = IN_ENGLISH) -> str:
+        """Return its sentence."""
+        written = {"share": phrasing.percent, "hectares": phrasing.hectares}
+        values = {name: written.get(name, str)(value) for name, value in self.values.items()}
+        return phrasing.say(self.key, **values)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return its key, its values and its sentence in English."""
+        return {"key": self.key, "values": dict(self.values), "text": str(self)}
+
+    @classmethod
+    def from_json(cls, json: Mapping[str, Any]) -> "Notice":
+        """Return what `to_json` wrote."""
+        return cls(json["key"], json["values"])
