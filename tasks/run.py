@@ -136,8 +136,8 @@ class Run:
             try:
                 yield
             except RasterioIOError as error:
-                kind = TransientError if mosaic.origin.startswith("s3://") else LandcoverError
-                raise kind(
+                failure = TransientError if mosaic.origin.startswith("s3://") else LandcoverError
+                raise failure(
                     f"Cannot read the mosaic {mosaic.origin} {doing} ({error}): fetch that file "
                     "again."
                 ) from error
