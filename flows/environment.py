@@ -105,10 +105,11 @@ def reach_this_machine_directly() -> None:
     Without a proxy nothing is set: what is set here would hide macOS's own proxies.
     """
     proxies = {name for name in os.environ if name.lower().endswith("_proxy")}
-    for name in proxies - {"no_proxy", "NO_PROXY"}:
-        if not _is_usable(os.environ[name]):
-            del os.environ[name]
-    if proxies - {"no_proxy", "NO_PROXY"}:
+    proxies -= {"no_proxy", "NO_PROXY"}
+    for name in [name for name in proxies if not _is_usable(os.environ[name])]:
+        del os.environ[name]
+        proxies.remove(name)
+    if proxies:
         set_already = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
         hosts = [host.strip() for host in set_already.split(",") if host.strip()]
         hosts += [host for host in _LOCAL if host not in hosts]
