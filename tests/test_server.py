@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -52,7 +51,7 @@ class OtherServer(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def other() -> Iterator[str]:
-    with closing(ThreadingHTTPServer(("127.0.0.1", 0), OtherServer)) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), OtherServer) as server:
         server.daemon_threads = True
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"127.0.0.1:{server.server_port}"

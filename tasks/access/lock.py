@@ -21,7 +21,7 @@ from sqlalchemy.exc import DatabaseError
 
 from landcover.errors import LandcoverError, TransientError
 from landcover.period import Period
-from tasks.access.database import access, place_of, schema, translated
+from tasks.access.database import access, cannot_lock, place_of, schema, translated
 from tasks.retries import LOCK_PAUSES
 
 # How often the connection that holds the lock is used. Pools, firewalls and servers end what is
@@ -226,9 +226,5 @@ def _lock_file(url: URL, period: Period) -> Iterator[Callable[[], None]]:
         except BlockingIOError:
             raise _taken(period) from None
         except OSError as error:
-            raise LandcoverError(
-                f"The file system of METADATA_DB cannot lock {path} ({error.strerror}), so two "
-                "runs at once would spoil each other's work: set METADATA_DB to a file on a disk "
-                "of this machine."
-            ) from error
+            raise cannot_lock(path, error) from error
         yield lambda: None
