@@ -16,7 +16,7 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioIOError
 from upath import UPath
 
-from landcover.errors import LandcoverError, TransientError
+from landcover.errors import LandcoverError, NothingThereError, TransientError
 from landcover.files import is_local
 from landcover.grid import Grid, grid_of
 from landcover.imagery.images import find_files, open_image, read_patiently
@@ -77,7 +77,7 @@ def find_quads(where: str, wanted: str) -> list[ImageFile]:
     entries = _list(filesystem, path)
     images = [entry for entry in entries if _is_image(entry)]
     if not images:
-        raise LandcoverError(
+        raise NothingThereError(
             f"Cannot find {wanted}: nothing matches {where}; {_what_is_near(filesystem, path)}. "
             "Put the imagery there, set PLANET_MOSAIC_DIR and MOSAIC_PATTERN, "
             "or give --mosaic_path."

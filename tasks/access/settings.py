@@ -46,6 +46,9 @@ def _address(text: str) -> str:
     address = urlsplit(text)
     if address.scheme not in {"http", "https"} or not address.hostname:
         raise ValueError(f"{text!r} does not start with https:// or http:// and a host")
+    # s3fs would ask below it, and GDAL would leave it out.
+    if address.path.strip("/") or address.query:
+        raise ValueError(f"{text!r} has a path; the bucket is named in s3://bucket/folder alone")
     return text.rstrip("/")
 
 
