@@ -189,10 +189,48 @@ def test_only_the_month_is_fetched(put, two_classes, run_sql, kind):
         fetch(8)
 
 
-def test_a_month_column_of_numbers_is_told_by_what_it_holds(put, two_classes):
-    put(two_classes.assign(month=202506), TRAINING_POLYGON_MONTH_COL="month")
-    with pytest.raises(LandcoverError, match="2025-06 in its column month; it has 202506"):
+WRITTEN = {
+    "integer": [202506, 202506, 202505, 202406, 202507, None],
+    "numeric(8,2)": [202506, 202506, 202505, 202406, 202507, None],
+    "double precision": [20250615, 202506, 202505, 202406, 202507, None],
+    "text": ["June 2025", " 06/2025", "mayo de 2025", "15/06/2024", "Jul-25", ""],
+    "json": ['"2025-06"', '"2025-06-30"', '"2025-05"', '"2024-06"', '"2025-07"', None],
+}
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_months_are_read_in_the_ways_in_which_people_write_them(put, two_classes, run_sql, kind):
+    months = pd.Series(WRITTEN[kind], dtype=object).map(str, na_action="ignore")
+    put(
+        two_classes.assign(month=months.where(months.notna(), None)),
+        TRAINING_POLYGON_ID_COL="number",
+        TRAINING_POLYGON_MONTH_COL="month",
+    )
+    run_sql(f"ALTER TABLE polygons ALTER month TYPE {kind} USING month::{kind}")
+    assert list(fetch(6)["polygon_id"]) == ["5", "11"]
+
+
+@pytest.mark.parametrize("value", ["05/06/2025", "last June", "2025"])
+def test_what_may_be_two_months_or_none_is_told_with_an_example(put, two_classes, value):
+    months = ["2025-06", "2025-06", value, "2025-06", "2025-06", "2025-06"]
+    put(two_classes.assign(month=months), TRAINING_POLYGON_MONTH_COL="month")
+    told = f"The column month of polygons holds '{value}', .*: write months like 2025-06"
+    with pytest.raises(LandcoverError, match=told):
         fetch()
+
+
+def test_moments_count_in_utc_whatever_the_time_zone_of_the_session(
+    put, two_classes, run_sql, database_url
+):
+    months = ["2025-06-01 00:00Z", "2025-06-30 23:59Z"] + 4 * ["2025-07-01 00:00Z"]
+    put(
+        two_classes.assign(month=months),
+        TRAINING_POLYGON_ID_COL="number",
+        TRAINING_POLYGON_MONTH_COL="month",
+    )
+    run_sql("ALTER TABLE polygons ALTER month TYPE timestamptz USING month::timestamptz")
+    run_sql(f"ALTER DATABASE {database_url.database} SET timezone = 'America/Guayaquil'")
+    assert list(fetch(6)["polygon_id"]) == ["5", "11"]
 
 
 def test_the_spatial_index_serves(put, run_sql, engine):
