@@ -12,6 +12,7 @@ from landcover.vectors import (
     LONLAT,
     LONLAT_SRID,
     VectorFile,
+    are_finite,
     check_crs,
     describe_kinds,
     has_area,
@@ -38,6 +39,11 @@ def load_aoi(definition: str) -> geopandas.GeoSeries:
     """
     text = definition.strip()
     outlines = _from_wkt(text) if _looks_like_wkt(text) else _from_file(vector_file(text))
+    if not are_finite(outlines).all():
+        raise SettingsError(
+            f"The area of interest {_short(text)} has coordinates that are not numbers: mend it, "
+            "or draw it again."
+        )
     try:
         area = polygonal(outlines.make_valid().union_all())
     except shapely.errors.GEOSException as error:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from zipfile import BadZipFile
 
 import geopandas
@@ -62,6 +62,9 @@ NOT_READ = {
     **dict.fromkeys((".tif", ".tiff"), "is an image, not a vector file"),
 }
 
+# The files of a Shapefile that are read, beside the .shp.
+PARTS = {".shx", ".dbf", ".prj", ".cpg"}
+
 # In a CSV, columns of these names hold WKT.
 WKT_COLUMNS = "WKT,wkt_geom,wkt,geom,geometry,the_geom"
 
@@ -105,7 +108,7 @@ class VectorFile:
 
     def is_plain_folder(self) -> bool:
         """Tell whether it is a folder that is not a layer or a geodatabase itself."""
-        return self.suffix not in FOLDERS and self.path.is_dir()
+        return self.suffix not in FOLDERS and _is_folder(self.path)
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,7 @@ def is_vector_file(text: str) -> bool:
     file = vector_file(text)
     named = file.suffix in READ or file.suffix in NOT_READ
     written = any(mark in text.partition("|")[0] for mark in ("/", os.sep, "~"))
-    return named or written or (_exists(file.path) and not file.path.is_dir())
+    return named or written or (file.exists() and not _is_folder(file.path))
 
 
 def read_features(file: VectorFile, setting: str, wanted: Sequence[str] = ()) -> Features:
@@ -204,7 +207,7 @@ def check_there(file: VectorFile, setting: str) -> None:
             raise SettingsError(f"{setting} is {file}, which {NOT_READ[file.suffix]}.")
         if file.is_plain_folder():
             raise SettingsError(f"{setting} is a folder: {file}; name the file in it.")
-        if file.path.is_dir():
+        if _is_folder(file.path):
             next(file.path.iterdir(), None)
             return
         for path in (file.path, *_beside(file)):
@@ -257,8 +260,8 @@ def check_degrees(bounds: Sequence[float], crs: CRS, what: str, where_to_say: st
         west, south, east, north = (f"{bound:.10g}" for bound in bounds)
         raise SettingsError(
             f"{what} has coordinates that are not longitudes and latitudes ({west} to {east}, "
-            f"{south} to {north}), though it says so: where they are in another system, set "
-            f"{where_to_say}."
+            f"{south} to {north}), though its coordinate reference system is one of degrees: where "
+            f"they are in another, set {where_to_say}."
         )
 
 
@@ -272,6 +275,18 @@ def has_area(geometries: geopandas.GeoSeries) -> pd.Series:
     return pd.Series(plane & ~geometries.is_empty.to_numpy(), index=geometries.index)
 
 
+def are_finite(geometries: geopandas.GeoSeries) -> pd.Series:
+    """Tell which geometries have numbers for all of their coordinates; those without any do too.
+
+    Args:
+        geometries: any.
+    """
+    coordinates, place = shapely.get_coordinates(geometries.to_numpy(), return_index=True)
+    finite = np.ones(len(geometries), dtype=bool)
+    finite[place[~np.isfinite(coordinates).all(axis=1)]] = False
+    return pd.Series(finite, index=geometries.index)
+
+
 def touching(geometries: geopandas.GeoSeries, area: geopandas.GeoSeries) -> pd.Series:
     """Tell which geometries touch an area; those that its CRS cannot hold do not.
 
@@ -280,9 +295,8 @@ def touching(geometries: geopandas.GeoSeries, area: geopandas.GeoSeries) -> pd.S
         area: one geometry in any CRS.
     """
     there = geometries.to_crs(area.crs)
-    finite = np.isfinite(there.bounds.to_numpy()).all(axis=1)
-    touches = pd.Series(data=False, index=geometries.index)
-    touches[finite] = there[finite].make_valid().intersects(area.iloc[0])
+    held = there[are_finite(there)].make_valid()
+    touches: pd.Series = held.intersects(area.iloc[0]).reindex(there.index, fill_value=False)
     return touches
 
 
@@ -318,11 +332,19 @@ def _exists(path: Path) -> bool:
     return True
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except PermissionError:
+        return False
+
+
 def _beside(file: VectorFile) -> list[Path]:
     """Return the files that belong to a Shapefile."""
     if file.suffix != ".shp":
         return []
-    return [path for path in file.path.parent.iterdir() if path.stem == file.path.stem]
+    beside = file.path.parent.iterdir()
+    return [path for path in beside if path.stem == file.path.stem and path.suffix.lower() in PARTS]
 
 
 @contextmanager
@@ -434,7 +456,7 @@ def _source(file: VectorFile, setting: str) -> str:
     path = str(file.path.absolute())
     if file.suffix != ".zip":
         return path
-    found = [name for name in members(file.path) if Path(name).suffix.lower() in READ - {".zip"}]
+    found = sorted(set(filter(None, map(_openable, members(file.path)))))
     wanted = _option(file, setting)
     if wanted and len(found) > 1:
         found = [name for name in found if Path(name).stem == wanted]
@@ -445,6 +467,14 @@ def _source(file: VectorFile, setting: str) -> str:
             f"{listed(names, 8) or 'nothing'}: unpack it, and name the file to be used."
         )
     return f"/vsizip/{{{path}}}/{found[0]}"
+
+
+def _openable(member: str) -> str | None:
+    """Return the file in an archive that a member is, or the geodatabase that it is in; or None."""
+    for place in (*reversed(PurePosixPath(member).parents), PurePosixPath(member)):
+        if place.suffix.lower() == ".gdb":
+            return str(place)
+    return member if Path(member).suffix.lower() in READ - {".zip"} else None
 
 
 def _option(file: VectorFile, setting: str) -> str | None:

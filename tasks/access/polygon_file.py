@@ -9,6 +9,7 @@ from landcover.text import as_text
 from landcover.vectors import (
     Features,
     VectorFile,
+    are_finite,
     describe_kinds,
     has_area,
     read_features,
@@ -55,11 +56,10 @@ def read_file(
             "polygon_id": _text(features, ids, file) if ids else range(1, len(rows) + 1),
             "class_label": _text(features, settings.training_polygon_class_col, file),
         },
-        geometry=rows.geometry,
+        geometry=rows.geometry.where(are_finite(rows.geometry)),
     )
     if settings.training_polygon_month_col:
-        of_month = _in_month(features, settings, when)
-        polygons = polygons[of_month]
+        polygons = polygons[_in_month(features, settings, when)]
     missing = polygons.geometry.isna() | polygons.geometry.is_empty
     return polygons[touching(polygons.geometry, aoi) | missing].reset_index(drop=True)
 

@@ -39,6 +39,9 @@ from tasks.access.database import check_postgis, database
 from tasks.access.polygon_checks import check_columns, check_month
 from tasks.access.settings import PolygonSettings
 
+# What PostGIS calls surfaces that lie in space.
+NOT_READ = {"POLYHEDRALSURFACE", "TIN", "TRIANGLE"}
+
 
 def read_table(
     settings: PolygonSettings, when: str, aoi: geopandas.GeoSeries, database_block: str | None
@@ -135,6 +138,12 @@ def _check_polygons(groups: Sequence[Any], crs: CRS, where: str) -> None:
         where: their table.
     """
     kinds = [group[1] for group in groups for _ in range(group[2])]
+    odd = sorted({kind for kind in kinds if kind in NOT_READ})
+    if odd:
+        raise SettingsError(
+            f"{where} holds geometries of the kind {' and '.join(odd)}, which are not read: make "
+            "polygons of them, or delete them."
+        )
     if kinds and not any(mark in kind for kind in kinds for mark in ("POLYGON", "SURF", "COLL")):
         raise SettingsError(
             f"TRAINING_POLYGON_TABLE holds {describe_kinds(kinds)}, but no polygon: {where}; draw "
