@@ -25,6 +25,18 @@ ENGLISH: Mapping[str, str] = {
     "outside_range": "{share} in {band}",
     "not_validated_at_all": "Nothing could be validated, because no class has training polygons in "
     "two places, so that the accuracy of the map is not known: draw more polygons.",
+    "class_lookalike": "The class {name} is new and has the code {code}, but its name is much like "
+    "{others}, which has a code already: if they are one class, give its polygons that label and "
+    "run the month again.",
+    "classes_alike": "The new class {name} is much like {others}, another new one: if they are one "
+    "class, give its polygons that label and run the month again.",
+    "class_misread": "The new class {name}, with the code {code}, seems to be {meant}, read in the "
+    "wrong encoding: save the training polygons in UTF-8, such as in a GeoPackage, and run the "
+    "month again.",
+    "class_codes": "Earlier months gave the class {name} several codes, which differ in spelling "
+    "only: this map has {code}, and the maps that have {others} instead show the same class.",
+    "class_colours": "There are classes of the same colour, because only {most} colours can be "
+    "told apart by eye: tell them apart by their codes, or use fewer labels.",
 }
 
 

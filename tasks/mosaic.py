@@ -3,7 +3,7 @@
 from prefect.logging import get_run_logger
 
 from landcover.errors import SettingsError
-from landcover.files import publish, scratch
+from landcover.files import expanded, publish, scratch
 from landcover.imagery.mosaic import Mosaic, describe_mosaic
 from landcover.imagery.quads import (
     ImageFile,
@@ -35,7 +35,7 @@ def find_mosaic(run: Run, mosaic_path: str | None) -> Mosaic:
             of interest does not touch it.
         TransientError: if the bucket cannot be reached, or an image in it not be read.
     """
-    where = mosaic_path or _usual_place(run)
+    where = expanded(mosaic_path or _usual_place(run))
     kind, separator, place = where.partition("://")
     if separator and (kind != "s3" or not place.strip("/")):
         raise SettingsError(

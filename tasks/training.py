@@ -10,6 +10,7 @@ from upath import UPath
 
 from landcover.classes import assign_codes, class_names
 from landcover.files import publish_all, scratch, sha256
+from landcover.lookalikes import class_notices, describe_merged
 from landcover.model.forest import ForestSettings, Model, fit
 from landcover.model.metrics import Metrics, describe_metrics
 from landcover.model.sampling import Origin, read_samples
@@ -64,6 +65,8 @@ def train_model(
     names = class_names(codes, classes)
     truth = samples["class_label"].map(codes)
     logger = get_run_logger()
+    for merged in describe_merged(codes, names):
+        logger.warning("%s", merged)
     logger.info("Training %d trees on %d samples", settings.trees, len(samples))
     tuning = tune(samples, bands, truth, settings, settings.tune) if settings.tune else None
     if tuning:
@@ -77,7 +80,9 @@ def train_model(
         metrics = replace(metrics, tuning=tuning.records)
     # The command line prints them at its end.
     logger.info("%s", describe_metrics(metrics), extra={"printed": True})
-    notices = () if metrics.folds else (Notice("not_validated_at_all"),)
+    notices = class_notices(codes, classes)
+    if not metrics.folds:
+        notices += (Notice("not_validated_at_all"),)
     for notice in notices:
         logger.warning("%s", notice)
     with run.storage(run.files.model), scratch(run.files.work) as folder:

@@ -224,6 +224,25 @@ def test_a_file_that_does_not_say_its_crs_is_refused(tmp_path: Path) -> None:
     assert f"{path} does not say its coordinate reference system" in refused(str(path))
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("MULTIPOINT((-79.5 0.1), (-79.4 0.1))", "holds no polygon, but 1 point:"),
+        ("LINESTRING(-79.5 0.1, -79.4 0.1)", "holds no polygon, but 1 line:"),
+        ("POLYGON((-79.5 0, -79.4 0, -79.3 0, -79.5 0))", "but 1 polygon without an area:"),
+    ],
+)
+def test_what_is_not_a_polygon_is_told_as_what_it_is(text: str, told: str) -> None:
+    assert told in refused(text)
+
+
+def test_an_area_with_coordinates_that_are_not_numbers_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "aoi.parquet"
+    broken = shapely.Polygon([(-79.5, 0.1), (float("nan"), 0.1), (-79.4, 0.2)])
+    geopandas.GeoDataFrame(geometry=[SQUARE, broken], crs=4326).to_parquet(path)
+    assert "coordinates that are not numbers" in refused(str(path))
+
+
 # --- the polygonal part of a geometry -------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ import pytest
 import shapely
 
 from landcover.errors import SettingsError
+from landcover.vectors import vector_file
 from tasks.access.polygon_checks import check_columns
 from tasks.access.polygon_file import read_file
 from tasks.access.polygon_table import read_table
@@ -66,5 +67,5 @@ def test_a_file_that_does_not_hold_polygons_is_told(
 ) -> None:
     write(Path(name))
     with pytest.raises(SettingsError) as caught:
-        read_file(Path(name), of(training_polygon_table=name), "1999-11", AREA)
+        read_file(vector_file(name), of(training_polygon_table=name), "1999-11", AREA)
     assert told in str(caught.value)

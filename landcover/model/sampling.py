@@ -22,6 +22,7 @@ from landcover.classes import label_key
 from landcover.errors import LandcoverError
 from landcover.grid import Grid
 from landcover.imagery.mosaic import Mosaic, MosaicReader
+from landcover.text import as_text
 from landcover.windows import pixels_inside, split
 
 # Large polygons are read in parts of this many pixels a side (34 MB a band of uint16).
@@ -143,6 +144,10 @@ def read_samples(path: UPath, bands: Sequence[str]) -> tuple[pd.DataFrame, Origi
         )
     if rows.empty:
         raise LandcoverError(f"{path} holds no samples: {make}")
+    for name in ("polygon_id", "class_label"):
+        rows[name] = as_text(rows[name], f"The column {name} of {path}")
+    if rows["class_label"].map(label_key, na_action="ignore").fillna("").eq("").any():
+        raise LandcoverError(f"{path} has samples without a class_label: {make}")
     return rows, origin
 
 

@@ -22,16 +22,16 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from upath import UPath
 
 from landcover.errors import SettingsError
+from landcover.files import expanded
 from landcover.imagery.mosaic import parse_bands
-
-VECTOR_SUFFIXES = {".gpkg", ".geojson", ".json", ".shp", ".fgb", ".parquet"}
+from landcover.vectors import VectorFile, is_vector_file, vector_file
 
 
 def _local(value: object) -> Path:
     text = str(value)
     if "://" in text:
         raise ValueError(f"{text!r} is not on this machine")
-    return Path(text)
+    return Path(expanded(text))
 
 
 def _folder(value: object) -> UPath:
@@ -39,7 +39,7 @@ def _folder(value: object) -> UPath:
     kind, separator, rest = text.partition("://")
     if separator and (kind != "s3" or not rest.strip("/")):
         raise ValueError(f"{text!r} is neither a folder on this machine nor s3://bucket/folder")
-    return UPath(text)
+    return UPath(expanded(text))
 
 
 def _address(text: str) -> str:
@@ -95,7 +95,7 @@ class AoiSettings(_Settings):
 
     aoi_definition: str = Field(
         description="WKT in longitude and latitude (or EWKT, SRID=3857;POLYGON(...)), or the path "
-        "of a GeoJSON, GeoPackage or Shapefile"
+        "of a vector file, such as a GeoPackage, GeoJSON or Shapefile"
     )
 
 
@@ -113,19 +113,21 @@ class PolygonSettings(_Settings):
         description="the geometry column of the polygon table, such as geom (a file needs none)",
     )
     training_polygon_id_col: str | None = Field(
-        default=None, description="the column that holds each polygon's id (may be left out)"
+        default=None,
+        description="the column that holds each polygon's id; of a file also fid, the feature id "
+        "that QGIS shows (may be left out)",
     )
     training_polygon_month_col: str | None = Field(
         default=None,
-        description="the column that holds each polygon's month, a date or text YYYY-MM "
-        "(left out: all polygons serve every month)",
+        description="the column that holds each polygon's month, such as a date, 2025-06, "
+        "06/2025 or June 2025 (left out: all polygons serve every month)",
     )
 
     @property
-    def vector_file(self) -> Path | None:
-        """The path of the polygons where they are in a file, else None."""
-        path = Path(self.training_polygon_table)
-        return path if path.suffix.lower() in VECTOR_SUFFIXES else None
+    def vector_file(self) -> VectorFile | None:
+        """The file of the polygons where they are in a file, else None."""
+        named = self.training_polygon_table
+        return vector_file(named) if is_vector_file(named) else None
 
 
 class FolderSettings(_Settings):

@@ -2,17 +2,11 @@
 
 from landcover import notices
 from landcover.model.metrics import WHOLE_BLOCKS, WHOLE_POLYGONS
+from landcover.period import MONTH_NAMES
 from landcover.report.texts import Texts
 
-# fmt: off
-MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
-)
-# fmt: on
-
 ENGLISH = Texts(
-    months=MONTHS,
+    months=MONTH_NAMES["en"],
     class_names={},  # they are English
     terms={
         "code_version": "Code version",

@@ -1,16 +1,10 @@
 """What the report says in Spanish."""
 
+from landcover.period import MONTH_NAMES
 from landcover.report.texts import NARROW, Texts
 
-# fmt: off
-MONTHS = (
-    "enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto", "septiembre",
-    "octubre", "noviembre", "diciembre",
-)
-# fmt: on
-
 SPANISH = Texts(
-    months=MONTHS,
+    months=MONTH_NAMES["es"],
     class_names={
         "Forest": "Bosque",
         "Non-Forest": "No bosque",
@@ -72,6 +66,19 @@ SPANISH = Texts(
         "not_validated_at_all": "Nada se pudo validar, porque ninguna clase tiene polígonos de "
         "entrenamiento en dos lugares, de modo que no se conoce la exactitud del mapa: dibuje más "
         "polígonos.",
+        "class_lookalike": "La clase {name} es nueva y tiene el código {code}, pero su nombre se "
+        "parece mucho a {others}, que ya tiene código: si son una sola clase, dé esa etiqueta a "
+        "sus polígonos y procese el mes de nuevo.",
+        "classes_alike": "La clase nueva {name} se parece mucho a {others}, que también es nueva: "
+        "si son una sola clase, dé esa etiqueta a sus polígonos y procese el mes de nuevo.",
+        "class_misread": "La clase nueva {name}, con el código {code}, parece ser {meant}, leída "
+        "con otra codificación: guarde los polígonos de entrenamiento en UTF-8, por ejemplo en un "
+        "GeoPackage, y procese el mes de nuevo.",
+        "class_codes": "En meses anteriores la clase {name} recibió varios códigos, que difieren "
+        "solo en la ortografía: este mapa tiene {code}, y los mapas que en su lugar tienen "
+        "{others} muestran la misma clase.",
+        "class_colours": "Hay clases del mismo color, porque solo {most} colores se distinguen a "
+        "simple vista: distíngalas por sus códigos, o use menos etiquetas.",
         "higher": "todas las bandas son unos {shift} más altas ({bands})",
         "lower": "todas las bandas son unos {shift} más bajas ({bands})",
         "shifted": "{band}, mediana {ours} frente a {theirs}",
