@@ -69,6 +69,12 @@ SPANISH = Texts(
         "muestras de las que aprende el modelo, donde no tiene en qué apoyarse: {found}; dibuje "
         "polígonos en ese tipo de terreno (también nubes) o, si las muestras se tomaron de otras "
         "imágenes, tómelas de estas.",
+        "polygons_on_same_ground": "{count} de {polygons} polígonos de entrenamiento están en el "
+        "mismo terreno que otros, por ejemplo {ids}, y se reservan junto con ellos: si se copiaron "
+        "o se dibujaron dos veces, borre las copias.",
+        "unlike_on_same_ground": "Hay polígonos de entrenamiento de clases distintas en el mismo "
+        "terreno, por ejemplo {ids} (lugares: {count}): compruebe qué clase es la correcta, porque "
+        "de varios polígonos sobre un píxel solo cuenta el primero.",
         "not_validated_at_all": "Nada se pudo validar, porque ninguna clase tiene polígonos de "
         "entrenamiento en dos lugares, de modo que no se conoce la exactitud del mapa: dibuje más "
         "polígonos.",
