@@ -395,7 +395,7 @@ def test_where_every_class_has_one_polygon_nothing_is_validated_and_that_is_said
     assert found.polygons.empty
     text = describe_metrics(metrics)
     assert "not validated (whole polygons held out)" in text
-    assert "not validated, too few polygons: Forest, Non-Forest, Water" in text
+    assert "not validated, polygons in fewer than two places: Forest, Non-Forest, Water" in text
 
 
 @pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
@@ -450,7 +450,7 @@ def test_the_text_has_a_line_for_each_class_however_long_its_name() -> None:
     assert "optimism 0.181" in text
     assert "0.931 ±0.012" in text
     assert "out-of-bag accuracy 0.910" in text
-    assert "not validated, too few polygons: Water" in text
+    assert "not validated, polygons in fewer than two places: Water" in text
     water = next(line for line in lines if line.startswith("Water"))
     assert water.split() == ["Water", "-", "-", "-", "1", "1"]
     forest = next(line for line in lines if line.startswith("Forest"))
