@@ -396,6 +396,7 @@ def test_where_every_class_has_one_polygon_nothing_is_validated_and_that_is_said
     text = describe_metrics(metrics)
     assert "not validated (whole polygons held out)" in text
     assert "not validated, polygons in fewer than two places: Forest, Non-Forest, Water" in text
+    assert "true class" not in text
 
 
 @pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")

@@ -285,8 +285,7 @@ def describe_metrics(metrics: Metrics) -> str:
         [
             *_overall_lines(metrics),
             classes.to_string(),
-            "pixels by true class (rows) and predicted class (columns)",
-            pd.DataFrame(metrics.confusion_matrix).T.to_string(),
+            *_confusion_lines(metrics),
             *_suspect_lines(metrics.suspected_mislabels),
         ]
     )
@@ -310,6 +309,15 @@ def _overall_lines(metrics: Metrics) -> list[str]:
             f"not validated, polygons in fewer than two places: {', '.join(metrics.not_validated)}"
         )
     return lines
+
+
+def _confusion_lines(metrics: Metrics) -> list[str]:
+    if metrics.accuracy.value is None:
+        return []
+    return [
+        "pixels by true class (rows) and predicted class (columns)",
+        pd.DataFrame(metrics.confusion_matrix).T.to_string(),
+    ]
 
 
 def _suspect_lines(suspects: tuple[Suspect, ...]) -> list[str]:

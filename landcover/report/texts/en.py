@@ -121,6 +121,9 @@ ENGLISH = Texts(
         "random_same": "With single pixels set aside instead, the accuracy is {accuracy}: no "
         "better, so that it owes nothing to pixels that resemble each other.",
         "oob": "The forest's out-of-bag accuracy, {value}, is tested on single pixels too.",
+        "oob_alone": "The forest's out-of-bag accuracy, {value}, is no substitute for a "
+        "validation: it is tested on single pixels, whose neighbours in the same polygon the model "
+        "has seen.",
         "confusion": "Which classes are confused",
         "confusion_caption": "Validation pixels by true class (rows) and mapped class (columns). "
         "The darker a cell, the larger its share of the row: green is right, red is wrong.",

@@ -156,6 +156,9 @@ SPANISH = Texts(
         "mejor, de modo que no debe nada a que los píxeles se parezcan entre sí.",
         "oob": "La exactitud out-of-bag del bosque aleatorio, {value}, también se prueba con "
         "píxeles sueltos.",
+        "oob_alone": "La exactitud out-of-bag del bosque aleatorio, {value}, no sustituye a una "
+        "validación: se prueba con píxeles sueltos, cuyos vecinos en el mismo polígono ha visto el "
+        "modelo.",
         "confusion": "Qué clases se confunden",
         "confusion_caption": "Píxeles de validación por clase verdadera (filas) y clase "
         "cartografiada (columnas). Cuanto más oscura una celda, mayor su proporción de la fila: "
