@@ -90,7 +90,12 @@ def _map_lines(finished: FinishedMap, coverage: Coverage) -> list[str]:
             for name, area in finished.hectares.items()
         ),
         f"  {', '.join(shares)}",
-        f"  on {finished.low_confidence:.1%} of the map fewer than half of the trees agree",
+        f"  on {finished.low_confidence:.1%} of the map the confidence is below 50%",
+        *(
+            [f"  {finished.sieved:.1%} of the map took the class of what surrounds it"]
+            if finished.sieved
+            else []
+        ),
     ]
 
 

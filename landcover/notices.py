@@ -23,6 +23,12 @@ ENGLISH: Mapping[str, str] = {
     "bright": "{band} is about {factor} times as bright (median {ours} against {theirs})",
     "dark": "{band} is about 1/{factor} as bright (median {ours} against {theirs})",
     "outside_range": "{share} in {band}",
+    "polygons_on_same_ground": "{count} of {polygons} training polygons lie on the same ground as "
+    "others, such as {ids}, and are held out together with them: where polygons were copied or "
+    "drawn twice, delete the copies.",
+    "unlike_on_same_ground": "Training polygons of different classes lie on the same ground, such "
+    "as {ids} (places: {count}): check which class is right there, because of several polygons "
+    "over a pixel only the first counts.",
     "not_validated_at_all": "Nothing could be validated, because no class has training polygons in "
     "two places, so that the accuracy of the map is not known: draw more polygons.",
     "class_lookalike": "The class {name} is new and has the code {code}, but its name is much like "

@@ -14,6 +14,7 @@ from landcover.maps.assembly import (
     assemble_layer,
     check_complete,
     share_of_low_confidence,
+    share_of_sieved,
     total_hectares,
 )
 from landcover.maps.layers import Layer
@@ -76,7 +77,8 @@ def assemble_map(
         model=model,
         source_mosaic=mosaic.origin,
         hectares=total_hectares(pieces, model.names),
-        low_confidence=share_of_low_confidence(counts[1]),
+        low_confidence=share_of_low_confidence(counts[1], counts[0]),
+        sieved=share_of_sieved(pieces),
         companions=tuple(companion.name for companion in companions),
         thumbnails=tuple(map(plan.thumbnail, plan.windows)) if plan.thumbnails else (),
     )

@@ -211,6 +211,7 @@ def _details(survey: Survey, training: Training, finished: FinishedMap) -> dict[
     return {
         "hectares": finished.hectares,
         "low_confidence": round(finished.low_confidence, 4),
+        "sieved": round(finished.sieved, 6),
         "aoi_hectares": round(coverage.hectares, 2),
         "without_imagery": round(coverage.without_imagery, 6),
         "gaps": [gap.name for gap in coverage.gaps],

@@ -68,6 +68,7 @@ def write_report(
             metrics=training.metrics,
             warnings=(*training.notices, *survey.notices, *finished.notices),
             provenance=provenance,
+            sieved=finished.sieved,
         )
         with run.imagery(mosaic, "to draw the report"):
             pictures = draw_pictures(report, language)

@@ -61,6 +61,7 @@ def sample_mosaic(run: Run, mosaic: Mosaic, polygons: UPath, settings: SamplingS
         polygons=run.settings[PolygonSettings].training_polygon_table,
         polygons_sha256=hashlib.sha256(content).hexdigest(),
         sampling=settings.model_dump(),
+        together=samples.together,
     )
     final = run.files.samples
     with run.storage(final), scratch(run.files.work) as folder:
@@ -77,6 +78,13 @@ def _log(samples: Samples) -> None:
     for reason, ids in skipped.groupby(skipped).groups.items():
         shown = listed(list(ids), SHOWN)
         logger.warning("%d polygons gave no sample (id %s): %s.", len(ids), shown, reason)
+    if samples.together:
+        logger.info(
+            "%d polygons lie on the same ground as others (such as id %s), so validation holds "
+            "them out together.",
+            sum(map(len, samples.together)),
+            listed(list(samples.together[0]), SHOWN),
+        )
     if samples.contested:
         logger.warning(
             "%d pixels lie under polygons of different classes; each went to the first.",

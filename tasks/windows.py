@@ -24,6 +24,8 @@ from landcover.maps.pieces import (
     describe_piece,
     piece_factors,
     read_finished,
+    read_piece,
+    read_sieved,
     write_piece,
 )
 from landcover.maps.prediction import predict_window as predict
@@ -150,22 +152,29 @@ def sieve_window(window: Window, run: Run, plan: Plan, smallest: int) -> Piece:
     Raises:
         TransientError: if the window or one beside it cannot be read.
     """
-    path = plan.sieved(window, smallest)
-    files = {**plan.pieces(window), plan.classes.key: path}
+    files = plan.sieved(window, smallest)
+    path = files[plan.classes.key]
     with run.storage(path):
-        if piece := reuse_piece(path, lambda: describe_piece(window, files, gdal_path(path))):
+        if piece := reuse_piece(path, lambda: read_sieved(plan, window, smallest)):
             return piece
         with scratch(plan.folder) as local:
             pieces = {there: gdal_path(plan.piece(plan.classes, there)) for there in plan.windows}
+            grid = plan.grid.part(window)
             try:
                 codes = sieve(pieces, window, smallest)
+                taken = codes != read_piece(plan.piece(plan.classes, window))
+                write_piece(plan.classes, codes, grid, plan.factors, local / path.name)
+                for layer in plan.layers[1:]:
+                    # That of the class that a pixel lost says nothing about the one that it took.
+                    values = read_piece(plan.piece(layer, window))
+                    values[taken] = layer.nodata
+                    write_piece(layer, values, grid, plan.factors, local / files[layer.key].name)
             except RasterioIOError as error:
                 raise TransientError(describe_loss(error)) from error
-            built = local / path.name
-            write_piece(plan.classes, codes, plan.grid.part(window), plan.factors, built)
-            piece = describe_piece(window, files, str(built))
+            piece = describe_piece(window, files, str(local / path.name), int(taken.sum()))
             check_written(piece, codes)
-            publish(built, path)
+            # The classes last: where they are, the others are too.
+            publish_all({local / final.name: final for final in files.values()})
     return piece
 
 

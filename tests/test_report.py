@@ -440,6 +440,63 @@ def test_a_month_without_metrics_polygons_or_warnings_has_a_report_too(
     assert opened.console == []
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_month_in_which_nothing_could_be_validated_says_so_on_its_page(
+    reported: Reported, browser: Browser, tmp_path: Path, language: Language
+) -> None:
+    nothing = HeldOut(*np.zeros((6, 0), np.intp))
+    polygons, codes = pd.Series(list("abcdef")), pd.Series(sorted(NAMES))
+    metrics = replace(
+        measured(),
+        **vars(score(nothing, polygons, codes, NAMES)),
+        random_pixels=Overall(Estimate(None), Estimate(None), folds=0),
+        optimism=None,
+        suspected_mislabels=(),
+    )
+    unknown = replace(
+        reported.report, metrics=metrics, warnings=(Notice("not_validated_at_all"),), sieved=0.012
+    )
+    drawn = draw_pictures(unknown, language)
+    assert "accuracy" not in drawn
+    page = render(unknown, language, drawn)
+    opened = open_report(browser, page, tmp_path / f"unknown-{language}.html")
+    text, wording = opened.page.inner_text("main"), Wording(language)
+    for key in ("not_estimated", "accuracy_missing", "not_validated_at_all"):
+        assert wording.say(key) in text
+    assert wording.say("quality_caption_none") in text
+    assert wording.say("sieved", share=wording.percent(0.012)) in text
+    assert wording.say("mislabels") not in text
+    assert opened.console == []
+
+
+def test_accuracy_that_is_not_recorded_is_not_put_down_to_the_polygons(
+    reported: Reported, pictures: dict[Language, dict[str, Picture]]
+) -> None:
+    page = render(replace(reported.report, metrics=None), "en", pictures["en"])
+    assert "none is recorded with its model" in page
+    assert "two places" not in page
+
+
+@pytest.mark.parametrize(
+    ("optimism", "said"),
+    [
+        (0.0987, "a difference of 9.9 percentage points. That difference is optimism"),
+        (-0.013, "the accuracy is 98.8% ± 0.1: no better, so that"),
+        (0.0, "the accuracy is 98.8% ± 0.1: no better, so that"),
+    ],
+)
+def test_optimism_is_told_where_there_is_any(
+    reported: Reported,
+    pictures: dict[Language, dict[str, Picture]],
+    optimism: float,
+    said: str,
+) -> None:
+    metrics = replace(measured(), optimism=optimism)
+    page = render(replace(reported.report, metrics=metrics), "en", pictures["en"])
+    assert said in page
+    assert ("optimism" in page) == (optimism > 0)
+
+
 # --- words ----------------------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from landcover.maps.pieces import Piece, Plan
 from landcover.model.forest import Model
 from landcover.notices import Notice
 
-# In percent: below it, fewer than half of the trees agree.
+# In percent: below it, the model thinks the other classes together likelier than the one shown.
 LOW_CONFIDENCE = 50
 
 
@@ -39,7 +39,9 @@ class FinishedMap:
     hectares: Mapping[str, float]
     """The true area of each class, by name."""
     low_confidence: float
-    """The share of its pixels on which fewer than half of the trees agree, 0 to 1."""
+    """The share of its pixels whose confidence is below `LOW_CONFIDENCE`, 0 to 1."""
+    sieved: float = 0.0
+    """The share of its pixels that took the class of what surrounds them, without a confidence."""
     notices: tuple[Notice, ...] = ()
     """What is probably wrong with it."""
     companions: tuple[str, ...] = ()
@@ -98,10 +100,11 @@ def check_complete(plan: Plan, pieces: Sequence[Piece], counts: Sequence[Counts]
         LandcoverError: if it does not.
     """
     expected: Counts = sum((piece.pixels for piece in pieces), Counter())
+    known = expected.total() - sum(piece.sieved for piece in pieces)
     classes, *others = counts
     planned = sorted(window.toslices() for window in plan.windows)
     complete = sorted(piece.window.toslices() for piece in pieces) == planned
-    as_many = all(other.total() == expected.total() for other in others)
+    as_many = all(other.total() == known for other in others)
     if not complete or not as_many or classes != expected:
         found = " and ".join(f"{count.total():,}" for count in counts)
         raise LandcoverError(
@@ -125,11 +128,22 @@ def total_hectares(pieces: Sequence[Piece], names: Mapping[int, str]) -> dict[st
     }
 
 
-def share_of_low_confidence(counts: Counts) -> float:
-    """Return the share of a map's pixels on which fewer than half of the trees agree, 0 to 1.
+def share_of_low_confidence(confidence: Counts, classes: Counts) -> float:
+    """Return the share of a map's pixels whose confidence is low, 0 to 1.
 
     Args:
-        counts: how many pixels have each confidence in percent.
+        confidence: how many pixels have each confidence in percent.
+        classes: how many have each class code.
     """
-    low = sum(pixels for percent, pixels in counts.items() if percent < LOW_CONFIDENCE)
-    return low / max(counts.total(), 1)
+    low = sum(pixels for percent, pixels in confidence.items() if percent < LOW_CONFIDENCE)
+    return low / max(classes.total(), 1)
+
+
+def share_of_sieved(pieces: Sequence[Piece]) -> float:
+    """Return the share of a map's pixels that took the class of what surrounds them, 0 to 1.
+
+    Args:
+        pieces: of its windows.
+    """
+    pixels = sum(piece.pixels.total() for piece in pieces)
+    return sum(piece.sieved for piece in pieces) / max(pixels, 1)

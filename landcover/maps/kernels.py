@@ -114,28 +114,65 @@ def halve_mode(
 
 
 @compiled
-def halve_mean(
-    values: NDArray[np.integer[Any]], nodata: np.integer[Any]
-) -> NDArray[np.integer[Any]]:
-    """Return values at half the size, rounded up, in which each pixel is the mean of four.
-
-    Nodata counts only where all four are nodata; a half is rounded up.
+def sum_fours(
+    values: NDArray[np.integer[Any]],
+    nodata: np.integer[Any],
+    totals: NDArray[np.integer[Any]],
+) -> None:
+    """Add up the pixels beneath each pixel of half the size.
 
     Args:
         values: numbers, or nodata (rows, columns).
         nodata: of their type.
+        totals: what is written: the sums and the counts of those that are not nodata, (2, rows,
+            columns) of half the size, rounded up.
     """
-    rows, columns = values.shape
-    half = np.empty(((rows + 1) // 2, (columns + 1) // 2), values.dtype)
-    for row in range(half.shape[0]):
-        for column in range(half.shape[1]):
+    for row in range(totals.shape[1]):
+        for column in range(totals.shape[2]):
             total, count = 0, 0
             for value in _four(values, row, column, nodata):
                 if value != nodata:
                     total += int(value)
                     count += 1
-            half[row, column] = (2 * total + count) // (2 * count) if count else nodata
-    return half
+            totals[0, row, column] = total
+            totals[1, row, column] = count
+
+
+@compiled
+def add_fours(beneath: NDArray[np.integer[Any]], totals: NDArray[np.integer[Any]]) -> None:
+    """Add up the sums and counts beneath each pixel of half the size.
+
+    Args:
+        beneath: sums and counts, (2, rows, columns).
+        totals: what is written: the same at half the size, rounded up.
+    """
+    none = beneath.dtype.type(0)
+    for part in range(2):
+        for row in range(totals.shape[1]):
+            for column in range(totals.shape[2]):
+                first, second, third, last = _four(beneath[part], row, column, none)
+                totals[part, row, column] = first + second + third + last
+
+
+@compiled
+def round_means(
+    totals: NDArray[np.integer[Any]],
+    nodata: np.integer[Any],
+    means: NDArray[np.integer[Any]],
+) -> None:
+    """Divide sums by counts, to the nearest integer.
+
+    A half is rounded to the even neighbour: rounded up, it would raise the mean of a whole map.
+
+    Args:
+        totals: sums and counts, (2, rows, columns).
+        nodata: the mean of none.
+        means: what is written, (rows, columns).
+    """
+    for row in range(means.shape[0]):
+        for column in range(means.shape[1]):
+            total, count = totals[0, row, column], totals[1, row, column]
+            means[row, column] = np.rint(total / count) if count else nodata
 
 
 @compiled

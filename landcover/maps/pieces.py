@@ -26,7 +26,6 @@ from landcover.windows import BLOCK
 # files a fifth smaller.
 PROFILE: dict[str, Any] = {
     "driver": "GTiff",
-    "count": 1,
     "tiled": True,
     "blockxsize": BLOCK,
     "blockysize": BLOCK,
@@ -72,9 +71,13 @@ class Plan:
         """The files of all layers of a window, by the layer's key; the classes last."""
         return {layer.key: self.piece(layer, window) for layer in reversed(self.layers)}
 
-    def sieved(self, window: Window, smallest: int) -> UPath:
-        """The file of a window's classes without patches of fewer pixels."""
-        return self._file(f"sieved{smallest}", window)
+    def sieved(self, window: Window, smallest: int) -> dict[str, UPath]:
+        """The files of all layers of a window without patches of fewer pixels; the classes last."""
+        others = {
+            layer.key: self._file(f"sieved{smallest}{layer.key}", window)
+            for layer in reversed(self.layers[1:])
+        }
+        return {**others, self.classes.key: self._file(f"sieved{smallest}", window)}
 
     def thumbnail(self, window: Window) -> UPath:
         """The file of a window's thumbnail."""
@@ -96,6 +99,8 @@ class Piece:
     """The true area of each class code."""
     pixels: Counts
     """How many have each class code."""
+    sieved: int = 0
+    """How many of them took the class of what surrounds them, for which no confidence is known."""
 
 
 def overview_factors(grid: Grid) -> list[int]:
@@ -131,6 +136,8 @@ def write_piece(
 ) -> None:
     """Write a layer of a window, and its overviews.
 
+    Where coarser overviews are not made of the last one's values, what they are made of follows.
+
     Args:
         layer: what the values are.
         values: of the layer's type, (rows, columns).
@@ -138,23 +145,47 @@ def write_piece(
         factors: of the overviews.
         path: the GeoTIFF to write.
     """
+    halved = values
     for factor in [1, *factors]:
-        level = grid.coarser(factor)
         if factor > 1:
-            values = layer.halve(values)
-        with rasterio.open(
-            path,
-            "w",
-            **PROFILE,
-            dtype=layer.dtype,
-            nodata=layer.nodata,
-            width=level.width,
-            height=level.height,
-            crs=level.crs,
-            transform=level.transform,
-            append_subdataset=factor > 1,
-        ) as dataset:
-            dataset.write(values, 1)
+            halved = layer.halve(halved)
+        band = layer.shown(halved)[np.newaxis]
+        _write(band, grid.coarser(factor), path, layer.nodata, append=factor > 1)
+    if halved.ndim == 3:
+        ends = np.min_scalar_type(halved.min()), np.min_scalar_type(halved.max())
+        small = halved.astype(np.promote_types(*ends))
+        _write(small, grid.coarser(factors[-1]), path, append=True)
+
+
+def _write(
+    bands: Integers, grid: Grid, path: Path, nodata: int | None = None, *, append: bool
+) -> None:
+    """Write values (bands, rows, columns) as a GeoTIFF, or as one more raster of it."""
+    with rasterio.open(
+        path,
+        "w",
+        **PROFILE,
+        count=len(bands),
+        interleave="band",
+        dtype=bands.dtype,
+        nodata=nodata,
+        width=grid.width,
+        height=grid.height,
+        crs=grid.crs,
+        transform=grid.transform,
+        append_subdataset=append,
+    ) as dataset:
+        dataset.write(bands)
+
+
+def totals_of(path: Path, factors: Sequence[int]) -> str:
+    """Return what GDAL opens to read the sums and counts of the last overview of a piece.
+
+    Args:
+        path: of the piece, which has overviews.
+        factors: of these.
+    """
+    return f"GTIFF_DIR:{len(factors) + 2}:{path.absolute()}"
 
 
 def levels(path: Path, factors: Sequence[int]) -> list[str]:
@@ -171,19 +202,22 @@ def levels(path: Path, factors: Sequence[int]) -> list[str]:
     return [str(path.absolute()), *(f"GTIFF_DIR:{n}:{path.absolute()}" for n in overviews)]
 
 
-def describe_piece(window: Window, files: Mapping[str, UPath], classes: str) -> Piece:
+def describe_piece(
+    window: Window, files: Mapping[str, UPath], classes: str, sieved: int = 0
+) -> Piece:
     """Return a piece, by reading what was written of its classes.
 
     Args:
         window: which pixels of the map.
         files: by the layer's key.
         classes: what GDAL opens to read the class codes.
+        sieved: how many pixels took the class of what surrounds them.
 
     Raises:
         RasterioIOError: if they cannot be read.
     """
     pixels, hectares = measure_classes(classes)
-    return Piece(window, files, hectares, pixels)
+    return Piece(window, files, hectares, pixels, sieved)
 
 
 def read_finished(plan: Plan, window: Window) -> Piece:
@@ -203,6 +237,39 @@ def read_finished(plan: Plan, window: Window) -> Piece:
         with rasterio.open(gdal_path(plan.thumbnail(window))) as thumbnail:
             thumbnail.read()
     return describe_piece(window, files, gdal_path(files[plan.classes.key]))
+
+
+def read_sieved(plan: Plan, window: Window, smallest: int) -> Piece:
+    """Return the piece that an earlier run has sieved.
+
+    Args:
+        plan: where it is.
+        window: which pixels of the map.
+        smallest: pixels of the smallest patch that was kept.
+
+    Raises:
+        RasterioIOError: if one of its files is not whole.
+    """
+    files = plan.sieved(window, smallest)
+    for layer in plan.layers[1:]:
+        count_map(gdal_path(files[layer.key]), layer.nodata)
+    classes = files[plan.classes.key]
+    taken = read_piece(classes) != read_piece(plan.piece(plan.classes, window))
+    return describe_piece(window, files, gdal_path(classes), int(taken.sum()))
+
+
+def read_piece(path: UPath) -> Integers:
+    """Return the values of a piece, (rows, columns).
+
+    Args:
+        path: of one of its layers.
+
+    Raises:
+        RasterioIOError: if it cannot be read.
+    """
+    with rasterio.open(gdal_path(path)) as dataset:
+        values: Integers = dataset.read(1)
+    return values
 
 
 def check_written(piece: Piece, codes: NDArray[np.uint8]) -> None:

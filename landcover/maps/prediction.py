@@ -33,7 +33,7 @@ class PredictionSettings(BaseModel):
         le=1000,
         title="Smallest patch",
         description="The minimum mapping unit in pixels: smaller patches take the class of what "
-        "surrounds them. With 1 the map stays as predicted.",
+        "surrounds them, and have no confidence then. With 1 the map stays as predicted.",
     )
 
 

@@ -108,7 +108,8 @@ class Scores(Overall):
     """How well held-out pixels are predicted, class by class too."""
 
     not_validated: tuple[str, ...]
-    """Names of the classes with too few polygons, or blocks, to hold one out."""
+    """Names of the classes of which none could be held out, because their polygons lie on a single
+    ground or in a single block."""
 
     classes: Mapping[str, ClassMetrics]
     """By name, in the order of the class codes."""
@@ -284,8 +285,7 @@ def describe_metrics(metrics: Metrics) -> str:
         [
             *_overall_lines(metrics),
             classes.to_string(),
-            "pixels by true class (rows) and predicted class (columns)",
-            pd.DataFrame(metrics.confusion_matrix).T.to_string(),
+            *_confusion_lines(metrics),
             *_suspect_lines(metrics.suspected_mislabels),
         ]
     )
@@ -305,8 +305,19 @@ def _overall_lines(metrics: Metrics) -> list[str]:
     if metrics.oob_accuracy is not None:
         lines.append(f"out-of-bag accuracy {metrics.oob_accuracy:.3f}")
     if metrics.not_validated:
-        lines.append(f"not validated, too few polygons: {', '.join(metrics.not_validated)}")
+        lines.append(
+            f"not validated, polygons in fewer than two places: {', '.join(metrics.not_validated)}"
+        )
     return lines
+
+
+def _confusion_lines(metrics: Metrics) -> list[str]:
+    if metrics.accuracy.value is None:
+        return []
+    return [
+        "pixels by true class (rows) and predicted class (columns)",
+        pd.DataFrame(metrics.confusion_matrix).T.to_string(),
+    ]
 
 
 def _suspect_lines(suspects: tuple[Suspect, ...]) -> list[str]:

@@ -22,6 +22,7 @@ from landcover.classes import label_key
 from landcover.errors import LandcoverError
 from landcover.grid import Grid
 from landcover.imagery.mosaic import Mosaic, MosaicReader
+from landcover.model.ground import Together, same_ground
 from landcover.text import as_text
 from landcover.windows import pixels_inside, split
 
@@ -76,6 +77,8 @@ class Samples:
     """The reason for each polygon id that gave no sample."""
     contested: int
     """How many pixels were drawn from under polygons of different classes."""
+    together: Together
+    """The ids of the polygons that lie on the same ground, a tuple for each such ground."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,9 @@ class Origin:
     """Of the file of the polygons as they were fetched."""
     sampling: Mapping[str, object] | None = None
     """The settings of the sampling."""
+    together: Together | None = None
+    """The ids of the polygons that lie on the same ground, a tuple for each such ground; None where
+    that is not known."""
 
 
 def write_samples(rows: geopandas.GeoDataFrame, origin: Origin, path: Path) -> None:
@@ -136,6 +142,7 @@ def read_samples(path: UPath, bands: Sequence[str]) -> tuple[pd.DataFrame, Origi
         polygons=rows.attrs.get("polygons"),
         polygons_sha256=rows.attrs.get("polygons_sha256"),
         sampling=rows.attrs.get("sampling"),
+        together=_together(rows.attrs.get("together")),
     )
     missing = [name for name in (*COLUMNS, *origin.bands) if name not in rows]
     if missing:
@@ -151,10 +158,14 @@ def read_samples(path: UPath, bands: Sequence[str]) -> tuple[pd.DataFrame, Origi
     return rows, origin
 
 
+def _together(found: Sequence[Sequence[str]] | None) -> Together | None:
+    return None if found is None else tuple(map(tuple, found))
+
+
 def sample_polygons(
     mosaic: Mosaic, polygons: geopandas.GeoDataFrame, settings: SamplingSettings
 ) -> Samples:
-    """Take the valid pixels under polygons, each pixel once.
+    """Take the valid pixels under polygons, each pixel once, and find what lies on the same ground.
 
     A pixel drawn from under several polygons goes to the one that comes first.
 
@@ -164,18 +175,20 @@ def sample_polygons(
         settings: how to draw the pixels.
     """
     shapes = polygons.to_crs(mosaic.grid.crs).geometry.array
+    ids = polygons["polygon_id"].map(str).to_numpy()
+    pixel = min(mosaic.grid.transform.a, -mosaic.grid.transform.e)
+    together = tuple(tuple(ids[members]) for members in same_ground(shapes, pixel))
     drawn: dict[int, Pixels] = {}
     skipped: dict[str, str] = {}
     with mosaic.open() as reader:
         for number in _reading_order(shapes, mosaic.grid):
-            polygon_id = str(polygons["polygon_id"].iloc[number])
-            found = _pixels_under(shapes[number], reader, mosaic, settings, polygon_id)
+            found = _pixels_under(shapes[number], reader, mosaic, settings, ids[number])
             if isinstance(found, str):
-                skipped[polygon_id] = found
+                skipped[ids[number]] = found
             else:
                 drawn[number] = found
     if not drawn:
-        return Samples(_as_points(pd.DataFrame(), mosaic), skipped, 0)
+        return Samples(_as_points(pd.DataFrame(), mosaic), skipped, 0, together)
     pixels = _as_table(drawn, polygons, list(mosaic.bands))
     keys = pixels["class_label"].map(label_key)
     classes = keys.groupby([pixels["row"], pixels["column"]]).transform("nunique")
@@ -183,9 +196,8 @@ def sample_polygons(
     once = pixels.drop_duplicates(["row", "column"], ignore_index=True)
     for polygon_id in set(pixels["polygon_id"]) - set(once["polygon_id"]):
         skipped[polygon_id] = "its pixels were drawn for other polygons"
-    return Samples(
-        _as_points(_one_row_per(once, settings.row_per), mosaic), skipped, len(contested)
-    )
+    rows = _as_points(_one_row_per(once, settings.row_per), mosaic)
+    return Samples(rows, skipped, len(contested), together)
 
 
 def _reading_order(shapes: Sequence[BaseGeometry], grid: Grid) -> list[int]:

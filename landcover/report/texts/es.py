@@ -39,8 +39,10 @@ SPANISH = Texts(
         "not_estimated": "no estimada",
         "accuracy_meaning": "De cada 100 píxeles de áreas de entrenamiento que el modelo no había "
         "visto, unos {right} recibieron la clase correcta.",
-        "accuracy_missing": "No se pudo estimar la exactitud de este mapa: ninguna clase tiene "
-        "suficientes polígonos de entrenamiento para reservar algunos como prueba.",
+        "accuracy_missing": "No se conoce la exactitud de este mapa: ninguna clase tiene polígonos "
+        "de entrenamiento en dos lugares, para poder reservar uno como prueba.",
+        "accuracy_unrecorded": "No se conoce la exactitud de este mapa: no consta ninguna con su "
+        "modelo.",
         "mapped": "Superficie cartografiada",
         "mapped_of": "de un área de interés de {hectares} ha",
         "without_imagery": "Sin imagen",
@@ -63,6 +65,12 @@ SPANISH = Texts(
         "muestras de las que aprende el modelo, donde no tiene en qué apoyarse: {found}; dibuje "
         "polígonos en ese tipo de terreno (también nubes) o, si las muestras se tomaron de otras "
         "imágenes, tómelas de estas.",
+        "polygons_on_same_ground": "{count} de {polygons} polígonos de entrenamiento están en el "
+        "mismo terreno que otros, por ejemplo {ids}, y se reservan junto con ellos: si se copiaron "
+        "o se dibujaron dos veces, borre las copias.",
+        "unlike_on_same_ground": "Hay polígonos de entrenamiento de clases distintas en el mismo "
+        "terreno, por ejemplo {ids} (lugares: {count}): compruebe qué clase es la correcta, porque "
+        "de varios polígonos sobre un píxel solo cuenta el primero.",
         "not_validated_at_all": "Nada se pudo validar, porque ninguna clase tiene polígonos de "
         "entrenamiento en dos lugares, de modo que no se conoce la exactitud del mapa: dibuje más "
         "polígonos.",
@@ -90,8 +98,7 @@ SPANISH = Texts(
         "gaps_caption": "Partes del área de interés sin imagen, según el archivo de imagen que "
         "falta o está vacío",
         "gap": "Archivo de imagen",
-        "low_confidence": "En el {share} del mapa coinciden menos de la mitad de los árboles de "
-        "decisión del modelo.",
+        "low_confidence": f"En el {{share}} del mapa la confianza es inferior al 50{NARROW}%.",
         "maps": "Mapas",
         "map": "Cobertura del suelo",
         "map_caption": "Clases de cobertura del suelo. Rayado: dentro del área de interés, pero "
@@ -105,10 +112,12 @@ SPANISH = Texts(
         "confidence": "Confianza",
         "confidence_caption": "Cuán seguro está el modelo de la clase mostrada, de 0 a 100 %.",
         "confidence_alt": "Mapa de la confianza del modelo en {month}, de 0 a 100 %.",
-        "confidence_reading": "La confianza es la proporción de los árboles de decisión del modelo "
-        "que coinciden en la clase. Los valores bajos señalan lugares que se parecen a varias "
-        "clases, como los bordes de las nubes y del bosque: conviene verificarlos antes de actuar "
-        "según el mapa. La confianza no es la exactitud.",
+        "confidence_reading": "La confianza es la probabilidad que el modelo da a la clase "
+        "mostrada: la media de lo que dicen sus árboles de decisión. Los valores bajos señalan "
+        "lugares que se parecen a varias clases, como los bordes de las nubes y del bosque: "
+        "conviene verificarlos antes de actuar según el mapa. La confianza no es la exactitud.",
+        "sieved": "En el {share} del mapa, manchas demasiado pequeñas tomaron la clase de lo que "
+        "las rodea. No se conoce la confianza en esa clase, de modo que ahí no hay ninguna.",
         "legend": "Leyenda",
         "no_imagery": "Sin imagen válida",
         "aoi": "Área de interés",
@@ -140,17 +149,23 @@ SPANISH = Texts(
         "polygons": "Polígonos",
         "quality_alt": "Gráfico de precisión, sensibilidad y F1 de cada clase con errores "
         "estándar; los valores están en la tabla anterior.",
-        "macro_f1": "F1 macro (media de las clases): {value}.",
+        "macro_f1": "F1 macro (media de las clases que se pudieron validar): {value}.",
         "quality_reading": "Precisión: de los píxeles cartografiados como la clase, la proporción "
         "que de verdad lo son. Sensibilidad: de los píxeles que de verdad son de la clase, la "
         "proporción cartografiada así. F1 combina ambas.",
-        "not_validated": "Con muy pocos polígonos de entrenamiento para validarse: {classes}.",
+        "not_validated": "No se pudieron validar, por falta de polígonos de entrenamiento en dos "
+        "lugares distintos: {classes}.",
         "random": "Si en su lugar se reservaran píxeles sueltos, la exactitud parecería ser "
         "{accuracy}, una diferencia de {optimism} puntos porcentuales. Esa diferencia es "
         "optimismo: los píxeles de un polígono se parecen entre sí, de modo que el modelo se "
         "probaría con lo que casi ha visto. La cifra fiable es {honest}.",
+        "random_same": "Si en su lugar se reservan píxeles sueltos, la exactitud es {accuracy}: no "
+        "mejor, de modo que no debe nada a que los píxeles se parezcan entre sí.",
         "oob": "La exactitud out-of-bag del bosque aleatorio, {value}, también se prueba con "
         "píxeles sueltos.",
+        "oob_alone": "La exactitud out-of-bag del bosque aleatorio, {value}, no sustituye a una "
+        "validación: se prueba con píxeles sueltos, cuyos vecinos en el mismo polígono ha visto el "
+        "modelo.",
         "confusion": "Qué clases se confunden",
         "confusion_caption": "Píxeles de validación por clase verdadera (filas) y clase "
         "cartografiada (columnas). Cuanto más oscura una celda, mayor su proporción de la fila: "
@@ -160,7 +175,7 @@ SPANISH = Texts(
         "mislabels": "Polígonos de entrenamiento por revisar",
         "mislabels_caption": "Polígonos que el modelo, entrenado sin ellos, contradice. O bien la "
         "etiqueta es errónea, o bien el lugar es inusual.",
-        "mislabels_none": "Ninguno: el modelo no contradice ningún polígono de entrenamiento.",
+        "mislabels_none": "Ninguno: el modelo no contradice ninguno de los polígonos reservados.",
         "mislabels_more": "Y {count} más, que figuran en las métricas del modelo.",
         "polygon": "Polígono",
         "drawn_as": "Dibujado como",
