@@ -6,14 +6,10 @@ from pathlib import Path
 import geopandas
 import shapely
 from pyogrio.errors import DataSourceError
-from pyproj import CRS
 from pyproj.exceptions import CRSError
-from shapely.geometry.base import BaseGeometry
 
 from landcover.errors import SettingsError
-
-LONLAT_SRID = 4326
-LONLAT = CRS.from_epsg(LONLAT_SRID)
+from landcover.geometry import LONLAT_SRID, fold, union
 
 
 def load_aoi(definition: str) -> geopandas.GeoSeries:
@@ -24,7 +20,8 @@ def load_aoi(definition: str) -> geopandas.GeoSeries:
             vector file in any CRS.
 
     Returns:
-        One geometry, a valid polygon or multipolygon, with its CRS.
+        One geometry, a valid polygon or multipolygon, with its CRS; in degrees it is cut at the
+        antimeridian where it reaches over it.
 
     Raises:
         SettingsError: if the definition is not an area.
@@ -37,19 +34,15 @@ def load_aoi(definition: str) -> geopandas.GeoSeries:
             "set it in the file."
         )
     _check_lonlat(outlines, text)
-    area = polygonal(outlines.make_valid().union_all())
+    area = union(list(outlines.make_valid()))
     if area.is_empty:
         raise SettingsError(
             f"The area of interest {_short(text)} holds no polygon: AOI_DEFINITION should be a "
             "polygon or multipolygon."
         )
-    return geopandas.GeoSeries([area], crs=outlines.crs)
-
-
-def polygonal(geometry: BaseGeometry) -> BaseGeometry:
-    """Return the part of a geometry that has an area: a polygon, a multipolygon, or empty."""
-    parts = shapely.get_parts(shapely.get_parts(geometry))
-    return shapely.union_all([part for part in parts if part.geom_type == "Polygon"])
+    return geopandas.GeoSeries(
+        [fold(area) if outlines.crs.is_geographic else area], crs=outlines.crs
+    )
 
 
 def _looks_like_wkt(text: str) -> bool:
@@ -103,7 +96,9 @@ def _is_file(path: Path) -> bool:
 def _check_lonlat(outlines: geopandas.GeoSeries, text: str) -> None:
     """Find coordinates in metres that are said to be degrees: a GeoJSON often has them."""
     west, south, east, north = outlines.total_bounds
-    if outlines.crs.is_geographic and (west < -180 or south < -90 or east > 180 or north > 90):
+    # An area across the antimeridian is drawn in halves, or goes on beyond 180 degrees.
+    around = west < -360 or east > 360 or east - west > 360
+    if outlines.crs.is_geographic and (around or south < -90 or north > 90):
         raise SettingsError(
             "AOI_DEFINITION has coordinates that are not longitudes and latitudes: "
             f"{_short(text)}. Where they are in another system, say so: in WKT as "

@@ -9,9 +9,9 @@ from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Connection, func, select, text
 from upath import UPath
 
-from landcover.aoi import LONLAT, LONLAT_SRID
 from landcover.errors import LandcoverError
 from landcover.files import absolute, publish_all, scratch
+from landcover.geometry import LONLAT, LONLAT_SRID
 from landcover.imagery.survey import Survey
 from landcover.maps.assembly import FinishedMap
 from landcover.maps.stac import COLLECTION_NAME

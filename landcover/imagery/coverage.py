@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
-from landcover.aoi import polygonal
 from landcover.areas import polygon_hectares
 from landcover.classes import CLOUD
+from landcover.geometry import polygonal
 from landcover.grid import Grid
 from landcover.imagery.mosaic import Mosaic, MosaicReader
 from landcover.imagery.quads import Quad

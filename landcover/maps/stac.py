@@ -26,11 +26,11 @@ from shapely.geometry import MultiPolygon, box
 from shapely.geometry.base import BaseGeometry
 from shapely.geometry.polygon import orient
 
-from landcover.aoi import LONLAT, polygonal
 from landcover.areas import pixel_areas
 from landcover.classes import NODATA, Colour, Legend
 from landcover.errors import LandcoverError
 from landcover.files import file_name
+from landcover.geometry import LONLAT, polygonal
 from landcover.grid import Grid, grid_of
 from landcover.period import Period
 from landcover.version import code_version

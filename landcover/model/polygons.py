@@ -3,9 +3,9 @@
 import geopandas
 import pandas as pd
 
-from landcover.aoi import polygonal
 from landcover.classes import label_key
 from landcover.errors import LandcoverError
+from landcover.geometry import polygonal
 from landcover.listing import listed
 
 # At most this many polygons are named in a message.

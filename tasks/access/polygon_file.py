@@ -8,6 +8,7 @@ import pyogrio
 from pyogrio.errors import DataSourceError, GeometryError
 
 from landcover.errors import SettingsError
+from landcover.geometry import reproject
 from tasks.access.polygon_checks import check_columns, check_month
 from tasks.access.settings import PolygonSettings
 
@@ -25,7 +26,8 @@ def read_file(
 
     Raises:
         SettingsError: if the file or a column is missing, or the file cannot be read.
-        LandcoverError: if there are none of that month.
+        LandcoverError: if there are none of that month, or the area of interest cannot be brought
+            to their CRS.
     """
     if not path.is_file():
         raise SettingsError(
@@ -54,7 +56,8 @@ def read_file(
         },
         geometry=rows.geometry.force_2d(),
     )
-    touching = polygons.geometry.to_crs(aoi.crs).make_valid().intersects(aoi.iloc[0])
+    area = reproject(aoi.iloc[0], aoi.crs, rows.crs)
+    touching = polygons.geometry.make_valid().intersects(area)
     missing = polygons.geometry.isna() | polygons.geometry.is_empty
     return polygons[touching | missing].reset_index(drop=True)
 
