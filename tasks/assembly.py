@@ -76,6 +76,7 @@ def assemble_map(
         model=model,
         source_mosaic=mosaic.origin,
         hectares=total_hectares(pieces, model.names),
+        pixels=counts[0].total(),
         low_confidence=share_of_low_confidence(counts[1]),
         companions=tuple(companion.name for companion in companions),
         thumbnails=tuple(map(plan.thumbnail, plan.windows)) if plan.thumbnails else (),

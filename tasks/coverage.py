@@ -1,13 +1,9 @@
 """Which part of the area of interest has imagery: checked before anything is predicted."""
 
-from collections.abc import Sequence
-from itertools import chain
-
 from prefect.logging import get_run_logger
 
-from landcover.areas import polygon_hectares
 from landcover.errors import LandcoverError
-from landcover.imagery.coverage import Coverage, Gap, describe_gaps, find_empty, missing_quads
+from landcover.imagery.coverage import Coverage, advise_on_gaps, describe_gaps, find_gaps, is_empty
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.quads import Quad
 from tasks.access.storage import side_by_side
@@ -25,25 +21,26 @@ def measure_coverage(run: Run, mosaic: Mosaic, allow_gaps: bool) -> Coverage:
         allow_gaps: go on where there are such quads.
 
     Raises:
-        LandcoverError: if there are such quads, and gaps are not allowed.
+        LandcoverError: if there are such quads, and gaps are not allowed; or if the area is smaller
+            than a pixel.
         TransientError: if the imagery cannot be read.
     """
     area = run.area(mosaic.grid.crs)
 
-    def empty(quad: Quad) -> Sequence[Gap]:
+    def empty(quad: Quad) -> bool:
         with run.imagery(mosaic, "to see what it covers"):
-            return find_empty(mosaic, area, quad)
+            return is_empty(mosaic, area, quad)
 
     with run.storage(mosaic.origin):
         quads = mosaic.quads()
-        missing = missing_quads(mosaic, area)
     empties = side_by_side(empty, quads, run.blocks.storage_block, mosaic.origin)
-    coverage = Coverage(
-        polygon_hectares(area, mosaic.grid.crs), tuple(missing), tuple(chain.from_iterable(empties))
-    )
-    if coverage.gaps:
+    hollow = [quad for quad, holds_nothing in zip(quads, empties, strict=True) if holds_nothing]
+    coverage = find_gaps(mosaic, area, hollow)
+    if coverage.gaps or coverage.more_missing:
         told = describe_gaps(coverage, str(run))
         if not allow_gaps:
-            raise LandcoverError(f"{told} Add the quads, or map what there is with --allow_gaps.")
+            raise LandcoverError(
+                f"{told} {advise_on_gaps(coverage)}, or map what there is with --allow_gaps."
+            )
         get_run_logger().warning(told)
     return coverage

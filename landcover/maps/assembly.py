@@ -38,6 +38,8 @@ class FinishedMap:
     """The imagery that it was made from."""
     hectares: Mapping[str, float]
     """The true area of each class, by name."""
+    pixels: int
+    """How many pixels have a class."""
     low_confidence: float
     """The share of its pixels on which fewer than half of the trees agree, 0 to 1."""
     notices: tuple[Notice, ...] = ()
@@ -119,10 +121,7 @@ def total_hectares(pieces: Sequence[Piece], names: Mapping[int, str]) -> dict[st
         names: the name of each class code.
     """
     codes = sorted({code for piece in pieces for code in piece.hectares})
-    return {
-        names[code]: round(sum(piece.hectares.get(code, 0.0) for piece in pieces), 2)
-        for code in codes
-    }
+    return {names[code]: sum(piece.hectares.get(code, 0.0) for piece in pieces) for code in codes}
 
 
 def share_of_low_confidence(counts: Counts) -> float:

@@ -189,6 +189,8 @@ def _reading_order(shapes: Sequence[BaseGeometry], grid: Grid) -> list[int]:
     west, _, _, north = grid.bounds
 
     def place(number: int) -> tuple[float, float]:
+        if shapes[number].is_empty:
+            return np.inf, np.inf
         left, _, _, top = shapes[number].bounds
         return (
             (north - top) // (PART * -grid.transform.e),
