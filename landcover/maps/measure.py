@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
 
 from landcover.areas import SQUARE_METRES_A_HECTARE, areas_at
 from landcover.classes import NODATA
@@ -72,7 +74,26 @@ def count_map(path: str, nodata: int = NODATA) -> Counts:
     """
     counts: Counts = Counter()
     with rasterio.open(path) as dataset:
-        for strip in split(grid_of(dataset).whole, BLOCK):
-            counts.update(count_values(dataset.read(1, window=strip)))
+        for part in split(grid_of(dataset).whole, BLOCK, LARGEST):
+            if _has_tiles(dataset, part):
+                counts.update(count_values(dataset.read(1, window=part)))
     del counts[nodata]
     return counts
+
+
+def _has_tiles(dataset: DatasetReader, part: Window) -> bool:
+    """Tell whether a part of a raster is in its file; what is not, reads as nodata.
+
+    A map of an area far larger than its imagery has millions of tiles that are not there.
+
+    Args:
+        dataset: an open raster.
+        part: a row of its blocks.
+    """
+    if dataset.driver != "GTiff" or dataset.block_shapes[0] != (BLOCK, BLOCK):
+        return True
+    row, first = part.row_off // BLOCK, part.col_off // BLOCK
+    return any(
+        dataset.get_tag_item(f"BLOCK_OFFSET_{column}_{row}", "TIFF", bidx=1) is not None
+        for column in range(first, first - (-part.width // BLOCK))
+    )
