@@ -79,8 +79,9 @@ class Summary:
 
 def _map_lines(finished: FinishedMap, coverage: Coverage) -> list[str]:
     total = sum(finished.hectares.values())
+    without_class = coverage.without_class(finished.hectares, finished.pixels)
     shares = [
-        f"{coverage.without_class(finished.hectares):.1%} of the area of interest has no class",
+        f"{without_class:.1%} of the area of interest has no class",
         f"{coverage.without_imagery:.1%} no imagery",
         f"{coverage.under_clouds(finished.hectares):.1%} is under clouds",
     ]

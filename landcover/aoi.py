@@ -5,12 +5,10 @@ import re
 import geopandas
 import shapely
 from pyproj.exceptions import CRSError
-from shapely.geometry.base import BaseGeometry
 
 from landcover.errors import SettingsError
+from landcover.geometry import LONLAT_SRID, fold, union
 from landcover.vectors import (
-    LONLAT,
-    LONLAT_SRID,
     VectorFile,
     are_finite,
     check_crs,
@@ -19,8 +17,6 @@ from landcover.vectors import (
     read_features,
     vector_file,
 )
-
-__all__ = ["LONLAT", "LONLAT_SRID", "load_aoi", "polygonal"]
 
 
 def load_aoi(definition: str) -> geopandas.GeoSeries:
@@ -32,7 +28,8 @@ def load_aoi(definition: str) -> geopandas.GeoSeries:
             (`areas.gpkg|layername=parishes`).
 
     Returns:
-        One geometry, a valid polygon or multipolygon, with its CRS.
+        One geometry, a valid polygon or multipolygon, with its CRS; in degrees it is cut at the
+        antimeridian where it reaches over it.
 
     Raises:
         SettingsError: if the definition is not an area.
@@ -45,7 +42,7 @@ def load_aoi(definition: str) -> geopandas.GeoSeries:
             "or draw it again."
         )
     try:
-        area = polygonal(outlines.make_valid().union_all())
+        area = union(list(outlines.make_valid()))
     except shapely.errors.GEOSException as error:
         raise SettingsError(
             f"The area of interest {_short(text)} cannot be made one valid area ({error}): mend "
@@ -56,7 +53,9 @@ def load_aoi(definition: str) -> geopandas.GeoSeries:
             f"The area of interest {_short(text)} holds no polygon{_what_else(outlines)}: "
             "AOI_DEFINITION should be a polygon or multipolygon."
         )
-    return geopandas.GeoSeries([area], crs=outlines.crs)
+    return geopandas.GeoSeries(
+        [fold(area) if outlines.crs.is_geographic else area], crs=outlines.crs
+    )
 
 
 def _what_else(outlines: geopandas.GeoSeries) -> str:
@@ -64,12 +63,6 @@ def _what_else(outlines: geopandas.GeoSeries) -> str:
     kinds = describe_kinds(list(there.geom_type))
     flat = " without an area" if has_area(there).any() else ""
     return f", but {kinds}{flat}" if kinds else ""
-
-
-def polygonal(geometry: BaseGeometry) -> BaseGeometry:
-    """Return the part of a geometry that has an area: a polygon, a multipolygon, or empty."""
-    parts = shapely.get_parts(shapely.get_parts(geometry))
-    return shapely.union_all([part for part in parts if part.geom_type == "Polygon"])
 
 
 def _looks_like_wkt(text: str) -> bool:

@@ -27,6 +27,7 @@ from pyproj.exceptions import ProjError
 
 from landcover.errors import SettingsError
 from landcover.files import expanded
+from landcover.geometry import LONLAT, reproject
 from landcover.listing import listed
 from landcover.shapefile import NO_TEXT, encodings_of, members, read_decoded
 
@@ -70,9 +71,6 @@ WKT_COLUMNS = "WKT,wkt_geom,wkt,geom,geometry,the_geom"
 
 # A few vertices may lie beyond the end of the world by what was rounded.
 ROUNDING = 1e-6  # degrees
-
-LONLAT_SRID = 4326
-LONLAT = CRS.from_epsg(LONLAT_SRID)
 
 # What readers raise where a file is not what it should be.
 _FAILURES = (
@@ -255,13 +253,14 @@ def check_degrees(bounds: Sequence[float], crs: CRS, what: str, where_to_say: st
     Raises:
         SettingsError: if they are not longitudes and latitudes though the CRS says so.
     """
-    limits = np.array([180, 90, 180, 90]) + ROUNDING
-    if crs.is_geographic and (np.abs(bounds) > limits).any():
-        west, south, east, north = (f"{bound:.10g}" for bound in bounds)
+    west, south, east, north = bounds
+    # What lies across the antimeridian is drawn in halves, or goes on beyond 180 degrees.
+    around = min(west, -east) < -360 - ROUNDING or east - west > 360 + ROUNDING
+    if crs.is_geographic and (around or min(south, -north) < -90 - ROUNDING):
         raise SettingsError(
-            f"{what} has coordinates that are not longitudes and latitudes ({west} to {east}, "
-            f"{south} to {north}), though its coordinate reference system is one of degrees: where "
-            f"they are in another, set {where_to_say}."
+            f"{what} has coordinates that are not longitudes and latitudes ({west:.10g} to "
+            f"{east:.10g}, {south:.10g} to {north:.10g}), though its coordinate reference system "
+            f"is one of degrees: where they are in another, set {where_to_say}."
         )
 
 
@@ -294,9 +293,8 @@ def touching(geometries: geopandas.GeoSeries, area: geopandas.GeoSeries) -> pd.S
         geometries: any, in a CRS.
         area: one geometry in any CRS.
     """
-    there = geometries.to_crs(area.crs)
-    held = there[are_finite(there)].make_valid()
-    touches: pd.Series = held.intersects(area.iloc[0]).reindex(there.index, fill_value=False)
+    there = reproject(area.iloc[0], area.crs, geometries.crs)
+    touches: pd.Series = geometries.make_valid().intersects(there)
     return touches
 
 

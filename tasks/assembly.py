@@ -79,6 +79,7 @@ def assemble_map(
         hectares=total_hectares(pieces, model.names),
         low_confidence=share_of_low_confidence(counts[1], counts[0]),
         sieved=share_of_sieved(pieces),
+        pixels=counts[0].total(),
         companions=tuple(companion.name for companion in companions),
         thumbnails=tuple(map(plan.thumbnail, plan.windows)) if plan.thumbnails else (),
     )

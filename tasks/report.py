@@ -64,6 +64,7 @@ def write_report(
             polygons=_read_polygons(polygons),
             names=finished.model.names,
             hectares=finished.hectares,
+            pixels=finished.pixels,
             low_confidence=finished.low_confidence,
             metrics=training.metrics,
             warnings=(*training.notices, *survey.notices, *finished.notices),

@@ -8,10 +8,12 @@ from prefect.logging import get_run_logger
 from prefect.runtime import task_run
 from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
+from shapely import box
 from upath import UPath
 
 from landcover.errors import LandcoverError, TransientError
 from landcover.files import publish, publish_all, scratch
+from landcover.geometry import intersection, union
 from landcover.imagery.images import gdal_path
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.thumbnails import Thumbnail, needs_thumbnails
@@ -32,13 +34,10 @@ from landcover.maps.prediction import predict_window as predict
 from landcover.maps.sieve import sieve_window as sieve
 from landcover.model.forest import Model
 from landcover.version import code_version
+from landcover.windows import largest_window, window_memory
 from landcover.windows import plan_windows as plan_sizes
-from landcover.windows import window_memory
 from tasks.retries import io_task
 from tasks.run import Run
-
-# What a core of an ordinary machine reads, looks up and writes in a second.
-PIXELS_A_SECOND = 20e6
 
 
 @io_task("plan windows", "plan windows {run}")
@@ -51,7 +50,8 @@ def plan_windows(run: Run, mosaic: Mosaic, model: Model) -> Plan:
         model: what will predict.
 
     Raises:
-        LandcoverError: if the mosaic lacks a band that the model reads.
+        LandcoverError: if the mosaic lacks a band that the model reads, or the model file is not
+            the recorded one.
         TransientError: if the bucket cannot be reached, or the imagery cannot be opened.
     """
     missing = [name for name in model.bands if name not in mosaic.bands]
@@ -62,7 +62,13 @@ def plan_windows(run: Run, mosaic: Mosaic, model: Model) -> Plan:
         )
     area = run.area(mosaic.grid.crs)
     workers = os.cpu_count() or 1
-    size, windows = plan_sizes(mosaic.grid, area, workers)
+    with run.storage(model.path):
+        speed = open_predictor(model.path, model.sha256).pixels_a_second
+    # Where gaps are allowed, the area may be far larger than its imagery.
+    with run.storage(mosaic.origin):
+        outlines = [box(*quad.grid.bounds) for quad in mosaic.quads()]
+    seen = intersection(area, union(outlines))
+    size, windows = plan_sizes(mosaic.grid, seen, workers, largest=largest_window(speed))
     with run.imagery(mosaic, "to draw it"):
         thumbnails = needs_thumbnails(mosaic, area)
     parts = [mosaic.fingerprint, area.wkb_hex, model.sha256, code_version()]
@@ -73,7 +79,7 @@ def plan_windows(run: Run, mosaic: Mosaic, model: Model) -> Plan:
         len(windows),
         size,
         size,
-        sum(window.width * window.height for window in windows) / PIXELS_A_SECOND / workers,
+        sum(window.width * window.height for window in windows) / speed / workers,
         workers * window_memory(size, len(model.bands) + 1) / 1e9,
         workers,
     )

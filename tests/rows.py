@@ -98,6 +98,7 @@ def record_map(
         model=model,
         source_mosaic="a.tif",
         hectares={"Forest": hectares},
+        pixels=0,
         low_confidence=0.1,
         companions=(file_name("item", run.period),) if item else (),
     )

@@ -8,8 +8,9 @@ import pytest
 import shapely
 from pyproj import Geod
 
-from landcover.aoi import load_aoi, polygonal
+from landcover.aoi import load_aoi
 from landcover.errors import SettingsError
+from landcover.geometry import polygonal
 from tests.conftest import REAL
 
 SQUARE = shapely.box(-79.5, 0.1, -79.4, 0.2)
@@ -97,6 +98,12 @@ def test_the_real_area_of_interest_keeps_its_parts_and_its_published_area() -> N
     assert len(area.geoms) == 45
     square_metres, _ = Geod(ellps="WGS84").geometry_area_perimeter(shapely.force_2d(area))
     assert abs(square_metres) / 1e6 == pytest.approx(74_989, abs=1)
+
+
+def test_an_area_across_the_antimeridian_is_cut_there() -> None:
+    halves = shapely.union_all([shapely.box(179, -18, 180, -17), shapely.box(-180, -18, -179, -17)])
+    for given in (halves, shapely.box(179, -18, 181, -17), shapely.box(-181, -18, -179, -17)):
+        assert same_area(load_aoi(given.wkt), halves)
 
 
 # --- what is no area ------------------------------------------------------------------------------

@@ -195,12 +195,14 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Reported:
         area=area,
         coverage=Coverage(
             12_345.67,
+            uncovered=1246.9,
             missing=(Gap("570-1026", 12.34),),
             empty=(Gap("571-<b>1026.tif", 1234.56),),
         ),
         polygons=drawn(mosaic),
         names=NAMES,
         hectares={**hectares, NAMES[0]: 5678.94},
+        pixels=int((codes != NODATA).sum()),
         low_confidence=0.0234,
         metrics=measured(),
         warnings=[
@@ -664,6 +666,7 @@ def test_the_task_writes_the_page_and_shows_its_pictures(
         model=model,
         source_mosaic=report.mosaic.origin,
         hectares=report.hectares,
+        pixels=report.pixels,
         low_confidence=report.low_confidence,
     )
     finished.folder.mkdir(parents=True)

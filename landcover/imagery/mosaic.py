@@ -13,6 +13,7 @@ import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
+from pyproj import CRS
 from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window, intersection
@@ -20,6 +21,7 @@ from shapely.geometry.base import BaseGeometry
 from upath import UPath
 
 from landcover.errors import LandcoverError
+from landcover.geometry import is_torn
 from landcover.grid import Bounds, Grid, grid_of
 from landcover.imagery.images import open_image, read_patiently
 from landcover.imagery.pixels import read_pixels
@@ -39,6 +41,10 @@ GRID_TOLERANCE = 0.01
 
 # At most this many changed files are named.
 SHOWN = 5
+
+# The tables of a map's tiles, 12 bytes for each of 512 x 512 pixels, are then 48 MB, which every
+# reader takes in first. South America in pixels of 5 m is no larger.
+MOST_PIXELS = 10**12
 
 # A window of 8192 pixels touches at most nine of NICFI's quads.
 MOST_OPEN = 16
@@ -256,7 +262,7 @@ def describe_mosaic(
 
     Raises:
         LandcoverError: if the quads do not make one raster, if they lack a band, or if the area of
-            interest does not touch them.
+            interest does not touch them or makes a grid that is too large.
     """
     for quad in quads:
         _check_bands(quad, bands)
@@ -322,7 +328,29 @@ def _grid(grids: Sequence[Grid], origin: str, area: BaseGeometry | None) -> Grid
         )
     if len(grids) == 1:
         return grids[0]
-    return _around(grids[0], extent) if area is None else _snap(grids, area.bounds)
+    if area is None:
+        return _around(grids[0], extent)
+    grid = _snap(grids, area.bounds)
+    _check_size(grid, area, origin)
+    return grid
+
+
+def _check_size(grid: Grid, area: BaseGeometry, origin: str) -> None:
+    """Make sure that a grid, which follows the area of interest, is one that can be mapped on."""
+    name = CRS.from_user_input(grid.crs).name
+    if is_torn(area, grid.crs):
+        raise LandcoverError(
+            f"The area of interest lies on both sides of the antimeridian, where {name}, the "
+            f"coordinate reference system of {origin}, is cut: its map would reach round the "
+            "globe. Map each side by itself (AOI_DEFINITION), or bring the imagery to a "
+            "coordinate reference system that is not cut there, such as EPSG:3832."
+        )
+    if grid.width * grid.height > MOST_PIXELS:
+        raise LandcoverError(
+            f"A map of the area of interest would have {grid.width:,} x {grid.height:,} pixels of "
+            f"{origin}, more than {MOST_PIXELS:.0e}: draw a smaller area (AOI_DEFINITION), or map "
+            "its parts one by one."
+        )
 
 
 def _around(first: Grid, bounds: Bounds) -> Grid:

@@ -38,6 +38,8 @@ class FinishedMap:
     """The imagery that it was made from."""
     hectares: Mapping[str, float]
     """The true area of each class, by name."""
+    pixels: int
+    """How many pixels have a class."""
     low_confidence: float
     """The share of its pixels whose confidence is below `LOW_CONFIDENCE`, 0 to 1."""
     sieved: float = 0.0
@@ -122,10 +124,7 @@ def total_hectares(pieces: Sequence[Piece], names: Mapping[int, str]) -> dict[st
         names: the name of each class code.
     """
     codes = sorted({code for piece in pieces for code in piece.hectares})
-    return {
-        names[code]: round(sum(piece.hectares.get(code, 0.0) for piece in pieces), 2)
-        for code in codes
-    }
+    return {names[code]: sum(piece.hectares.get(code, 0.0) for piece in pieces) for code in codes}
 
 
 def share_of_low_confidence(confidence: Counts, classes: Counts) -> float:

@@ -75,6 +75,39 @@ def read_entries(
 
 
 @compiled
+def add_areas(
+    codes: NDArray[np.uint8],
+    knots: NDArray[np.float64],
+    step: int,
+    pixels: NDArray[np.int64],
+    areas: NDArray[np.float64],
+) -> None:
+    """Count the pixels of each code, and add up their areas.
+
+    Args:
+        codes: (rows, columns).
+        knots: the area of a pixel at every so many rows and columns, from the upper left corner to
+            beyond the lower right one; between them it is linear both ways.
+        step: how many rows and columns are from one knot to the next.
+        pixels: what is added to, (256,).
+        areas: what is added to, (256,).
+    """
+    for row in range(codes.shape[0]):
+        above = row // step
+        down = (row + 0.5) / step - above
+        for first in range(0, codes.shape[1], step):
+            column = first // step
+            left = knots[above, column] * (1 - down) + knots[above + 1, column] * down
+            right = knots[above, column + 1] * (1 - down) + knots[above + 1, column + 1] * down
+            slope = (right - left) / step
+            area = left + slope / 2
+            for at in range(first, min(first + step, codes.shape[1])):
+                pixels[codes[row, at]] += 1
+                areas[codes[row, at]] += area
+                area += slope
+
+
+@compiled
 def _four(values: NDArray[np.integer[Any]], row: int, column: int, nodata: np.integer[Any]) -> Four:
     """Return the four pixels beneath one of half the size, nodata beyond the edges."""
     rows, columns = values.shape

@@ -10,6 +10,7 @@ from rasterio.windows import Window, bounds
 from shapely.geometry.base import BaseGeometry
 
 from landcover.classes import NODATA
+from landcover.geometry import intersection
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.thumbnails import Thumbnail
 from landcover.maps.lookup import Predictor
@@ -95,7 +96,7 @@ def strips_inside(
         The strip, on the map's blocks, and which of its pixels are inside, (rows, columns).
     """
     # Of an area with thousands of vertices, only those near the window matter to its strips.
-    near = shapely.intersection(area, shapely.box(*bounds(window, mosaic.grid.transform)))
+    near = intersection(area, shapely.box(*bounds(window, mosaic.grid.transform)))
     for strip in split(window, BLOCK):
         inside = pixels_inside(near, strip, mosaic.grid.transform)
         columns = np.flatnonzero(inside.any(axis=0))

@@ -8,9 +8,9 @@ import pandas as pd
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from landcover.aoi import polygonal
 from landcover.classes import label_key
 from landcover.errors import LandcoverError
+from landcover.geometry import polygonal
 from landcover.listing import listed
 
 # At most this many polygons are named in a message.

@@ -20,6 +20,7 @@ from upath import UPath
 
 from landcover.classes import label_key
 from landcover.errors import LandcoverError
+from landcover.geometry import reproject_rows
 from landcover.grid import Grid
 from landcover.imagery.mosaic import Mosaic, MosaicReader
 from landcover.model.ground import Together, same_ground
@@ -174,7 +175,7 @@ def sample_polygons(
         polygons: `polygon_id` (text, unique), `class_label` and geometries in any CRS.
         settings: how to draw the pixels.
     """
-    shapes = polygons.to_crs(mosaic.grid.crs).geometry.array
+    shapes = reproject_rows(polygons.geometry, mosaic.grid.crs).array
     ids = polygons["polygon_id"].map(str).to_numpy()
     pixel = min(mosaic.grid.transform.a, -mosaic.grid.transform.e)
     together = tuple(tuple(ids[members]) for members in same_ground(shapes, pixel))
@@ -205,6 +206,8 @@ def _reading_order(shapes: Sequence[BaseGeometry], grid: Grid) -> list[int]:
     west, _, _, north = grid.bounds
 
     def place(number: int) -> tuple[float, float]:
+        if shapes[number].is_empty:
+            return np.inf, np.inf
         left, _, _, top = shapes[number].bounds
         return (
             (north - top) // (PART * -grid.transform.e),
@@ -263,8 +266,8 @@ def _least(draws: NDArray[np.float64], count: int) -> NDArray[np.intp]:
 
 def _window_around(polygon: BaseGeometry, grid: Grid, extent: Window) -> Window | None:
     """Return the pixels that a polygon's bounds touch; None where there is no imagery."""
-    # Bounds are infinite where a polygon cannot be brought to the mosaic's CRS, NaN without points.
-    if not np.isfinite(polygon.bounds).all():
+    # It is where a polygon cannot be brought to the mosaic's CRS.
+    if polygon.is_empty:
         return None
     exact = from_bounds(*polygon.bounds, transform=grid.transform)
     left, top = int(np.floor(exact.col_off)), int(np.floor(exact.row_off))

@@ -68,6 +68,9 @@ class Report:
     hectares: Mapping[str, float]
     """The true area of each class, by name; classes that are not on the map may be left out."""
 
+    pixels: int
+    """How many pixels of the map have a class."""
+
     low_confidence: float
     """The share of the map, 0 to 1, on which the confidence is below 50 percent."""
 
@@ -214,6 +217,7 @@ def _measured(report: Report) -> dict[str, ClassMetrics]:
 
 def _headline(report: Report, wording: Wording) -> dict[str, object]:
     coverage = report.coverage
+    without_class = coverage.without_class(report.hectares, report.pixels)
     accuracy = report.metrics.accuracy if report.metrics else Estimate(None)
     value, error = accuracy.value, accuracy.standard_error
     return {
@@ -222,10 +226,11 @@ def _headline(report: Report, wording: Wording) -> dict[str, object]:
         "accuracy_words": _accuracy_words(report.metrics, wording),
         "aoi_hectares": wording.hectares(coverage.hectares),
         "without_imagery": wording.percent(coverage.without_imagery),
-        "without_class": wording.percent(coverage.without_class(report.hectares)),
+        "holes": without_class > 0,
+        "without_class": wording.percent(without_class),
         "low_confidence": wording.percent(report.low_confidence),
         "sieved": wording.percent(report.sieved) if report.sieved else None,
-        "gaps": gap_rows(coverage.gaps, wording),
+        "gaps": gap_rows(coverage, wording),
     }
 
 

@@ -36,7 +36,8 @@ def read_file(
     Raises:
         SettingsError: if the file or a column is missing, the file cannot be read, or it does not
             hold polygons.
-        LandcoverError: if there are none of that month, or a column is not what it should be.
+        LandcoverError: if there are none of that month, a column is not what it should be, or the
+            area of interest cannot be brought to their CRS.
     """
     named = {
         "class_label": settings.training_polygon_class_col,

@@ -30,8 +30,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import NoSuchTableError
 from sqlalchemy.types import TypeEngine
 
-from landcover.aoi import LONLAT_SRID
 from landcover.errors import LandcoverError, SettingsError
+from landcover.geometry import LONLAT_SRID, reproject
 from landcover.period import months_of
 from landcover.text import as_text
 from landcover.vectors import check_degrees, describe_kinds
@@ -218,7 +218,7 @@ def _read(
     """
     assert settings.training_polygon_geom_col
     geometry = polygons.c[settings.training_polygon_geom_col]
-    area = from_shape(aoi.to_crs(srid).iloc[0], srid=srid)
+    area = from_shape(reproject(aoi.iloc[0], aoi.crs, srid), srid=srid)
     label = polygons.c[settings.training_polygon_class_col]
     key = settings.training_polygon_id_col or _primary_key(connection, polygons)
     flat = func.ST_AsBinary(func.ST_Force2D(func.ST_CurveToLine(geometry)))

@@ -48,7 +48,11 @@ ENGLISH = Texts(
         "no_warnings": "None: nothing was reported while this map was made.",
         "warnings_title": "Warnings and gaps",
         **notices.ENGLISH,
-        "without_class": "{share} of the area of interest has no class: there is no valid imagery.",
+        "without_class": "{share} of the area of interest has no class, because there is no valid "
+        "imagery of it.",
+        "all_classes": "All of the area of interest has a class.",
+        "outside": "outside {name}",
+        "more": "and {count} more",
         "gaps_caption": "Parts of the area of interest without imagery, by the image file that is "
         "missing or empty there",
         "gap": "Image file",

@@ -95,6 +95,9 @@ SPANISH = Texts(
         "outside_range": "{share} en {band}",
         "without_class": "El {share} del área de interés no tiene clase, por falta de imagen "
         "válida.",
+        "all_classes": "Toda el área de interés tiene clase.",
+        "outside": "fuera de {name}",
+        "more": "y {count} más",
         "gaps_caption": "Partes del área de interés sin imagen, según el archivo de imagen que "
         "falta o está vacío",
         "gap": "Archivo de imagen",
