@@ -23,6 +23,11 @@ ENGLISH: Mapping[str, str] = {
     "bright": "{band} is about {factor} times as bright (median {ours} against {theirs})",
     "dark": "{band} is about 1/{factor} as bright (median {ours} against {theirs})",
     "outside_range": "{share} in {band}",
+    "partial_nodata": "{hectares} hectares of the mosaic {mosaic} hold no data in some of the "
+    "bands but data in others, and have no class: often this is water so dark that its near "
+    "infrared is the very value that stands for no data; if so, take that value back (in the image "
+    "files with `gdal_edit.py -unsetnodata`, or MOSAIC_NODATA) and mark what is empty with a mask "
+    "or alpha band.",
     "not_validated_at_all": "Nothing could be validated, because no class has training polygons in "
     "two places, so that the accuracy of the map is not known: draw more polygons.",
 }

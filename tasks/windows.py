@@ -12,6 +12,7 @@ from upath import UPath
 
 from landcover.errors import LandcoverError, TransientError
 from landcover.files import publish, publish_all, scratch
+from landcover.imagery.doubts import Inspection
 from landcover.imagery.images import gdal_path
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.thumbnails import Thumbnail, needs_thumbnails
@@ -23,6 +24,7 @@ from landcover.maps.pieces import (
     check_written,
     describe_piece,
     piece_factors,
+    read_doubts,
     read_finished,
     write_piece,
 )
@@ -114,11 +116,13 @@ def predict_window(window: Window, run: Run, plan: Plan, mosaic: Mosaic, model: 
         where = f"at column {window.col_off}, row {window.row_off}"
         with run.imagery(mosaic, where), scratch(plan.folder) as local:
             thumbnail = Thumbnail(window, model.bands) if plan.thumbnails else None
+            inspection = Inspection(mosaic.grid, flat=mosaic.nodata != "none")
             area = run.area(mosaic.grid.crs)
-            layers = predict(mosaic, predictor, model.bands, area, window, thumbnail)
+            layers = predict(mosaic, predictor, model.bands, area, window, thumbnail, inspection)
             grid = plan.grid.part(window)
             for layer, values in zip(plan.layers, layers, strict=True):
-                write_piece(layer, values, grid, plan.factors, local / files[layer.key].name)
+                built = local / files[layer.key].name
+                write_piece(layer, values, grid, plan.factors, built, inspection.found)
             piece = describe_piece(window, files, str(local / path.name))
             check_written(piece, layers[0])
             # Named again: what a bucket refuses here is refused for the piece, not for the imagery.
@@ -162,7 +166,8 @@ def sieve_window(window: Window, run: Run, plan: Plan, smallest: int) -> Piece:
             except RasterioIOError as error:
                 raise TransientError(describe_loss(error)) from error
             built = local / path.name
-            write_piece(plan.classes, codes, plan.grid.part(window), plan.factors, built)
+            grid, doubts = plan.grid.part(window), read_doubts(pieces[window])
+            write_piece(plan.classes, codes, grid, plan.factors, built, doubts)
             piece = describe_piece(window, files, str(built))
             check_written(piece, codes)
             publish(built, path)

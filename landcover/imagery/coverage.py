@@ -156,9 +156,9 @@ def find_empty(mosaic: Mosaic, area: BaseGeometry, quad: Quad) -> list[Gap]:
         for block in _middle_first(mosaic.grid.window_of(quad.grid)):
             inside = pixels_inside(part, block, mosaic.grid.transform)
             if inside.any():
-                yield reader.read(bands, block)[1][inside]
+                yield reader.read(bands, block).valid[inside]
 
-    with MosaicReader(mosaic.grid, [quad]) as alone:
+    with mosaic.open([quad]) as alone:
         if any(valid.any() for valid in seen(alone)):
             return []
     with mosaic.open() as reader:

@@ -4,7 +4,7 @@ All of that is done window by window and side by side, so that a map is assemble
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from upath import UPath
 from landcover.classes import NODATA
 from landcover.errors import TransientError
 from landcover.grid import Grid
+from landcover.imagery.doubts import Doubts
 from landcover.imagery.images import gdal_path
 from landcover.maps.layers import Integers, Layer
 from landcover.maps.measure import Counts, count_map, count_values, measure_classes
@@ -35,6 +36,9 @@ PROFILE: dict[str, Any] = {
     # Tiles are copied into the map as they are, whose tables have the lowest byte first.
     "endianness": "LITTLE",
 }
+
+# The tag of a piece's classes that keeps doubts about the imagery.
+DOUBTS = "DOUBTS"
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,8 @@ class Piece:
     """The true area of each class code."""
     pixels: Counts
     """How many have each class code."""
+    doubts: Doubts = field(default_factory=Doubts)
+    """What is doubtful about the imagery that it was made from."""
 
 
 def overview_factors(grid: Grid) -> list[int]:
@@ -127,7 +133,12 @@ def piece_factors(grid: Grid, window_size: int) -> list[int]:
 
 
 def write_piece(
-    layer: Layer, values: Integers, grid: Grid, factors: Sequence[int], path: Path
+    layer: Layer,
+    values: Integers,
+    grid: Grid,
+    factors: Sequence[int],
+    path: Path,
+    doubts: Doubts | None = None,
 ) -> None:
     """Write a layer of a window, and its overviews.
 
@@ -137,6 +148,7 @@ def write_piece(
         grid: the window's.
         factors: of the overviews.
         path: the GeoTIFF to write.
+        doubts: about the imagery, which the file is to keep for a run that takes it up.
     """
     for factor in [1, *factors]:
         level = grid.coarser(factor)
@@ -155,6 +167,8 @@ def write_piece(
             append_subdataset=factor > 1,
         ) as dataset:
             dataset.write(values, 1)
+            if doubts is not None and factor == 1:
+                dataset.update_tags(**{DOUBTS: doubts.to_json()})
 
 
 def levels(path: Path, factors: Sequence[int]) -> list[str]:
@@ -183,7 +197,21 @@ def describe_piece(window: Window, files: Mapping[str, UPath], classes: str) -> 
         RasterioIOError: if they cannot be read.
     """
     pixels, hectares = measure_classes(classes)
-    return Piece(window, files, hectares, pixels)
+    return Piece(window, files, hectares, pixels, read_doubts(classes))
+
+
+def read_doubts(classes: str) -> Doubts:
+    """Return what the file of a piece's classes keeps of doubts about the imagery.
+
+    Args:
+        classes: what GDAL opens to read the class codes.
+
+    Raises:
+        RasterioIOError: if it cannot be opened.
+    """
+    with rasterio.open(classes) as dataset:
+        kept = dataset.tags().get(DOUBTS)
+    return Doubts.from_json(kept) if kept else Doubts()
 
 
 def read_finished(plan: Plan, window: Window) -> Piece:

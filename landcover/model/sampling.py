@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
@@ -21,6 +21,7 @@ from upath import UPath
 from landcover.classes import label_key
 from landcover.errors import LandcoverError
 from landcover.grid import Grid
+from landcover.imagery.doubts import Doubts, Inspection
 from landcover.imagery.mosaic import Mosaic, MosaicReader
 from landcover.windows import pixels_inside, split
 
@@ -75,6 +76,8 @@ class Samples:
     """The reason for each polygon id that gave no sample."""
     contested: int
     """How many pixels were drawn from under polygons of different classes."""
+    doubts: Doubts = field(default_factory=Doubts)
+    """What is doubtful about the pixels under the polygons."""
 
 
 @dataclass(frozen=True)
@@ -161,16 +164,17 @@ def sample_polygons(
     shapes = polygons.to_crs(mosaic.grid.crs).geometry.array
     drawn: dict[int, Pixels] = {}
     skipped: dict[str, str] = {}
+    inspection = Inspection(mosaic.grid, flat=mosaic.nodata != "none")
     with mosaic.open() as reader:
         for number in _reading_order(shapes, mosaic.grid):
             polygon_id = str(polygons["polygon_id"].iloc[number])
-            found = _pixels_under(shapes[number], reader, mosaic, settings, polygon_id)
+            found = _pixels_under(shapes[number], reader, mosaic, settings, polygon_id, inspection)
             if isinstance(found, str):
                 skipped[polygon_id] = found
             else:
                 drawn[number] = found
     if not drawn:
-        return Samples(_as_points(pd.DataFrame(), mosaic), skipped, 0)
+        return Samples(_as_points(pd.DataFrame(), mosaic), skipped, 0, inspection.found)
     pixels = _as_table(drawn, polygons, list(mosaic.bands))
     keys = pixels["class_label"].map(label_key)
     classes = keys.groupby([pixels["row"], pixels["column"]]).transform("nunique")
@@ -178,9 +182,8 @@ def sample_polygons(
     once = pixels.drop_duplicates(["row", "column"], ignore_index=True)
     for polygon_id in set(pixels["polygon_id"]) - set(once["polygon_id"]):
         skipped[polygon_id] = "its pixels were drawn for other polygons"
-    return Samples(
-        _as_points(_one_row_per(once, settings.row_per), mosaic), skipped, len(contested)
-    )
+    rows = _as_points(_one_row_per(once, settings.row_per), mosaic)
+    return Samples(rows, skipped, len(contested), inspection.found)
 
 
 def _reading_order(shapes: Sequence[BaseGeometry], grid: Grid) -> list[int]:
@@ -203,6 +206,7 @@ def _pixels_under(
     mosaic: Mosaic,
     settings: SamplingSettings,
     polygon_id: str,
+    inspection: Inspection,
 ) -> Pixels | str:
     """Return the pixels drawn from under a polygon, or the reason why there are none."""
     window = _window_around(polygon, mosaic.grid, reader.extent)
@@ -217,12 +221,13 @@ def _pixels_under(
         if not inside.any():
             continue
         covered += int(inside.sum())
-        values, valid = reader.read(list(mosaic.bands.values()), part)
-        rows, columns = np.nonzero(inside & valid)
+        read = reader.read(list(mosaic.bands.values()), part)
+        inspection.add(part, read, inside)
+        rows, columns = np.nonzero(inside & read.valid)
         draw = random.random(rows.size)
         least = _least(draw, settings.max_pixels)
         at = rows[least], columns[least]
-        here = at[0] + part.row_off, at[1] + part.col_off, values[:, *at]
+        here = at[0] + part.row_off, at[1] + part.col_off, read.values[:, *at]
         found.append((draw[least], here))
     if not covered:
         return "smaller than a pixel"

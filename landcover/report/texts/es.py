@@ -69,6 +69,11 @@ SPANISH = Texts(
         "muestras de las que aprende el modelo, donde no tiene en qué apoyarse: {found}; dibuje "
         "polígonos en ese tipo de terreno (también nubes) o, si las muestras se tomaron de otras "
         "imágenes, tómelas de estas.",
+        "partial_nodata": "{hectares} hectáreas del mosaico {mosaic} no tienen dato en algunas de "
+        "las bandas, pero sí en otras, y quedan sin clase: a menudo es agua tan oscura que su "
+        "infrarrojo cercano es justo el valor que significa sin dato; si es así, retire ese valor "
+        "(en los archivos de imagen con `gdal_edit.py -unsetnodata`, o MOSAIC_NODATA) y marque lo "
+        "vacío con una máscara o una banda alfa.",
         "not_validated_at_all": "Nada se pudo validar, porque ninguna clase tiene polígonos de "
         "entrenamiento en dos lugares, de modo que no se conoce la exactitud del mapa: dibuje más "
         "polígonos.",
