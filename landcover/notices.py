@@ -29,6 +29,11 @@ ENGLISH: Mapping[str, str] = {
     "unlike_on_same_ground": "Training polygons of different classes lie on the same ground, such "
     "as {ids} (places: {count}): check which class is right there, because of several polygons "
     "over a pixel only the first counts.",
+    "partial_nodata": "{hectares} hectares of the mosaic {mosaic} hold no data in some of the "
+    "bands but data in others, and have no class: often this is water so dark that its near "
+    "infrared is the very value that stands for no data; if so, take that value back (in the image "
+    "files with `gdal_edit.py -unsetnodata`, or MOSAIC_NODATA) and mark what is empty with a mask "
+    "or alpha band.",
     "not_validated_at_all": "Nothing could be validated, because no class has training polygons in "
     "two places, so that the accuracy of the map is not known: draw more polygons.",
     "class_lookalike": "The class {name} is new and has the code {code}, but its name is much like "

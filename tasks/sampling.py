@@ -11,6 +11,7 @@ from upath import UPath
 from landcover.classes import label_key
 from landcover.errors import LandcoverError
 from landcover.files import publish, scratch
+from landcover.imagery.doubts import check_flat
 from landcover.imagery.mosaic import Mosaic
 from landcover.listing import listed
 from landcover.model.sampling import (
@@ -26,6 +27,10 @@ from tasks.run import Run
 
 # At most this many polygons are named.
 SHOWN = 20
+
+# The share of what lies under the polygons that may hold one value in all bands: in the few pixels
+# of small polygons chance weighs more than in an area.
+MOST_FLAT = 0.01
 
 
 @io_task("sample mosaic", "sample mosaic {run}")
@@ -43,13 +48,17 @@ def sample_mosaic(run: Run, mosaic: Mosaic, polygons: UPath, settings: SamplingS
         a column a band.
 
     Raises:
-        LandcoverError: if fewer than two classes have samples.
+        LandcoverError: if fewer than two classes have samples, or if too much under the polygons
+            looks like no data.
         TransientError: if the imagery cannot be read.
     """
     with run.imagery(mosaic, "under the training polygons"):
         content = polygons.read_bytes()
         samples = sample_polygons(mosaic, geopandas.read_parquet(BytesIO(content)), settings)
     _log(samples)
+    # Of polygons that lie wholly in it, saturated cloud cannot be told from an empty part.
+    where = "of what lies under the training polygons"
+    check_flat(samples.doubts, mosaic, where, MOST_FLAT, sharp_only=True)
     if samples.rows["class_label"].map(label_key).nunique() < 2:
         raise LandcoverError(
             f"The training polygons gave samples of fewer than two classes from {mosaic.origin}"

@@ -14,6 +14,7 @@ from upath import UPath
 from landcover.errors import LandcoverError, TransientError
 from landcover.files import publish, publish_all, scratch
 from landcover.geometry import intersection, union
+from landcover.imagery.doubts import Inspection
 from landcover.imagery.images import gdal_path
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.thumbnails import Thumbnail, needs_thumbnails
@@ -25,6 +26,7 @@ from landcover.maps.pieces import (
     check_written,
     describe_piece,
     piece_factors,
+    read_doubts,
     read_finished,
     read_piece,
     read_sieved,
@@ -122,11 +124,13 @@ def predict_window(window: Window, run: Run, plan: Plan, mosaic: Mosaic, model: 
         where = f"at column {window.col_off}, row {window.row_off}"
         with run.imagery(mosaic, where), scratch(plan.folder) as local:
             thumbnail = Thumbnail(window, model.bands) if plan.thumbnails else None
+            inspection = Inspection(mosaic.grid, flat=mosaic.nodata != "none")
             area = run.area(mosaic.grid.crs)
-            layers = predict(mosaic, predictor, model.bands, area, window, thumbnail)
+            layers = predict(mosaic, predictor, model.bands, area, window, thumbnail, inspection)
             grid = plan.grid.part(window)
             for layer, values in zip(plan.layers, layers, strict=True):
-                write_piece(layer, values, grid, plan.factors, local / files[layer.key].name)
+                built = local / files[layer.key].name
+                write_piece(layer, values, grid, plan.factors, built, inspection.found)
             piece = describe_piece(window, files, str(local / path.name))
             check_written(piece, layers[0])
             # Named again: what a bucket refuses here is refused for the piece, not for the imagery.
@@ -169,7 +173,8 @@ def sieve_window(window: Window, run: Run, plan: Plan, smallest: int) -> Piece:
             try:
                 codes = sieve(pieces, window, smallest)
                 taken = codes != read_piece(plan.piece(plan.classes, window))
-                write_piece(plan.classes, codes, grid, plan.factors, local / path.name)
+                doubts = read_doubts(pieces[window])
+                write_piece(plan.classes, codes, grid, plan.factors, local / path.name, doubts)
                 for layer in plan.layers[1:]:
                     # That of the class that a pixel lost says nothing about the one that it took.
                     values = read_piece(plan.piece(layer, window))

@@ -12,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp, Resampling
+from rasterio.enums import Resampling
 from rasterio.windows import Window
+from upath import UPath
 
-from landcover.imagery.pixels import read_pixels
+from landcover.imagery.images import open_image
+from landcover.imagery.pixels import Pixels, read_pixels
 from tests.conftest import REAL
 from tests.rasters import mosaic_of, moved, random_values, write_raster
 
@@ -27,8 +29,14 @@ LANDSAT = REAL / "chiapas_landsat" / "LE70220491999322EDC01_stack.gtif"
 
 
 def read_whole(path: Path, bands: list[int]) -> tuple[Values, Mask]:
-    with rasterio.open(path) as dataset:
-        return read_pixels(dataset, bands, Window(0, 0, dataset.width, dataset.height))
+    values, valid, _ = pixels_of(path, bands)
+    return values, valid
+
+
+def pixels_of(path: Path, bands: list[int], nodata: float | None = None) -> Pixels:
+    with open_image(UPath(path)) as dataset:
+        whole = Window(0, 0, dataset.width, dataset.height)
+        return read_pixels(dataset, bands, whole, nodata=nodata)
 
 
 def dataless(values: Values, nodata: float | None) -> Mask:
@@ -97,7 +105,7 @@ def test_a_window_has_the_pixels_and_the_mask_of_its_place(tmp_path: Path) -> No
     values[1, 20:22, 11] = 0
     path = write_raster(tmp_path / "a.tif", values, nodata=0)
     with rasterio.open(path) as dataset:
-        found, valid = read_pixels(dataset, [1, 2], Window(10, 18, 7, 9))
+        found, valid, _ = read_pixels(dataset, [1, 2], Window(10, 18, 7, 9))
     np.testing.assert_array_equal(found, values[:, 18:27, 10:17])
     np.testing.assert_array_equal(valid, values[1, 18:27, 10:17] != 0)
 
@@ -263,7 +271,7 @@ def test_valid_pixels_of_any_mosaic_are_those_of_its_quads_and_none_between_them
         assert (mosaic.grid.height, mosaic.grid.width) == expected.shape
         top, left = (data.draw(st.integers(0, size - 1)) for size in expected.shape)
         part = Window(left, top, mosaic.grid.width - left, mosaic.grid.height - top)
-        found, valid = reader.read(list(mosaic.bands.values()), part)
+        found, valid, _ = reader.read(list(mosaic.bands.values()), part)
     np.testing.assert_array_equal(valid, expected[top:, left:])
     np.testing.assert_array_equal(found[:, valid], values[:, top:, left:][:, valid])
 
@@ -310,18 +318,8 @@ def test_a_quad_that_cannot_be_read_is_an_error_and_no_hole(
             reader.read([1, 2, 3, 4], Window(0, 0, 3 * SIDE, SIDE))
         # The rest of the mosaic can be read nevertheless.
         for number in (0, 2):
-            _, valid = reader.read([1], Window(number * SIDE, 0, SIDE, SIDE))
+            _, valid, _ = reader.read([1], Window(number * SIDE, 0, SIDE, SIDE))
             assert valid.all()
-
-
-def test_a_band_that_the_model_reads_is_no_alpha_band(tmp_path: Path) -> None:
-    values = np.zeros((4, 32, 32), dtype="uint8")
-    path = write_raster(tmp_path / "four.tif", values)
-    with rasterio.open(path, "r+") as dataset:
-        dataset.colorinterp = [*dataset.colorinterp[:3], ColorInterp.alpha]
-    with rasterio.open(path) as dataset:
-        assert not read_pixels(dataset, [1, 2, 3], Window(0, 0, 32, 32))[1].any()
-        assert read_pixels(dataset, [1, 2, 3, 4], Window(0, 0, 32, 32))[1].all()
 
 
 @pytest.mark.parametrize("kept_in", ["alpha", "mask", "nodata"])
@@ -337,7 +335,7 @@ def test_at_a_smaller_size_values_are_resampled_and_validity_is_that_of_the_near
         path = write_raster(tmp_path / "a.tif", values, **{kept_in: valid})
     window = Window(0, 4, SIDE, 8)
     with rasterio.open(path) as dataset:
-        found, good = read_pixels(dataset, [3, 1], window, (4, 8), Resampling.average)
+        found, good, _ = read_pixels(dataset, [3, 1], window, (4, 8), Resampling.average)
     assert found.shape == (2, 4, 8)
     np.testing.assert_array_equal(good, valid[4:12:2, ::2])
     means = values[[2, 0], 4:12].reshape(2, 4, 2, 8, 2).mean(axis=(2, 4))

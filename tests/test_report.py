@@ -623,7 +623,8 @@ def test_thumbnails_stand_in_for_a_large_mosaic_without_overviews(
         for window in split(Window(0, 0, SIZE, SIZE), 512, 512):
             thumbnail = Thumbnail(window, list(mosaic.bands))
             for strip in split(window, 128):
-                thumbnail.add(strip, *reader.read(list(mosaic.bands.values()), strip))
+                read = reader.read(list(mosaic.bands.values()), strip)
+                thumbnail.add(strip, read.values, read.valid)
             small.append(tmp_path / f"small_{window.col_off}_{window.row_off}.tif")
             thumbnail.write(mosaic.grid, small[-1])
     numbers = {"red": 1, "green": 2, "blue": 3}

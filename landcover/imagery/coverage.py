@@ -229,7 +229,7 @@ def is_empty(mosaic: Mosaic, area: BaseGeometry, quad: Quad) -> bool:
         for block in _middle_first(quad.grid, part, mosaic.grid):
             inside = pixels_inside(part, block, mosaic.grid.transform)
             needed |= bool(inside.any())
-            if inside.any() and reader.read(bands, block)[1][inside].any():
+            if inside.any() and reader.read(bands, block).valid[inside].any():
                 return False
     return needed
 

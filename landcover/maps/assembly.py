@@ -9,12 +9,16 @@ from rasterio.windows import Window
 from upath import UPath
 
 from landcover.errors import LandcoverError
+from landcover.imagery.doubts import Doubts
 from landcover.maps.cog import write_cog
 from landcover.maps.layers import Layer
 from landcover.maps.measure import Counts, count_map
 from landcover.maps.pieces import Piece, Plan
 from landcover.model.forest import Model
 from landcover.notices import Notice
+
+# Hectares: less is written as 0.0.
+LEAST_TOLD = 0.05
 
 # In percent: below it, the model thinks the other classes together likelier than the one shown.
 LOW_CONFIDENCE = 50
@@ -114,6 +118,18 @@ def check_complete(plan: Plan, pieces: Sequence[Piece], counts: Sequence[Counts]
             f"{expected.total():,}, so it is not published: remove {plan.folder} and run the month "
             "again."
         )
+
+
+def find_notices(doubts: Doubts, origin: str) -> tuple[Notice, ...]:
+    """Return what is to be told about a map for the sake of its imagery.
+
+    Args:
+        doubts: about the imagery in the area of interest.
+        origin: where it was found.
+    """
+    if doubts.partial < LEAST_TOLD:
+        return ()
+    return (Notice("partial_nodata", {"hectares": doubts.partial, "mosaic": origin}),)
 
 
 def total_hectares(pieces: Sequence[Piece], names: Mapping[int, str]) -> dict[str, float]:

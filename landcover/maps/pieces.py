@@ -4,7 +4,7 @@ All of that is done window by window and side by side, so that a map is assemble
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from upath import UPath
 from landcover.classes import NODATA
 from landcover.errors import TransientError
 from landcover.grid import Grid
+from landcover.imagery.doubts import Doubts
 from landcover.imagery.images import gdal_path
 from landcover.maps.layers import Integers, Layer
 from landcover.maps.measure import Counts, count_map, count_values, measure_classes
@@ -34,6 +35,9 @@ PROFILE: dict[str, Any] = {
     # Tiles are copied into the map as they are, whose tables have the lowest byte first.
     "endianness": "LITTLE",
 }
+
+# The tag of a piece's classes that keeps doubts about the imagery.
+DOUBTS = "DOUBTS"
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,8 @@ class Piece:
     """How many have each class code."""
     sieved: int = 0
     """How many of them took the class of what surrounds them, for which no confidence is known."""
+    doubts: Doubts = field(default_factory=Doubts)
+    """What is doubtful about the imagery that it was made from."""
 
 
 def overview_factors(grid: Grid) -> list[int]:
@@ -132,7 +138,12 @@ def piece_factors(grid: Grid, window_size: int) -> list[int]:
 
 
 def write_piece(
-    layer: Layer, values: Integers, grid: Grid, factors: Sequence[int], path: Path
+    layer: Layer,
+    values: Integers,
+    grid: Grid,
+    factors: Sequence[int],
+    path: Path,
+    doubts: Doubts | None = None,
 ) -> None:
     """Write a layer of a window, and its overviews.
 
@@ -144,13 +155,15 @@ def write_piece(
         grid: the window's.
         factors: of the overviews.
         path: the GeoTIFF to write.
+        doubts: about the imagery, which the file is to keep for a run that takes it up.
     """
     halved = values
     for factor in [1, *factors]:
         if factor > 1:
             halved = layer.halve(halved)
         band = layer.shown(halved)[np.newaxis]
-        _write(band, grid.coarser(factor), path, layer.nodata, append=factor > 1)
+        tags = {DOUBTS: doubts.to_json()} if doubts is not None and factor == 1 else {}
+        _write(band, grid.coarser(factor), path, layer.nodata, tags, append=factor > 1)
     if halved.ndim == 3:
         ends = np.min_scalar_type(halved.min()), np.min_scalar_type(halved.max())
         small = halved.astype(np.promote_types(*ends))
@@ -158,7 +171,13 @@ def write_piece(
 
 
 def _write(
-    bands: Integers, grid: Grid, path: Path, nodata: int | None = None, *, append: bool
+    bands: Integers,
+    grid: Grid,
+    path: Path,
+    nodata: int | None = None,
+    tags: Mapping[str, str] = {},
+    *,
+    append: bool,
 ) -> None:
     """Write values (bands, rows, columns) as a GeoTIFF, or as one more raster of it."""
     with rasterio.open(
@@ -176,6 +195,7 @@ def _write(
         append_subdataset=append,
     ) as dataset:
         dataset.write(bands)
+        dataset.update_tags(**tags)
 
 
 def totals_of(path: Path, factors: Sequence[int]) -> str:
@@ -217,7 +237,21 @@ def describe_piece(
         RasterioIOError: if they cannot be read.
     """
     pixels, hectares = measure_classes(classes)
-    return Piece(window, files, hectares, pixels, sieved)
+    return Piece(window, files, hectares, pixels, sieved, read_doubts(classes))
+
+
+def read_doubts(classes: str) -> Doubts:
+    """Return what the file of a piece's classes keeps of doubts about the imagery.
+
+    Args:
+        classes: what GDAL opens to read the class codes.
+
+    Raises:
+        RasterioIOError: if it cannot be opened.
+    """
+    with rasterio.open(classes) as dataset:
+        kept = dataset.tags().get(DOUBTS)
+    return Doubts.from_json(kept) if kept else Doubts()
 
 
 def read_finished(plan: Plan, window: Window) -> Piece:

@@ -11,6 +11,7 @@ from shapely.geometry.base import BaseGeometry
 
 from landcover.classes import NODATA
 from landcover.geometry import intersection
+from landcover.imagery.doubts import Inspection
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.thumbnails import Thumbnail
 from landcover.maps.lookup import Predictor
@@ -45,6 +46,7 @@ def predict_window(
     area: BaseGeometry,
     window: Window,
     thumbnail: Thumbnail | None = None,
+    inspection: Inspection | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Predict the valid pixels of a window that lie inside an area.
 
@@ -58,6 +60,7 @@ def predict_window(
         area: the area of interest, in the mosaic's CRS.
         window: which pixels of the mosaic.
         thumbnail: of the window, to which the imagery is added; None where none is wanted.
+        inspection: to which doubts about the pixels are added; None where none are wanted.
 
     Returns:
         Class codes and the model's confidence in percent, both (rows, columns), nodata where a
@@ -70,9 +73,12 @@ def predict_window(
     numbers = [mosaic.bands[name] for name in bands]
     with mosaic.open() as reader:
         for strip, inside in strips_inside(mosaic, area, window):
-            values, valid = reader.read(numbers, strip)
+            pixels = reader.read(numbers, strip)
+            values, valid = pixels.values, pixels.valid
             if thumbnail is not None:
                 thumbnail.add(strip, values, valid)
+            if inspection is not None:
+                inspection.add(strip, pixels, inside)
             place, wanted = within(strip, window), valid & inside
             codes[place], certain = predictor.predict(values, wanted)
             np.copyto(confidence[place], certain, where=wanted)

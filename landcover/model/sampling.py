@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
@@ -22,6 +22,7 @@ from landcover.classes import label_key
 from landcover.errors import LandcoverError
 from landcover.geometry import reproject_rows
 from landcover.grid import Grid
+from landcover.imagery.doubts import Doubts, Inspection
 from landcover.imagery.mosaic import Mosaic, MosaicReader
 from landcover.model.ground import Together, same_ground
 from landcover.text import as_text
@@ -80,6 +81,8 @@ class Samples:
     """How many pixels were drawn from under polygons of different classes."""
     together: Together
     """The ids of the polygons that lie on the same ground, a tuple for each such ground."""
+    doubts: Doubts = field(default_factory=Doubts)
+    """What is doubtful about the pixels under the polygons."""
 
 
 @dataclass(frozen=True)
@@ -181,15 +184,17 @@ def sample_polygons(
     together = tuple(tuple(ids[members]) for members in same_ground(shapes, pixel))
     drawn: dict[int, Pixels] = {}
     skipped: dict[str, str] = {}
+    inspection = Inspection(mosaic.grid, flat=mosaic.nodata != "none")
     with mosaic.open() as reader:
         for number in _reading_order(shapes, mosaic.grid):
-            found = _pixels_under(shapes[number], reader, mosaic, settings, ids[number])
+            found = _pixels_under(shapes[number], reader, mosaic, settings, ids[number], inspection)
             if isinstance(found, str):
                 skipped[ids[number]] = found
             else:
                 drawn[number] = found
     if not drawn:
-        return Samples(_as_points(pd.DataFrame(), mosaic), skipped, 0, together)
+        nothing = _as_points(pd.DataFrame(), mosaic)
+        return Samples(nothing, skipped, 0, together, inspection.found)
     pixels = _as_table(drawn, polygons, list(mosaic.bands))
     keys = pixels["class_label"].map(label_key)
     classes = keys.groupby([pixels["row"], pixels["column"]]).transform("nunique")
@@ -198,7 +203,7 @@ def sample_polygons(
     for polygon_id in set(pixels["polygon_id"]) - set(once["polygon_id"]):
         skipped[polygon_id] = "its pixels were drawn for other polygons"
     rows = _as_points(_one_row_per(once, settings.row_per), mosaic)
-    return Samples(rows, skipped, len(contested), together)
+    return Samples(rows, skipped, len(contested), together, inspection.found)
 
 
 def _reading_order(shapes: Sequence[BaseGeometry], grid: Grid) -> list[int]:
@@ -223,6 +228,7 @@ def _pixels_under(
     mosaic: Mosaic,
     settings: SamplingSettings,
     polygon_id: str,
+    inspection: Inspection,
 ) -> Pixels | str:
     """Return the pixels drawn from under a polygon, or the reason why there are none."""
     window = _window_around(polygon, mosaic.grid, reader.extent)
@@ -237,12 +243,13 @@ def _pixels_under(
         if not inside.any():
             continue
         covered += int(inside.sum())
-        values, valid = reader.read(list(mosaic.bands.values()), part)
-        rows, columns = np.nonzero(inside & valid)
+        read = reader.read(list(mosaic.bands.values()), part)
+        inspection.add(part, read, inside)
+        rows, columns = np.nonzero(inside & read.valid)
         draw = random.random(rows.size)
         least = _least(draw, settings.max_pixels)
         at = rows[least], columns[least]
-        here = at[0] + part.row_off, at[1] + part.col_off, values[:, *at]
+        here = at[0] + part.row_off, at[1] + part.col_off, read.values[:, *at]
         found.append((draw[least], here))
     if not covered:
         return "smaller than a pixel"

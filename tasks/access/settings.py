@@ -23,7 +23,7 @@ from upath import UPath
 
 from landcover.errors import SettingsError
 from landcover.files import expanded
-from landcover.imagery.mosaic import parse_bands
+from landcover.imagery.mosaic import Nodata, parse_bands, parse_nodata
 from landcover.vectors import VectorFile, is_vector_file, vector_file
 
 
@@ -87,6 +87,11 @@ class MosaicSettings(_Settings):
         default={"blue": 1, "green": 2, "red": 3, "nir": 4},
         description="names and numbers of the bands that the model reads, such as "
         "blue=1,green=2,red=3,nir=4",
+    )
+    mosaic_nodata: Annotated[Nodata, BeforeValidator(parse_nodata)] = Field(
+        default=None,
+        description="a value that counts as no data in every band, whatever the files say, such as "
+        "0; or none: no value does that the files do not declare",
     )
 
 

@@ -71,6 +71,11 @@ SPANISH = Texts(
         "unlike_on_same_ground": "Hay polígonos de entrenamiento de clases distintas en el mismo "
         "terreno, por ejemplo {ids} (lugares: {count}): compruebe qué clase es la correcta, porque "
         "de varios polígonos sobre un píxel solo cuenta el primero.",
+        "partial_nodata": "{hectares} hectáreas del mosaico {mosaic} no tienen dato en algunas de "
+        "las bandas, pero sí en otras, y quedan sin clase: a menudo es agua tan oscura que su "
+        "infrarrojo cercano es justo el valor que significa sin dato; si es así, retire ese valor "
+        "(en los archivos de imagen con `gdal_edit.py -unsetnodata`, o MOSAIC_NODATA) y marque lo "
+        "vacío con una máscara o una banda alfa.",
         "not_validated_at_all": "Nada se pudo validar, porque ninguna clase tiene polígonos de "
         "entrenamiento en dos lugares, de modo que no se conoce la exactitud del mapa: dibuje más "
         "polígonos.",
