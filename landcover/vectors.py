@@ -477,7 +477,8 @@ def _openable(member: str) -> str | None:
 
 def _option(file: VectorFile, setting: str) -> str | None:
     """Return the name of the layer that a setting asks for."""
-    name = re.fullmatch(r"layername=([^|]+)", file.options)
+    # QGIS adds of which kind the geometries are: others are left out anyway.
+    name = re.fullmatch(r"layername=([^|]+)(\|\w*geometrytype=\w+)*", file.options, re.IGNORECASE)
     if file.options and not name:
         raise SettingsError(
             f"{setting} is {file}, but only |layername=NAME may follow the path of a file."

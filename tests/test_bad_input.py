@@ -225,6 +225,7 @@ def confetti(world: Chiapas) -> None:
 
 def odd_labels(world: Chiapas) -> None:
     odd = {"forest": "Bosque 'húmedo' \"tropical\"", "urban": "城市; DROP TABLE polygons; --"}
+    odd["water"] = "Watter"
     rows = world.polygons
     labels = rows["class"].map(lambda label: odd.get(label.lower(), label))
     world.put_polygons(rows.assign(**{"class": labels}))
@@ -354,8 +355,11 @@ FAULTS = {
         ["300 polygons gave no sample (id ", " and 280 more): smaller than a pixel."],
         breaks=confetti,
     ),
-    "labels-with-quotes-and-other-letters": Fault(
-        ["城市; DROP TABLE polygons; --"], DONE, breaks=odd_labels, leaves=MAPPED
+    "labels-with-quotes-and-other-letters-and-misspelled": Fault(
+        ["城市; DROP TABLE polygons; --", "The class Watter is new", "is much like Water,"],
+        DONE,
+        breaks=odd_labels,
+        leaves=MAPPED,
     ),
     # more imagery
     "image-float": Fault(["Map written"], DONE, breaks=as_image(dtype="float32"), leaves=MAPPED),

@@ -34,6 +34,11 @@ def test_a_column_that_is_not_there_is_told_with_those_that_are(setting: str, co
     assert named in str(caught.value)
 
 
+def test_a_shapefile_without_its_table_is_told() -> None:
+    with pytest.raises(SettingsError, match=r"its columns are none \(a Shapefile has them in"):
+        check_columns([], of(), with_geometry=False)
+
+
 def test_a_table_needs_a_geometry_column() -> None:
     with pytest.raises(SettingsError) as caught:
         read_table(of(), "1999-11", AREA, None)

@@ -512,6 +512,14 @@ def without(*names: str) -> pd.DataFrame:
     return pd.DataFrame({name: values for name, values in WHOLE.items() if name not in names})
 
 
+def test_labels_and_ids_of_another_program_s_file_may_be_numbers(tmp_path: Path) -> None:
+    path = UPath(tmp_path / "samples.parquet")
+    pd.DataFrame({**WHOLE, "polygon_id": [1.0, 2.0], "class_label": [1, 10]}).to_parquet(path)
+    rows, _ = read_samples(path, ["blue"])
+    assert rows["class_label"].tolist() == ["1", "10"]
+    assert rows["polygon_id"].tolist() == ["1", "2"]
+
+
 @pytest.mark.parametrize(
     ("rows", "told"),
     [
@@ -520,8 +528,20 @@ def without(*names: str) -> pd.DataFrame:
         (without("polygon_id", "x", "y"), "has no column polygon_id, x, y"),
         (without("blue"), "has no column blue"),
         (pd.DataFrame(WHOLE).head(0), "holds no samples"),
+        (pd.DataFrame({**WHOLE, "class_label": ["a", None]}), "has samples without a class_label"),
+        (pd.DataFrame({**WHOLE, "class_label": ["a", "--"]}), "has samples without a class_label"),
+        (pd.DataFrame({**WHOLE, "polygon_id": [1, None]}), "has samples without a polygon_id"),
     ],
-    ids=["missing", "text", "without columns", "without bands", "empty"],
+    ids=[
+        "missing",
+        "text",
+        "without columns",
+        "without bands",
+        "empty",
+        "no label",
+        "separators",
+        "no id",
+    ],
 )
 def test_a_file_that_does_not_hold_samples_is_told_with_what_to_do(
     tmp_path: Path, rows: pd.DataFrame | str | None, told: str

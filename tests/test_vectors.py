@@ -191,6 +191,7 @@ def test_of_several_layers_of_polygons_one_is_asked_for(drawn) -> None:
     assert "both.gpkg holds june, july: name the one to be used, such as" in told
     assert "both.gpkg|layername=june" in told
     assert labels("both.gpkg|layername=july") == set(drawn["label"])
+    assert labels("both.gpkg|layername=july|geometrytype=Polygon") == set(drawn["label"])
     assert "asks for the layer 'may', but both.gpkg holds june, july" in refused(
         "both.gpkg|layername=may"
     )

@@ -157,8 +157,8 @@ def read_samples(path: UPath, bands: Sequence[str]) -> tuple[pd.DataFrame, Origi
         raise LandcoverError(f"{path} holds no samples: {make}")
     for name in ("polygon_id", "class_label"):
         rows[name] = as_text(rows[name], f"The column {name} of {path}")
-    if rows["class_label"].map(label_key, na_action="ignore").fillna("").eq("").any():
-        raise LandcoverError(f"{path} has samples without a class_label: {make}")
+        if rows[name].map(label_key, na_action="ignore").fillna("").eq("").any():
+            raise LandcoverError(f"{path} has samples without a {name}: {make}")
     return rows, origin
 
 
