@@ -399,6 +399,23 @@ def test_where_every_class_has_one_polygon_nothing_is_validated_and_that_is_said
     assert "true class" not in text
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("pixels", [1, 9])
+@pytest.mark.parametrize("together", [(), (("a", "b", "c"),), (("a", "c"), ("b", "d"))])
+@pytest.mark.parametrize(
+    "changed",
+    [{}, {"trees": 1, "max_pixels_per_class": 1}, {"holdout": "blocks", "block_size": 50}],
+)
+def test_a_handful_of_samples_is_validated_as_far_as_it_goes_without_a_word_of_the_library(
+    pixels: int, together: Together, changed: dict[str, object]
+) -> None:
+    samples = clusters({"a": 0, "b": 0, "c": 1, "d": 1, "e": 4, "f": 9}, pixels)
+    metrics = validated(samples, together, **changed).metrics
+    assert Metrics.from_json(metrics.to_json()) == metrics
+    assert {NAMES[4], NAMES[9]} <= set(metrics.not_validated)
+    assert describe_metrics(metrics)
+
+
 @pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
 def test_classes_of_one_polygon_are_trained_on_while_the_others_are_validated() -> None:
     held_out = predicted_for(clusters({"a": 0, "b": 0, "c": 1}), folds=5)

@@ -3,7 +3,8 @@
 import hashlib
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Literal
@@ -153,11 +154,20 @@ def fit(
     """
     rows = _training_rows(codes, settings)
     pipeline = new_pipeline(settings)
-    with warnings.catch_warnings():
-        # Where there are few trees, some samples are in all of them (see `oob_accuracy`).
-        warnings.filterwarnings("ignore", message="Some inputs do not have OOB scores")
+    with without_false_alarms():
         pipeline.fit(samples[list(bands)].to_numpy()[rows], codes.to_numpy()[rows])
     return pipeline
+
+
+@contextmanager
+def without_false_alarms() -> Iterator[None]:
+    """Let a forest be grown of few trees or samples without warnings that mean nothing here."""
+    with warnings.catch_warnings():
+        # Some samples are in all trees: they are not counted (see `oob_accuracy`).
+        warnings.filterwarnings("ignore", message="Some inputs do not have OOB scores")
+        # Class codes are no measurements, however many there are.
+        warnings.filterwarnings("ignore", message="The number of unique classes is greater")
+        yield
 
 
 def oob_accuracy(pipeline: Pipeline, codes: pd.Series, settings: ForestSettings) -> float:

@@ -189,10 +189,11 @@ class Metrics(Scores):
 
     optimism: float | None
     """The accuracy of `random_pixels` minus `accuracy`: the share of it that is memory of the same
-    polygon. None where nothing could be validated."""
+    ground. None where nothing could be validated."""
 
     oob_accuracy: float | None
-    """The forest's out-of-bag accuracy."""
+    """The forest's out-of-bag accuracy, over the samples that some tree was grown without; None if
+    there are none."""
 
     suspected_mislabels: tuple[Suspect, ...]
     """The clearest first."""

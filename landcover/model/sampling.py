@@ -148,6 +148,8 @@ def read_samples(path: UPath, bands: Sequence[str]) -> tuple[pd.DataFrame, Origi
         sampling=rows.attrs.get("sampling"),
         together=_together(rows.attrs.get("together")),
     )
+    # Pandas would copy them with every table that is made of these rows.
+    rows.attrs = {}
     missing = [name for name in (*COLUMNS, *origin.bands) if name not in rows]
     if missing:
         raise LandcoverError(

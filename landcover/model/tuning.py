@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from landcover.errors import LandcoverError
 from landcover.model.folds import validation_folds
-from landcover.model.forest import ForestSettings, new_pipeline
+from landcover.model.forest import ForestSettings, new_pipeline, without_false_alarms
 from landcover.model.ground import Together
 
 # What is searched. Bins are not: finer ones, or none, would rule out the look-up table. Nor is
@@ -90,7 +90,8 @@ def tune(
         refit=False,
         error_score="raise",
     )
-    search.fit(samples[list(bands)].to_numpy(), codes.to_numpy(np.uint8))
+    with without_false_alarms():
+        search.fit(samples[list(bands)].to_numpy(), codes.to_numpy(np.uint8))
     table = _table(search.cv_results_, candidates)
     return Tuning(candidates[table.index[0]], table.reset_index(drop=True))
 
