@@ -8,12 +8,11 @@ from prefect.logging import get_run_logger
 from prefect.runtime import task_run
 from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
-from shapely import box
 from upath import UPath
 
 from landcover.errors import LandcoverError, TransientError
 from landcover.files import publish, publish_all, scratch
-from landcover.geometry import intersection, union
+from landcover.imagery.coverage import part_with_imagery
 from landcover.imagery.doubts import Inspection
 from landcover.imagery.images import gdal_path
 from landcover.imagery.mosaic import Mosaic
@@ -68,8 +67,7 @@ def plan_windows(run: Run, mosaic: Mosaic, model: Model) -> Plan:
         speed = open_predictor(model.path, model.sha256).pixels_a_second
     # Where gaps are allowed, the area may be far larger than its imagery.
     with run.storage(mosaic.origin):
-        outlines = [box(*quad.grid.bounds) for quad in mosaic.quads()]
-    seen = intersection(area, union(outlines))
+        seen = part_with_imagery(mosaic, area)
     size, windows = plan_sizes(mosaic.grid, seen, workers, largest=largest_window(speed))
     with run.imagery(mosaic, "to draw it"):
         thumbnails = needs_thumbnails(mosaic, area)

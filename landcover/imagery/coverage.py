@@ -119,9 +119,9 @@ def describe_gaps(coverage: Coverage, month: str) -> str:
     if any(gap.outside for gap in coverage.missing):
         (gap,) = coverage.missing
         # Rounded down: an image that covers 99.999 % does not cover all.
-        covered = floor(1e4 * (1 - gap.hectares / coverage.hectares)) / 1e4
+        covered = max(0, floor(1e4 * (1 - gap.hectares / coverage.hectares))) / 1e4
         return (
-            f"The image {gap.name} covers {max(0.0, covered):.2%} of the area of interest: "
+            f"The image {gap.name} covers {_percent(covered)} of the area of interest: "
             f"{gap.hectares:,.1f} ha of it lie outside."
         )
     parts = [
@@ -132,9 +132,9 @@ def describe_gaps(coverage: Coverage, month: str) -> str:
         )
         if count
     ]
-    share = coverage.without_imagery
+    share = _percent(coverage.without_imagery)
     return (
-        f"The imagery of {month} leaves {share:.2%} of the area of interest uncovered, "
+        f"The imagery of {month} leaves {share} of the area of interest uncovered, "
         f"{coverage.uncovered:,.1f} ha: {' and '.join(parts)}."
     )
 
@@ -148,6 +148,10 @@ def advise_on_gaps(coverage: Coverage) -> str:
     if any(gap.outside for gap in coverage.missing):
         return "Give imagery of all of it, or draw a smaller area (AOI_DEFINITION)"
     return "Add the quads"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.2%}" if share >= 1e-4 else "less than 0.01%"
 
 
 def _listed(gaps: Sequence[Gap], count: int) -> str:
@@ -207,6 +211,19 @@ def find_gaps(mosaic: Mosaic, area: BaseGeometry, empty: Sequence[Quad]) -> Cove
         more_missing=more,
         empty=tuple(_empty(gap, far, empty, hollow, crs)),
     )
+
+
+def part_with_imagery(mosaic: Mosaic, area: BaseGeometry) -> BaseGeometry:
+    """Return the part of an area where there are image files: all that can be mapped of it.
+
+    Args:
+        mosaic: the imagery.
+        area: the area of interest, in the mosaic's CRS.
+    """
+    # A little less, so that a quad whose header rounds its edges does not reach into the next.
+    least = -EDGE * mosaic.grid.transform.a
+    outlines = buffer(_outlines(mosaic.quads()), least, join_style="mitre")
+    return intersection(area, union(list(outlines)))
 
 
 def is_empty(mosaic: Mosaic, area: BaseGeometry, quad: Quad) -> bool:

@@ -27,7 +27,8 @@ class PredictionSettings(BaseModel):
         default=False,
         title="Allow gaps",
         description="Map what there is where quads that the area of interest needs are missing or "
-        "hold no valid pixel. Without it they end the run.",
+        "hold no valid pixel, or where a single image does not cover it. Without it they end the "
+        "run.",
     )
     smallest_patch: int = Field(
         default=1,
