@@ -221,7 +221,8 @@ def place_caches() -> None:
     Raises:
         SettingsError: if PREFECT_HOME is set, or holds something already, and cannot be written.
     """
-    if not _home().is_dir():
+    # Another user's, as sudo leaves it, may not be entered.
+    if not (_home().is_dir() and os.access(_home(), os.X_OK)):
         os.environ["HOME"] = str(private_folder() / "home")
         _home().mkdir(exist_ok=True)
     caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
@@ -299,10 +300,12 @@ def import_prefect() -> None:
         with redirect_stderr(said):
             from prefect.main import flow  # noqa: F401
     except (ValueError, OSError) as error:
+        # Prefect reads it too, and --help has passed it over.
+        check_env_file(Path(".env"))
         raise SettingsError(
             f"Prefect's own settings cannot be used ({_describe(error)}): correct the variables "
             "PREFECT_... in the environment and in .env, or the file profiles.toml in "
-            f"{os.environ.get('PREFECT_HOME', '~/.prefect')}."
+            f"{os.environ.get('PREFECT_HOME', '~/.prefect')} or prefect.toml here."
         ) from None
     sys.stderr.write(said.getvalue())
 

@@ -21,9 +21,10 @@ from typing import NoReturn
 from prefect.exceptions import TerminationSignal
 
 GRACE = 8.0  # seconds from the first signal to the end of the process
-AGAIN = (
-    0.3  # seconds within which another Ctrl-C may be the first, sent again by `configure`'s hook
-)
+
+# Seconds within which another Ctrl-C is the first, sent again where Python dropped it (see
+# `tasks.access.process`).
+AGAIN = 0.3
 
 _OVER = b"\0"
 
@@ -53,6 +54,7 @@ def ending_in_time() -> Iterator[None]:
         for number in ending:
             signal.signal(number, SIG_DFL)
         mouth.send(_OVER)
+        mouth.close()
 
 
 def say_stopped(by: Signals) -> int:
@@ -72,20 +74,21 @@ def _stop(number: int, _: FrameType | None) -> NoReturn:
 
 def _listen(ear: socket.socket) -> None:
     """Wait for a signal; then end the process when its time is up, or at a second Ctrl-C."""
-    first = _hear(ear)
-    if first is None:
-        return
-    began = time.monotonic()
-    over = False
-    while not over and (left := began + GRACE - time.monotonic()) > 0:
-        ear.settimeout(left)
-        try:
-            again = _hear(ear)
-        except TimeoutError:
-            break
-        over = again is None
-        if again is SIGINT and time.monotonic() - began > AGAIN:
-            break
+    with ear:
+        first = _hear(ear)
+        if first is None:
+            return
+        began = time.monotonic()
+        over = False
+        while not over and (left := began + GRACE - time.monotonic()) > 0:
+            ear.settimeout(left)
+            try:
+                again = _hear(ear)
+            except TimeoutError:
+                break
+            over = again is None
+            if again is SIGINT and time.monotonic() - began > AGAIN:
+                break
     if over:  # the block has said it; the process may wait for its threads still
         time.sleep(max(began + GRACE - time.monotonic(), 0))
     else:

@@ -77,7 +77,8 @@ def test_an_option_of_gdal_that_hides_a_mask_is_dropped(monkeypatch: pytest.Monk
 
 
 @pytest.fixture
-def no_proxies(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment that is put back, without proxies."""
     for name in list(os.environ):
         if name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -110,7 +111,7 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         ({"all_proxy": "socks://127.0.0.1:1080/"}, {}),
     ],
 )
-def test_what_is_on_this_machine_is_reached_past_proxies(no_proxies, given, wanted):
+def test_what_is_on_this_machine_is_reached_past_proxies(own_environment, given, wanted):
     os.environ.update(given)
     reach_this_machine_directly()
     assert {n: v for n, v in os.environ.items() if n.lower().endswith("_proxy")} == wanted
@@ -135,6 +136,18 @@ def test_without_a_home_everything_is_kept_in_a_private_temporary_folder(tmp_pat
     (private,) = tmp_path.glob("chocoforest-*")
     assert private.stat().st_mode & 0o777 == 0o700
     assert all(Path(line).is_relative_to(private) for line in done.stdout.splitlines())
+
+
+def test_an_installation_that_cannot_be_written_keeps_what_is_compiled_elsewhere(
+    own_environment: pytest.MonkeyPatch, tmp_path: Path
+):
+    own_environment.setattr(environment, "_KERNELS", Path("/proc/none"))
+    os.environ |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": "/proc/none"}
+    os.environ.pop("NUMBA_CACHE_DIR", None)
+    environment.place_caches()
+    assert environment.can_write(Path(os.environ["NUMBA_CACHE_DIR"]))
+    assert environment.can_write(Path(os.environ["XDG_CACHE_HOME"]))
+    assert os.environ["HOME"] == str(tmp_path)
 
 
 def test_a_temporary_folder_that_others_may_write_is_not_trusted(
@@ -182,7 +195,7 @@ def test_prefects_profiles_that_cannot_be_read_are_told(tmp_path: Path):
     (tmp_path / "profiles.toml").write_text('active = "mine')
     done = clean_work(tmp_path, PREFECT_HOME=str(tmp_path))
     assert done.returncode == 2
-    assert f"or the file profiles.toml in {tmp_path}." in done.stderr
+    assert f"or the file profiles.toml in {tmp_path} or" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -242,9 +255,10 @@ def test_what_is_well_is_left_alone(content, tmp_path: Path):
     check_env_file(tmp_path / "none")
 
 
-def test_settings_in_another_encoding_end_a_command_in_a_sentence(tmp_path: Path):
+@pytest.mark.parametrize("options", [(), ("--help",)])
+def test_settings_in_another_encoding_end_a_command_in_a_sentence(options, tmp_path: Path):
     (tmp_path / ".env").write_bytes("AOI_DEFINITION=páramo.shp\n".encode("cp1252"))
-    done = clean_work(tmp_path)
+    done = clean_work(tmp_path, *options)
     assert done.returncode == 2
     assert done.stderr.startswith(f"Error: The settings {tmp_path / '.env'} cannot be read: line 1")
     assert len(done.stderr.splitlines()) == 1
