@@ -195,6 +195,8 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Reported:
         area=area,
         coverage=Coverage(
             12_345.67,
+            pixels=10**7,
+            pixel_hectares=12_345.67,
             uncovered=1246.9,
             missing=(Gap("570-1026", 12.34),),
             empty=(Gap("571-<b>1026.tif", 1234.56),),
@@ -431,7 +433,7 @@ def test_a_month_without_metrics_polygons_or_warnings_has_a_report_too(
         metrics=None,
         polygons=reported.report.polygons.iloc[:0],
         warnings=(),
-        coverage=Coverage(reported.report.coverage.hectares),
+        coverage=replace(reported.report.coverage, uncovered=0.0, missing=(), empty=()),
         provenance={},
     )
     drawn = draw_pictures(bare, "en")
