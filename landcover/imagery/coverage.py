@@ -64,9 +64,9 @@ class Coverage:
 
     hectares: float
     """Of the area of interest."""
-    pixels: int = 0
+    pixels: int
     """Of the mosaic's grid, whose centres lie in the area of interest."""
-    pixel_hectares: float = 0.0
+    pixel_hectares: float
     """Of these; in a small area, more or less than its own."""
     uncovered: float = 0.0
     """Hectares of the area of interest without imagery; what lies in two gaps counts once."""
@@ -93,7 +93,7 @@ class Coverage:
         Args:
             hectares: the area of each class in the map.
         """
-        return min(1.0, hectares.get(CLOUD, 0.0) / (self.pixel_hectares or self.hectares))
+        return min(1.0, hectares.get(CLOUD, 0.0) / self.pixel_hectares)
 
     def without_class(self, hectares: Mapping[str, float], pixels: int) -> float:
         """Return the share of the area of interest that a map leaves without a class, 0 to 1.
@@ -106,7 +106,7 @@ class Coverage:
         """
         if pixels >= self.pixels:
             return 0.0
-        return max(0.0, 1 - sum(hectares.values()) / (self.pixel_hectares or self.hectares))
+        return max(0.0, 1 - sum(hectares.values()) / self.pixel_hectares)
 
 
 def describe_gaps(coverage: Coverage, month: str) -> str:
