@@ -112,11 +112,7 @@ def record_map(
     with only_run(run.period, run.blocks.database_block):
         return record_prediction(
             run,
-            Survey(
-                MOSAIC,
-                Coverage(hectares=10.0, pixels=4400, pixel_hectares=10.0),
-                Radiometry({"pixels": 0}, ()),
-            ),
+            Survey(MOSAIC, Coverage(10.0, 100, 10.0), Radiometry({"pixels": 0}, ())),
             made_by,
             made,
             report,

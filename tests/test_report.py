@@ -44,6 +44,7 @@ from landcover.period import Period
 from landcover.report.cartography import BORDER, EDGE, frame_around, round_down
 from landcover.report.page import Report, draw_pictures, render
 from landcover.report.pictures import Picture
+from landcover.report.tables import gap_rows
 from landcover.report.true_colour import true_colour
 from landcover.report.wording import NONE, TEXTS, Language, Wording
 from landcover.windows import split
@@ -195,7 +196,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Reported:
         area=area,
         coverage=Coverage(
             12_345.67,
-            pixels=10**7,
+            pixels=5_000_000,
             pixel_hectares=12_345.67,
             uncovered=1246.9,
             missing=(Gap("570-1026", 12.34),),
@@ -433,7 +434,7 @@ def test_a_month_without_metrics_polygons_or_warnings_has_a_report_too(
         metrics=None,
         polygons=reported.report.polygons.iloc[:0],
         warnings=(),
-        coverage=replace(reported.report.coverage, uncovered=0.0, missing=(), empty=()),
+        coverage=Coverage(12_345.67, reported.report.pixels, 12_345.67),
         provenance={},
     )
     drawn = draw_pictures(bare, "en")
@@ -441,6 +442,7 @@ def test_a_month_without_metrics_polygons_or_warnings_has_a_report_too(
     opened = open_report(browser, render(bare, "en", drawn), tmp_path / "bare.html")
     assert opened.page.locator(".alert").count() == 0
     assert "not estimated" in opened.page.inner_text("main")
+    assert "All of the area of interest has a class." in opened.page.inner_text("main")
     assert opened.console == []
 
 
@@ -499,6 +501,19 @@ def test_optimism_is_told_where_there_is_any(
     page = render(replace(reported.report, metrics=metrics), "en", pictures["en"])
     assert said in page
     assert ("optimism" in page) == (optimism > 0)
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        ("en", [("570-1026", "20.0"), ("outside a.tif", "3.5"), ("and 1,234 more", "1,000.5")]),
+        ("es", [("570-1026", "20,0"), ("fuera de a.tif", "3,5"), ("y 1.234 más", "1.000,5")]),
+    ],
+)
+def test_gaps_that_are_not_named_are_counted(language, expected) -> None:
+    gaps = (Gap("a.tif", 3.5, outside=True), Gap("570-1026", 20.0))
+    coverage = Coverage(9000.0, 10, 9000.0, uncovered=1024.0, missing=gaps, more_missing=1234)
+    assert gap_rows(coverage, Wording(language)) == expected
 
 
 # --- words ----------------------------------------------------------------------------------------

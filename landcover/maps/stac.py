@@ -126,15 +126,16 @@ def map_collection(items: Sequence[pystac.Item]) -> pystac.Collection:
     Args:
         items: of `prediction_item`, at least one, in the order in which they should be linked.
     """
+    extent = pystac.Extent.from_items(items)
+    # pystac knows no bounds over the antimeridian.
+    boxes = [item.bbox for item in items if item.bbox]
+    if boxes:
+        extent.spatial = pystac.SpatialExtent([list(narrowest(boxes))])
     collection = pystac.Collection(
         id=COLLECTION,
         title="Monthly land cover",
         description="Land cover by month, classified from satellite mosaics by a random forest.",
-        extent=pystac.Extent(
-            # Not theirs, which knows no bounds over the antimeridian.
-            pystac.SpatialExtent([list(narrowest([item.bbox for item in items if item.bbox]))]),
-            pystac.Extent.from_items(items).temporal,
-        ),
+        extent=extent,
         license="other",
     )
     for item in items:
