@@ -27,8 +27,8 @@ ENGLISH: Mapping[str, str] = {
     "others, such as {ids}, and are held out together with them: where polygons were copied or "
     "drawn twice, delete the copies.",
     "unlike_on_same_ground": "Training polygons of different classes lie on the same ground, such "
-    "as {ids} (places: {count}): check which class is right there, because of several polygons "
-    "over a pixel only the first counts.",
+    "as {ids} (places: {count}): check which class is right there; a pixel under several polygons "
+    "counts for the first of them alone.",
     "not_validated_at_all": "Nothing could be validated, because no class has training polygons in "
     "two places, so that the accuracy of the map is not known: draw more polygons.",
 }

@@ -75,8 +75,8 @@ SPANISH = Texts(
         "mismo terreno que otros, por ejemplo {ids}, y se reservan junto con ellos: si se copiaron "
         "o se dibujaron dos veces, borre las copias.",
         "unlike_on_same_ground": "Hay polígonos de entrenamiento de clases distintas en el mismo "
-        "terreno, por ejemplo {ids} (lugares: {count}): compruebe qué clase es la correcta, porque "
-        "de varios polígonos sobre un píxel solo cuenta el primero.",
+        "terreno, por ejemplo {ids} (lugares: {count}): compruebe qué clase es la correcta; un "
+        "píxel bajo varios polígonos cuenta solo para el primero de ellos.",
         "not_validated_at_all": "Nada se pudo validar, porque ninguna clase tiene polígonos de "
         "entrenamiento en dos lugares, de modo que no se conoce la exactitud del mapa: dibuje más "
         "polígonos.",
