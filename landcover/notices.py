@@ -27,8 +27,8 @@ ENGLISH: Mapping[str, str] = {
     "others, such as {ids}, and are held out together with them: where polygons were copied or "
     "drawn twice, delete the copies.",
     "unlike_on_same_ground": "Training polygons of different classes lie on the same ground, such "
-    "as {ids} (places: {count}): check which class is right there, because of several polygons "
-    "over a pixel only the first counts.",
+    "as {ids} (places: {count}): check which class is right there; a pixel under several polygons "
+    "counts for the first of them alone.",
     "partial_nodata": "{hectares} hectares of the mosaic {mosaic} hold no data in some of the "
     "bands but data in others, and have no class: often this is water so dark that its near "
     "infrared is the very value that stands for no data; if so, take that value back (in the image "

@@ -69,8 +69,8 @@ SPANISH = Texts(
         "mismo terreno que otros, por ejemplo {ids}, y se reservan junto con ellos: si se copiaron "
         "o se dibujaron dos veces, borre las copias.",
         "unlike_on_same_ground": "Hay polígonos de entrenamiento de clases distintas en el mismo "
-        "terreno, por ejemplo {ids} (lugares: {count}): compruebe qué clase es la correcta, porque "
-        "de varios polígonos sobre un píxel solo cuenta el primero.",
+        "terreno, por ejemplo {ids} (lugares: {count}): compruebe qué clase es la correcta; un "
+        "píxel bajo varios polígonos cuenta solo para el primero de ellos.",
         "partial_nodata": "{hectares} hectáreas del mosaico {mosaic} no tienen dato en algunas de "
         "las bandas, pero sí en otras, y quedan sin clase: a menudo es agua tan oscura que su "
         "infrarrojo cercano es justo el valor que significa sin dato; si es así, retire ese valor "
