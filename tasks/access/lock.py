@@ -21,7 +21,7 @@ from sqlalchemy.exc import DatabaseError
 
 from landcover.errors import LandcoverError, TransientError
 from landcover.period import Period
-from tasks.access.database import access, cannot_lock, place_of, schema, translated
+from tasks.access.database import CONNECT_TIMEOUT, access, cannot_lock, place_of, schema, translated
 from tasks.retries import LOCK_PAUSES
 
 # How often the connection that holds the lock is used. Pools, firewalls and servers end what is
@@ -32,9 +32,10 @@ PULSE = 60  # seconds
 # pool between them does not notice.
 SILENCE = 300  # seconds
 
-# How long a pool may take to lend a second connection beside the one that holds the lock. Without
-# it each task would wait for the first to end, which it does not before the run.
-SECOND = 10  # seconds
+# How long a pool may take to lend a second connection beside the one that holds the lock; a network
+# that is slow fails before. Without it each task would wait for the end of the first, which comes
+# with that of the run.
+SECOND = CONNECT_TIMEOUT + 2  # seconds
 
 # For this transaction alone: what else would be set is another's at its end. transaction_timeout
 # is known since PostgreSQL 17.
@@ -157,6 +158,8 @@ def _try_second(engine: Engine) -> None:
         try:
             with translated(engine.url), engine.connect() as connection:
                 connection.execute(text("SELECT 1"))
+        except TransientError:
+            pass  # each task tries again
         except LandcoverError as error:
             failures.append(error)
 
