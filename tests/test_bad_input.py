@@ -296,7 +296,7 @@ FAULTS = {
     ),
     "mosaic-half-empty": Fault(
         [
-            "In 40.0% of what lies under the training polygons",
+            "In 47.9% of what lies under the training polygons",
             "MOSAIC_NODATA=0",
             "MOSAIC_NODATA=none",
         ],

@@ -270,8 +270,8 @@ def test_imagery_in_a_folder_of_another_user_is_told_as_that(tmp_path: Path, pat
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
         return done.stdout
 
-    assert f"{folder}" in told()
-    assert "cannot be read (Permission denied); give this user permission" in told()
+    sentence = f"{folder} cannot be read (Permission denied); give this user permission to read it"
+    assert sentence in told()
     folder.chmod(0o755)
     if pattern in ("*.tif", "a.tif"):
         os.chown(path, 65534, 65534)
