@@ -58,7 +58,7 @@ def sample_mosaic(run: Run, mosaic: Mosaic, polygons: UPath, settings: SamplingS
     _log(samples)
     # Of polygons that lie wholly in it, saturated cloud cannot be told from an empty part.
     where = "of what lies under the training polygons"
-    check_flat(samples.doubts, mosaic, where, MOST_FLAT, sharp_only=True)
+    check_flat(samples.doubts, mosaic, where, MOST_FLAT, with_edge=True)
     if samples.rows["class_label"].map(label_key).nunique() < 2:
         raise LandcoverError(
             f"The training polygons gave samples of fewer than two classes from {mosaic.origin}"

@@ -152,6 +152,13 @@ def no_image(world: Chiapas) -> None:
     world.put_mosaic().write_text("<html>502 Bad Gateway</html>")
 
 
+def half_empty(world: Chiapas) -> None:
+    with rasterio.open(world.put_mosaic(), "r+") as image:
+        values = image.read()
+        values[:, :, 125:] = 0
+        image.write(values)
+
+
 FINER = 5
 
 
@@ -287,6 +294,29 @@ FAULTS = {
         ["Cannot read the mosaic imagery/*.tif to measure its brightness (", "a.tif", "again"],
         breaks=corrupt(-40_000, -20_000),
         leaves=[PREPARED],
+    ),
+    "mosaic-half-empty": Fault(
+        [
+            "In 47.9% of what lies under the training polygons",
+            "MOSAIC_NODATA=0",
+            "MOSAIC_NODATA=none",
+        ],
+        breaks=half_empty,
+    ),
+    "mosaic-dir-of-stars": Fault(
+        ["PLANET_MOSAIC_DIR is /data/nicfi*, and there is no such folder"],
+        WRONG,
+        settings={"PLANET_MOSAIC_DIR": "/data/nicfi*"},
+    ),
+    "mosaic-nodata-of-another-type": Fault(
+        ["MOSAIC_NODATA is 65535, which no band that the model reads can hold", "int16"],
+        WRONG,
+        settings={"MOSAIC_NODATA": "65535"},
+    ),
+    "mosaic-nodata-no-number": Fault(
+        ["MOSAIC_NODATA is wrong ('zero' is neither a number nor none)"],
+        WRONG,
+        settings={"MOSAIC_NODATA": "zero"},
     ),
     "mosaic-on-s3": Fault(
         ["There are no credentials for the mosaic s3://nicfi/monthly"],

@@ -20,9 +20,10 @@ from landcover.imagery.pixels import Pixels
 from landcover.imagery.quads import find_quads, read_quad, write_index
 from landcover.imagery.radiometry import draw_pixels
 from landcover.maps.assembly import find_notices
+from landcover.maps.pieces import describe_piece, read_doubts, write_piece
 from landcover.model.sampling import SamplingSettings, sample_polygons
 from landcover.windows import split, within
-from tests.rasters import ORIGIN, mosaic_of, pixel_box, random_values, write_raster
+from tests.rasters import ORIGIN, class_layer, mosaic_of, pixel_box, random_values, write_raster
 from tests.scenes import CHIAPAS, COSTA_RICA
 
 SCENES = [
@@ -236,3 +237,17 @@ def test_nodata_in_some_bands_is_told_with_its_hectares(tmp_path: Path) -> None:
     (notice,) = find_notices(inspection.found, "a.tif")
     assert str(notice).startswith("3.4 hectares of the mosaic a.tif hold no data in some of the")
     assert find_notices(Doubts(), "a.tif") == ()
+
+
+def test_a_piece_keeps_doubts_for_the_map_that_is_made_of_it(tmp_path: Path) -> None:
+    doubts = Doubts(100, {0.0: Flat(sharp=30)}, 1.5)
+    codes = np.zeros((SIDE, SIDE), dtype=np.uint8)
+    path, window = tmp_path / "piece.tif", GRID.whole
+    write_piece(class_layer(), codes, GRID, [2], path, doubts)
+    files = {"piece": UPath(path)}
+    piece = describe_piece(window, files, str(path))
+    assert piece.doubts == read_doubts(str(path)) == doubts
+    with pytest.raises(LandcoverError, match=r"In 30.0% of the area of interest"):
+        check_flat(piece.doubts, mosaic_with(None, tmp_path))
+    write_piece(class_layer(), codes, GRID, [2], path)
+    assert read_doubts(str(path)) == Doubts()

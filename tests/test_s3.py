@@ -521,6 +521,8 @@ def test_keys_of_any_letters_are_found_and_read(bucket: Bucket, settings, tmp_pa
             assert image.path == f"{bucket.url}/my quads/{key}"
         (image,) = find_quads(f"{bucket.url}/my quads/k [2025]", "it")
         assert image.path == f"{bucket.url}/my quads/k [2025]/l.tif"
+        (image,) = find_quads(f"{bucket.url}/my quads/k [2025]/*.tif", "it")
+        assert image.path == f"{bucket.url}/my quads/k [2025]/l.tif"
         folder = find_quads(f"{bucket.url}/my quads", "it")
         mosaic = s3_mosaic(f"{bucket.url}/my quads/**/*.tif*", tmp_path, {"blue": 1})
         with mosaic.open() as reader:

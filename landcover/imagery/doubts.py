@@ -137,7 +137,7 @@ def check_flat(
     mosaic: Mosaic,
     where: str = "of the area of interest",
     least: float = TRIFLE,
-    sharp_only: bool = False,
+    with_edge: bool = False,
 ) -> None:
     """Make sure that nothing that looks like no data is taken for land.
 
@@ -146,13 +146,13 @@ def check_flat(
         mosaic: the imagery.
         where: what was looked at, for the message.
         least: the share of it that is too much, 0 to 1.
-        sharp_only: leave out what has no neighbours, of a part too small to have them.
+        with_edge: leave out values that have nowhere been seen to begin at an edge.
 
     Raises:
         LandcoverError: if more than that holds one same value in all bands.
     """
     found = {
-        value: flat.sharp if sharp_only else flat.hectares for value, flat in doubts.flat.items()
+        value: flat.hectares for value, flat in doubts.flat.items() if flat.sharp or not with_edge
     }
     value, hectares = max(found.items(), key=lambda item: item[1], default=(0.0, 0.0))
     if hectares <= least * doubts.seen:

@@ -157,6 +157,9 @@ def _looking(filesystem: AbstractFileSystem, where: str) -> Iterator[None]:
             raise
         place = error.filename or where
         if isinstance(error, PermissionError):
+            # Of a path, the system does not say which of its folders may not be entered.
+            above = reversed(Path(place).absolute().parents)
+            place = next((folder for folder in above if not os.access(folder, os.X_OK)), place)
             advice = "give this user permission to read it and to enter the folders above it"
         else:
             advice = "check it and the disk that it is on, or narrow MOSAIC_PATTERN"
