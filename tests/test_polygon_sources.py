@@ -677,12 +677,13 @@ def test_the_documented_view_turns_the_teams_table_into_polygons(team_table, eng
         "1-0": "Forest",
         "1-1": "Water",
         "2-0": "Forest",
-        "2-7": "Water",
+        "2-7#1": "Water",
+        "2-7#2": "Water",
     }
     assert found.crs.to_epsg() == 3857
     shapes = dict(zip(found["polygon_id"], found.geometry, strict=True))
     assert shapes["1-#3"].equals(metres(2, 0))
-    assert shapes["2-7"].equals(a_multipolygon)
+    assert shapes["2-7#1"].union(shapes["2-7#2"]).equals(a_multipolygon)
     assert "(id 1-9) of training_polygons have no area" in caplog.text
     assert list(fetch(5, aoi=TEAM_AOI)["polygon_id"]) == ["4-0", "4-1"]
     with pytest.raises(LandcoverError, match=r"no training polygons of 2025-07 .*2025-05, 2025-06"):
