@@ -3,7 +3,7 @@
 Where nothing says which value stands for no data, all bands hold one same value there: 0, 255,
 65535, -9999. So do saturated clouds and the darkest water in few bits; but those are reached band
 by band, so that beside them some bands hold the value already and others do not yet, while beside
-an empty part the land begins.
+an empty part the land begins. Of 0 that is no excuse: it is what most empty parts hold.
 """
 
 import json
@@ -32,8 +32,11 @@ FEWEST = 16
 GRADUAL = 0.1
 
 # Where more values than this are each the same in all bands of many of a block's pixels, imagery is
-# grey, which says nothing of what is empty.
+# grey, which says nothing of what is empty but for 0.
 MOST_FILLS = 8
+
+# What most empty parts hold, and hardly any land: it is doubted however it was reached.
+ZERO = 0
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,11 @@ class Flat:
 
     @property
     def hectares(self) -> float:
+        """All of it."""
+        return self.sharp + self.gradual + self.whole
+
+    @property
+    def doubtful(self) -> float:
         """What looks like no data: whole blocks too, unless there is more of what was reached."""
         return self.sharp + (self.whole if self.whole > self.gradual else 0.0)
 
@@ -152,7 +160,9 @@ def check_flat(
         LandcoverError: if more than that holds one same value in all bands.
     """
     found = {
-        value: flat.hectares for value, flat in doubts.flat.items() if flat.sharp or not with_edge
+        value: flat.hectares if value == ZERO else flat.doubtful
+        for value, flat in doubts.flat.items()
+        if flat.sharp or value == ZERO or not with_edge
     }
     value, hectares = max(found.items(), key=lambda item: item[1], default=(0.0, 0.0))
     if hectares <= least * doubts.seen:
@@ -191,7 +201,7 @@ def _find_flat(values: Values, valid: Mask, inside: Mask) -> Iterator[tuple[floa
     numbers, counts = np.unique(first[flat], return_counts=True)
     many = counts > max(FEWEST, TRIFLE * flat.size)
     if np.count_nonzero(many) > MOST_FILLS:
-        return
+        many &= numbers == ZERO
     for number, count in zip(numbers[many], counts[many], strict=True):
         beside = _beside(flat & (first == number)) & valid & ~(values == number).all(axis=0)
         edge = int(np.count_nonzero(beside))
