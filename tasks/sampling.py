@@ -13,6 +13,7 @@ from landcover.errors import LandcoverError
 from landcover.files import publish, scratch
 from landcover.imagery.doubts import check_flat
 from landcover.imagery.mosaic import Mosaic
+from landcover.imagery.radiometry import draw_pixels
 from landcover.listing import listed
 from landcover.model.sampling import (
     Origin,
@@ -56,9 +57,7 @@ def sample_mosaic(run: Run, mosaic: Mosaic, polygons: UPath, settings: SamplingS
         content = polygons.read_bytes()
         samples = sample_polygons(mosaic, geopandas.read_parquet(BytesIO(content)), settings)
     _log(samples)
-    # Of polygons that lie wholly in it, saturated cloud cannot be told from an empty part.
-    where = "of what lies under the training polygons"
-    check_flat(samples.doubts, mosaic, where, MOST_FLAT, with_edge=True)
+    _check_flat(samples, run, mosaic)
     if samples.rows["class_label"].map(label_key).nunique() < 2:
         raise LandcoverError(
             f"The training polygons gave samples of fewer than two classes from {mosaic.origin}"
@@ -79,6 +78,19 @@ def sample_mosaic(run: Run, mosaic: Mosaic, polygons: UPath, settings: SamplingS
         publish(built, final)
     get_run_logger().info("%d samples written to %s", len(samples.rows), final)
     return final
+
+
+def _check_flat(samples: Samples, run: Run, mosaic: Mosaic) -> None:
+    """Make sure that what lies under the polygons does not look like no data."""
+    try:
+        # Of polygons that lie wholly in it, saturated cloud cannot be told from an empty part.
+        where = "of what lies under the training polygons"
+        check_flat(samples.doubts, mosaic, where, MOST_FLAT, with_edge=True)
+    except LandcoverError:
+        # Where it is so elsewhere too, the share of the area tells more.
+        with run.imagery(mosaic, "to see how much of it looks like no data"):
+            draw_pixels(mosaic, run.area(mosaic.grid.crs))
+        raise
 
 
 def _log(samples: Samples) -> None:

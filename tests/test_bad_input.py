@@ -297,7 +297,7 @@ FAULTS = {
     ),
     "mosaic-half-empty": Fault(
         [
-            "In 47.9% of what lies under the training polygons",
+            "% of the area of interest (",
             "MOSAIC_NODATA=0",
             "MOSAIC_NODATA=none",
         ],
