@@ -297,8 +297,13 @@ def import_prefect() -> None:
     """
     said = io.StringIO()
     try:
+        # What it prints of them says less than the sentence here.
         with redirect_stderr(said):
-            from prefect.main import flow  # noqa: F401
+            from prefect.settings import get_current_settings
+
+            get_current_settings()
+        # Not with another stderr: that of now is where the log of all runs goes.
+        from prefect.main import flow  # noqa: F401
     except (ValueError, OSError) as error:
         # Prefect reads it too, and --help has passed it over.
         check_env_file(Path(".env"))

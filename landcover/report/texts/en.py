@@ -39,7 +39,7 @@ ENGLISH = Texts(
         "model.",
         "mapped": "Area mapped",
         "mapped_of": "of an area of interest of {hectares} ha",
-        "without_imagery": "Without imagery",
+        "without_imagery": "Missing imagery",
         "share_of_aoi": "of the area of interest",
         "warnings": "Warnings",
         "warnings_one": "see below",

@@ -45,7 +45,7 @@ SPANISH = Texts(
         "modelo.",
         "mapped": "Superficie cartografiada",
         "mapped_of": "de un área de interés de {hectares} ha",
-        "without_imagery": "Sin imagen",
+        "without_imagery": "Imágenes que faltan",
         "share_of_aoi": "del área de interés",
         "warnings": "Advertencias",
         "warnings_one": "véase abajo",
