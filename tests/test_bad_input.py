@@ -344,7 +344,7 @@ FAULTS = {
         settings={"TRAINING_POLYGON_TABLE": "polygons", "TRAINING_POLYGON_GEOM_COL": "geom"},
     ),
     "class-column-unknown": Fault(
-        ["has no column 'kind'", "TRAINING_POLYGON_CLASS_COL names; its columns are id, class,"],
+        ["has no column 'kind'", "TRAINING_POLYGON_CLASS_COL names; its columns are id, class."],
         WRONG,
         settings={"TRAINING_POLYGON_CLASS_COL": "kind"},
     ),
