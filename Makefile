@@ -1,5 +1,5 @@
 # make demo    set up and run two months on a small generated world
-# make test    set up (PostGIS and Chromium included) and run every check and test
+# make test    set up (PostGIS, PgBouncer and Chromium included) and run every check and test
 # make docs    set up and build the documentation in docs/_build/html
 # make bench   set up and print the benchmarks
 # make soak    set up and try months under kills, faults and full disks (takes over an hour)
@@ -79,6 +79,7 @@ $(SYSTEM):
 	test -n "$$TEST_DATABASE_URL" \
 	  || ls /usr/share/postgresql/*/extension/postgis.control >/dev/null 2>&1 \
 	  || missing=postgresql-postgis; \
+	ls /usr/sbin/pgbouncer >/dev/null 2>&1 || missing="$$missing pgbouncer"; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	test -z "$$missing" \
 	  || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive \

@@ -49,7 +49,7 @@ def copy(mosaic: Mosaic, folder: Path) -> Path:
             ) as out,
         ):
             for strip in split(window, BLOCK):
-                values, _ = reader.read([*BANDS.values(), ALPHA], strip)
+                values = reader.read([*BANDS.values(), ALPHA], strip).values
                 row = strip.row_off - window.row_off
                 # A third of the values: about as many kinds of pixel as a map has classes.
                 codes = (values[0] >> 9).astype(np.uint8)

@@ -105,7 +105,7 @@ def plain_loop(mosaic: Mosaic, model: Pipeline) -> float:
     started, pixels = time.perf_counter(), 0
     with mosaic.open() as reader:
         for window in PROBES:
-            values, valid = reader.read(list(BANDS.values()), window)
+            values, valid, _ = reader.read(list(BANDS.values()), window)
             forest.predict(values[:, valid].T)
             pixels += window.width * window.height
     return (time.perf_counter() - started) / pixels

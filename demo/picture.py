@@ -73,7 +73,7 @@ def _read(quads: Sequence[Path]) -> NDArray[np.uint16]:
     with TemporaryDirectory() as folder:
         mosaic = mosaic_of(quads, {"red": 3, "green": 2, "blue": 1}, Path(folder) / "quads.parquet")
         with mosaic.open() as reader:
-            values, _ = reader.read([3, 2, 1], mosaic.grid.whole)
+            values = reader.read([3, 2, 1], mosaic.grid.whole).values
     return values.astype(np.uint16)
 
 

@@ -1,5 +1,7 @@
 """Removal of what a month that was cut short has left in the work folder."""
 
+import flows.environment  # noqa: F401
+
 import sys
 
 from prefect import flow

@@ -5,14 +5,13 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
-from signal import SIGINT, SIGTERM, Signals
+from signal import SIGINT, Signals
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from prefect import Flow
 from prefect.exceptions import TerminationSignal
 from prefect.settings import (
-    PREFECT_API_URL,
     PREFECT_CLIENT_MAX_RETRIES,
     PREFECT_SERVER_ANALYTICS_ENABLED,
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
@@ -25,6 +24,9 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings
 
 from flows.logs import quiet_the_console
+from flows.server import check_server, explain
+from flows.stopping import ending_in_time, say_stopped
+from flows.unforeseen import report
 from landcover.errors import LandcoverError
 from tasks.access.process import configure
 from tasks.access.settings import EVERY_RUN, read_settings
@@ -33,6 +35,14 @@ EPILOG = (
     "Settings come from the environment and from .env in the working folder; docs/settings.md "
     "lists them. Options may be written with - or with _."
 )
+
+# Without an API the run starts a server of its own, which takes 25 s and more on a cold machine. A
+# server that does not answer is asked again for two minutes, in doubling pauses.
+OF_SERVER = {
+    PREFECT_CLIENT_MAX_RETRIES: 6,
+    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 120,
+    PREFECT_SERVER_ANALYTICS_ENABLED: False,
+}
 
 AnyFlow = Flow[..., Any]
 
@@ -175,44 +185,32 @@ def run_command(job: Callable[[], object], needs: Sequence[type[BaseSettings]]) 
         needs: the groups of settings that it will read; they are checked before Prefect starts.
 
     Returns:
-        0 done, 1 the run failed, 2 the command or the settings are wrong.
+        0 done, 1 the run failed, 2 the command or the settings are wrong; 128 and the signal's
+        number where one ended it.
     """
     configure()
     quiet_the_console()
     # Opt out of Prefect's telemetry.
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    # Without an API the run starts a server of its own, which takes 25 s and more on a cold
-    # machine. A server that does not answer is asked again for two minutes, in doubling pauses.
-    of_server = {
-        PREFECT_CLIENT_MAX_RETRIES: 6,
-        PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 120,
-        PREFECT_SERVER_ANALYTICS_ENABLED: False,
-    }
     try:
-        for group in needs:
-            read_settings(group)
-        with temporary_settings(of_server):
+        with ending_in_time(), temporary_settings(OF_SERVER):
+            for group in needs:
+                read_settings(group)
+            check_server()
             print(job())
     except LandcoverError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return error.exit_status
-    except RuntimeError as error:
-        # Prefect has no type of its own for this.
-        if "Failed to reach API" not in str(error):
-            raise
-        print(
-            f"Error: The Prefect server {PREFECT_API_URL.value()} does not answer: start it with "
-            "prefect server start, or unset PREFECT_API_URL to run without one.",
-            file=sys.stderr,
-        )
-        return 1
+        return _failed(error)
     except KeyboardInterrupt:
-        return _stopped(SIGINT)
-    except TerminationSignal:
-        return _stopped(SIGTERM)
+        return say_stopped(SIGINT)
+    except TerminationSignal as error:
+        return say_stopped(Signals(error.signal))
+    # The only place that catches all: whatever nobody foresaw ends here, in one sentence and a
+    # report that those who look after the package can read.
+    except Exception as error:  # noqa: BLE001
+        return _failed(explain(error) or LandcoverError(report(error)))
     return 0
 
 
-def _stopped(by: Signals) -> int:
-    print("Stopped: run the same command to go on.", file=sys.stderr)
-    return 128 + by
+def _failed(error: LandcoverError) -> int:
+    print(f"Error: {error}", file=sys.stderr)
+    return error.exit_status

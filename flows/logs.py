@@ -16,4 +16,6 @@ def _worth_showing(record: logging.LogRecord) -> bool:
     if getattr(record, "printed", False):
         return False
     by_engine = record.module in {"task_engine", "flow_engine", "task_runners"}
+    if by_engine and record.exc_info:
+        return False  # its sentence comes last, and the server has the traceback
     return not by_engine or record.levelno > logging.INFO or "Retry" in str(record.msg)

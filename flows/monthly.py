@@ -1,5 +1,7 @@
 """The whole month: from training polygons and imagery to a recorded map."""
 
+import flows.environment  # noqa: F401
+
 import sys
 
 from prefect import flow

@@ -1,5 +1,7 @@
 """The first step of a month: training polygons and imagery to samples."""
 
+import flows.environment  # noqa: F401
+
 import sys
 
 from prefect import flow

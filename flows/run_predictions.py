@@ -1,5 +1,7 @@
 """The third step of a month: a recorded model and imagery to a recorded map."""
 
+import flows.environment  # noqa: F401
+
 import sys
 
 from prefect import flow

@@ -1,5 +1,7 @@
 """The blocks that hold the credentials: saved from the settings, each once it has connected."""
 
+import flows.environment  # noqa: F401
+
 import argparse
 import re
 import sys

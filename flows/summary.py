@@ -79,8 +79,9 @@ class Summary:
 
 def _map_lines(finished: FinishedMap, coverage: Coverage) -> list[str]:
     total = sum(finished.hectares.values())
+    without_class = coverage.without_class(finished.hectares, finished.pixels)
     shares = [
-        f"{coverage.without_class(finished.hectares):.1%} of the area of interest has no class",
+        f"{without_class:.1%} of the area of interest has no class",
         f"{coverage.without_imagery:.1%} no imagery",
         f"{coverage.under_clouds(finished.hectares):.1%} is under clouds",
     ]
@@ -90,7 +91,12 @@ def _map_lines(finished: FinishedMap, coverage: Coverage) -> list[str]:
             for name, area in finished.hectares.items()
         ),
         f"  {', '.join(shares)}",
-        f"  on {finished.low_confidence:.1%} of the map fewer than half of the trees agree",
+        f"  on {finished.low_confidence:.1%} of the map the confidence is below 50%",
+        *(
+            [f"  {finished.sieved:.1%} of the map took the class of what surrounds it"]
+            if finished.sieved
+            else []
+        ),
     ]
 
 

@@ -1,5 +1,7 @@
 """The second step of a month: samples to a recorded model."""
 
+import flows.environment  # noqa: F401
+
 import sys
 
 from prefect import flow

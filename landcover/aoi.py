@@ -1,19 +1,22 @@
 """The area of interest."""
 
 import re
-from pathlib import Path
 
 import geopandas
 import shapely
-from pyogrio.errors import DataSourceError
-from pyproj import CRS
 from pyproj.exceptions import CRSError
-from shapely.geometry.base import BaseGeometry
 
 from landcover.errors import SettingsError
-
-LONLAT_SRID = 4326
-LONLAT = CRS.from_epsg(LONLAT_SRID)
+from landcover.geometry import LONLAT_SRID, fold, union
+from landcover.vectors import (
+    VectorFile,
+    are_finite,
+    check_crs,
+    describe_kinds,
+    has_area,
+    read_features,
+    vector_file,
+)
 
 
 def load_aoi(definition: str) -> geopandas.GeoSeries:
@@ -21,35 +24,45 @@ def load_aoi(definition: str) -> geopandas.GeoSeries:
 
     Args:
         definition: WKT in longitude and latitude, EWKT (`SRID=3857;POLYGON(...)`), or the path of a
-            vector file in any CRS.
+            vector file in any CRS, with the layer's name where it has several layers of polygons
+            (`areas.gpkg|layername=parishes`).
 
     Returns:
-        One geometry, a valid polygon or multipolygon, with its CRS.
+        One geometry, a valid polygon or multipolygon, with its CRS; in degrees it is cut at the
+        antimeridian where it reaches over it.
 
     Raises:
         SettingsError: if the definition is not an area.
     """
     text = definition.strip()
-    outlines = _from_wkt(text) if _looks_like_wkt(text) else _from_file(Path(text))
-    if outlines.crs is None:
+    outlines = _from_wkt(text) if _looks_like_wkt(text) else _from_file(vector_file(text))
+    if not are_finite(outlines).all():
         raise SettingsError(
-            f"The area of interest {_short(text)} does not say its coordinate reference system: "
-            "set it in the file."
+            f"The area of interest {_short(text)} has coordinates that are not numbers: mend it, "
+            "or draw it again."
         )
-    _check_lonlat(outlines, text)
-    area = polygonal(outlines.make_valid().union_all())
+    try:
+        area = union(list(outlines.make_valid()))
+    except shapely.errors.GEOSException as error:
+        raise SettingsError(
+            f"The area of interest {_short(text)} cannot be made one valid area ({error}): mend "
+            "it, such as with QGIS (Fix Geometries)."
+        ) from error
     if area.is_empty:
         raise SettingsError(
-            f"The area of interest {_short(text)} holds no polygon: AOI_DEFINITION should be a "
-            "polygon or multipolygon."
+            f"The area of interest {_short(text)} holds no polygon{_what_else(outlines)}: "
+            "AOI_DEFINITION should be a polygon or multipolygon."
         )
-    return geopandas.GeoSeries([area], crs=outlines.crs)
+    return geopandas.GeoSeries(
+        [fold(area) if outlines.crs.is_geographic else area], crs=outlines.crs
+    )
 
 
-def polygonal(geometry: BaseGeometry) -> BaseGeometry:
-    """Return the part of a geometry that has an area: a polygon, a multipolygon, or empty."""
-    parts = shapely.get_parts(shapely.get_parts(geometry))
-    return shapely.union_all([part for part in parts if part.geom_type == "Polygon"])
+def _what_else(outlines: geopandas.GeoSeries) -> str:
+    there = outlines[~(outlines.isna() | outlines.is_empty)]
+    kinds = describe_kinds(list(there.geom_type))
+    flat = " without an area" if has_area(there).any() else ""
+    return f", but {kinds}{flat}" if kinds else ""
 
 
 def _looks_like_wkt(text: str) -> bool:
@@ -71,44 +84,23 @@ def _from_wkt(text: str) -> geopandas.GeoSeries:
         raise SettingsError(f"AOI_DEFINITION starts with {prefix!r}; it should be like SRID=3857;")
     srid = int(named[1]) if named else LONLAT_SRID
     try:
-        return geopandas.GeoSeries([geometry], crs=srid)
+        outlines = geopandas.GeoSeries([geometry], crs=srid)
     except CRSError as error:
         raise SettingsError(
             f"AOI_DEFINITION starts with {prefix!r}, which does not name a known coordinate "
             "reference system; it should be like SRID=3857;"
         ) from error
+    check_crs(outlines, f"AOI_DEFINITION ({_short(text)})", "its SRID, as SRID=3857;POLYGON(...)")
+    return outlines
 
 
-def _from_file(path: Path) -> geopandas.GeoSeries:
-    if not _is_file(path):
+def _from_file(file: VectorFile) -> geopandas.GeoSeries:
+    if not file.exists() or file.is_plain_folder():
+        folder = " is a folder" if file.exists() else ""
         raise SettingsError(
-            f"AOI_DEFINITION is neither WKT nor a file that exists: {_short(str(path))}."
+            f"AOI_DEFINITION is neither WKT nor a file that exists: {_short(str(file))}{folder}."
         )
-    try:
-        rows = geopandas.read_file(path)
-    except DataSourceError as error:
-        raise SettingsError(f"AOI_DEFINITION cannot be read: {path} ({error}).") from error
-    if not isinstance(rows, geopandas.GeoDataFrame):
-        raise SettingsError(f"AOI_DEFINITION is a file without geometries: {path}.")
-    return rows.geometry
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # text that is too long for a file name
-        return False
-
-
-def _check_lonlat(outlines: geopandas.GeoSeries, text: str) -> None:
-    """Find coordinates in metres that are said to be degrees: a GeoJSON often has them."""
-    west, south, east, north = outlines.total_bounds
-    if outlines.crs.is_geographic and (west < -180 or south < -90 or east > 180 or north > 90):
-        raise SettingsError(
-            "AOI_DEFINITION has coordinates that are not longitudes and latitudes: "
-            f"{_short(text)}. Where they are in another system, say so: in WKT as "
-            "SRID=3857;POLYGON(...), in a file as its coordinate reference system."
-        )
+    return read_features(file, "AOI_DEFINITION").rows.geometry
 
 
 def _short(text: str) -> str:

@@ -5,15 +5,19 @@ from functools import cache
 
 import numpy as np
 import shapely
-from pyproj import Geod, Transformer
+from numpy.typing import NDArray
+from pyproj import CRS, Geod, Transformer
 from rasterio.transform import xy
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
-from landcover.aoi import LONLAT
+from landcover.geometry import LONLAT
 from landcover.grid import Grid
 
 SQUARE_METRES_A_HECTARE = 10_000
+
+# Metres, and degrees, over which any line is as good as a geodesic.
+_STRAIGHT, _STRAIGHT_DEGREES = 100, 1e-3
 
 # Points on each edge of a window's outline, because its edges are not geodesics.
 _POINTS = 9
@@ -22,24 +26,27 @@ _POINTS = 9
 def polygon_hectares(geometry: BaseGeometry, crs: str) -> float:
     """Return the area of polygons on WGS 84, in hectares.
 
-    Edges are those of the CRS, so they are divided into at least a thousand parts a side of the
-    bounds before their points are brought to longitude and latitude and joined by geodesics (Karney
-    2013, Algorithms for geodesics, as pyproj computes it).
+    Edges are those of the CRS, so long ones are divided into a thousand parts a side of a
+    polygon's bounds before their points are brought to longitude and latitude and joined by
+    geodesics (Karney 2013, Algorithms for geodesics, as pyproj computes it). Each ring is measured
+    by itself, so that it may run over the antimeridian, or round a pole.
 
     Args:
         geometry: polygons in the CRS.
         crs: as WKT.
     """
-    if geometry.is_empty:
-        return 0.0
-    west, south, east, north = geometry.bounds
-    dense = shapely.segmentize(geometry, max(east - west, north - south) / 1000)
-    to_lonlat = _to_lonlat(crs)
-    lonlat = shapely.transform(
-        dense, lambda points: np.column_stack(to_lonlat.transform(*points.T))
-    )
-    area, _ = Geod(ellps="WGS84").geometry_area_perimeter(shapely.normalize(lonlat))
-    return float(abs(area)) / SQUARE_METRES_A_HECTARE
+    ellipsoid, to_lonlat = Geod(ellps="WGS84"), _to_lonlat(crs)
+    least = _STRAIGHT_DEGREES if CRS.from_user_input(crs).is_geographic else _STRAIGHT
+    square_metres = 0.0
+    for polygon in shapely.get_parts(geometry):
+        west, south, east, north = polygon.bounds
+        step = max((east - west) / 1000, (north - south) / 1000, least)
+        # Ring by ring: GEOS makes dense polygons valid, which may leave nothing of them.
+        for number, ring in enumerate(shapely.segmentize(shapely.get_rings(polygon), step)):
+            lons, lats = to_lonlat.transform(*shapely.get_coordinates(ring).T)
+            area = abs(ellipsoid.polygon_area_perimeter(lons, lats)[0])
+            square_metres += -area if number else area
+    return float(square_metres) / SQUARE_METRES_A_HECTARE
 
 
 def pixel_areas(grid: Grid) -> Callable[[Window], float]:
@@ -61,6 +68,52 @@ def pixel_areas(grid: Grid) -> Callable[[Window], float]:
         return float(abs(area)) / int(window.width * window.height)
 
     return mean_pixel_area
+
+
+def areas_at(
+    grid: Grid, columns: NDArray[np.float64], rows: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the areas of single pixels, in square metres on WGS 84.
+
+    A pixel's area is that of the parallelogram between the middles of its edges, in space: so it
+    may lie on the antimeridian, or on a pole. Where the projection has no place, it is the mean of
+    the others.
+
+    Args:
+        grid: a grid in any CRS.
+        columns: the pixels' centres, in columns; half a column is the middle of the first.
+        rows: the same in rows.
+
+    Returns:
+        Areas, (rows, columns).
+    """
+    across, down = np.meshgrid(columns, rows)
+    middles = [
+        (across - 0.5, down),
+        (across + 0.5, down),
+        (across, down - 0.5),
+        (across, down + 0.5),
+    ]
+    xs, ys = grid.transform @ np.stack(middles, axis=1)
+    left, right, upper, lower = _in_space(*_to_lonlat(grid.crs).transform(xs, ys))
+    areas: NDArray[np.float64] = np.linalg.norm(np.cross(right - left, lower - upper), axis=-1)
+    areas[~np.isfinite(areas)] = areas[np.isfinite(areas)].mean()
+    return areas
+
+
+def _in_space(lons: NDArray[np.float64], lats: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return points on the ellipsoid of WGS 84 in metres from its centre, (..., 3)."""
+    ellipsoid = Geod(ellps="WGS84")
+    lon, lat = np.radians(lons), np.radians(lats)
+    across = ellipsoid.a / np.sqrt(1 - ellipsoid.es * np.sin(lat) ** 2)
+    return np.stack(
+        [
+            across * np.cos(lat) * np.cos(lon),
+            across * np.cos(lat) * np.sin(lon),
+            across * (1 - ellipsoid.es) * np.sin(lat),
+        ],
+        axis=-1,
+    )
 
 
 @cache

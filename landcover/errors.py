@@ -19,3 +19,7 @@ class SettingsError(LandcoverError):
 
 class TransientError(LandcoverError):
     """A failure that may heal by itself (network, database restart), so worth another try."""
+
+
+class NothingThereError(LandcoverError):
+    """Where something was looked for there is nothing, or nothing of that name."""

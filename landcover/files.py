@@ -13,7 +13,7 @@ from typing import TypeGuard
 
 from upath import UPath
 
-from landcover.errors import LandcoverError
+from landcover.errors import LandcoverError, SettingsError
 from landcover.period import Period
 
 # Bytes. With less than this a disk is full: a file system gives out space in blocks.
@@ -58,6 +58,23 @@ def is_local(path: Path | UPath) -> TypeGuard[Path]:
 def absolute(path: UPath) -> str:
     """Return a path for people and for the database: absolute, or an `s3://` URI."""
     return str(path.absolute() if is_local(path) else path)
+
+
+def expanded(text: str) -> str:
+    """Return a path with the home folder in place of a `~` that it begins with, as a shell does.
+
+    Raises:
+        SettingsError: if there is no such home folder.
+    """
+    if not text.startswith("~"):
+        return text
+    try:
+        return str(Path(text).expanduser())
+    except RuntimeError as error:
+        raise SettingsError(
+            f"{text} begins with the home folder of a user, which is not known: write the path "
+            "without ~."
+        ) from error
 
 
 UNFINISHED = "unfinished-"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from affine import Affine
+from pyproj import CRS
 from rasterio.io import DatasetReader
 from rasterio.windows import Window, transform
 
@@ -69,3 +70,14 @@ def grid_of(dataset: DatasetReader) -> Grid:
     """Return the grid of an open raster; its CRS is empty where the raster does not say it."""
     crs = dataset.crs.to_wkt() if dataset.crs else ""
     return Grid(crs, dataset.transform, dataset.width, dataset.height)
+
+
+def same_crs(ours: str, theirs: str) -> bool:
+    """Tell whether two texts name one coordinate reference system, whoever wrote them.
+
+    Args:
+        ours: as WKT of any version or dialect.
+        theirs: likewise.
+    """
+    # GDAL gives easting and northing, longitude and latitude, in whichever order a CRS has them.
+    return ours == theirs or CRS(ours).equals(CRS(theirs), ignore_axis_order=True)

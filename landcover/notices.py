@@ -23,8 +23,31 @@ ENGLISH: Mapping[str, str] = {
     "bright": "{band} is about {factor} times as bright (median {ours} against {theirs})",
     "dark": "{band} is about 1/{factor} as bright (median {ours} against {theirs})",
     "outside_range": "{share} in {band}",
+    "polygons_on_same_ground": "{count} of {polygons} training polygons lie on the same ground as "
+    "others, such as {ids}, and are held out together with them: where polygons were copied or "
+    "drawn twice, delete the copies.",
+    "unlike_on_same_ground": "Training polygons of different classes lie on the same ground, such "
+    "as {ids} (places: {count}): check which class is right there; a pixel under several polygons "
+    "counts for the first of them alone.",
+    "partial_nodata": "{hectares} hectares of the mosaic {mosaic} hold no data in some of the "
+    "bands but data in others, and have no class: often this is water so dark that its near "
+    "infrared is the very value that stands for no data; if so, take that value back (in the image "
+    "files with `gdal_edit.py -unsetnodata`, or MOSAIC_NODATA) and mark what is empty with a mask "
+    "or alpha band.",
     "not_validated_at_all": "Nothing could be validated, because no class has training polygons in "
     "two places, so that the accuracy of the map is not known: draw more polygons.",
+    "class_lookalike": "The class {name} is new and has the code {code}, but its name is much like "
+    "{others}, which has a code already: if they are one class, give its polygons that label and "
+    "run the month again.",
+    "classes_alike": "The new class {name} is much like {others}, another new one: if they are one "
+    "class, give its polygons that label and run the month again.",
+    "class_misread": "The new class {name}, with the code {code}, seems to be {meant}, read in the "
+    "wrong encoding: save the training polygons in UTF-8, such as in a GeoPackage, and run the "
+    "month again.",
+    "class_codes": "Earlier months gave the class {name} several codes, which differ in spelling "
+    "only: this map has {code}, and the maps that have {others} instead show the same class.",
+    "class_colours": "There are classes of the same colour, because only {most} colours can be "
+    "told apart by eye: tell them apart by their codes, or use fewer labels.",
 }
 
 

@@ -1,6 +1,6 @@
 """Windows: the rectangles of a mosaic that are read and predicted one by one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import shapely
@@ -10,6 +10,7 @@ from rasterio.features import geometry_mask
 from rasterio.windows import Window, bounds, transform
 from shapely.geometry.base import BaseGeometry
 
+from landcover.geometry import polygonal
 from landcover.grid import Grid
 
 # A map's blocks: windows start on them, so that no block of a map belongs to two windows.
@@ -18,10 +19,19 @@ BLOCK = 512
 # A window of this size takes two to three seconds, so Prefect's overhead per window is small.
 LARGEST = 8192
 
+# What is predicted more slowly has smaller windows, so that a run can be watched and cancelled.
+SECONDS = 12
+
+# Windows are looked for in windows so many times as large.
+COARSER = 8
+
 # Enough that no worker waits long for the last window of another.
 WINDOWS_A_WORKER = 4
 
 MEMORY = 2e9  # bytes
+
+# About so many crossings of edges and rows are worked on at once.
+CROSSINGS = 2_000_000
 
 # Prefect's server takes in 35 to 40 task runs a second and keeps each.
 MOST_WINDOWS = 500
@@ -60,7 +70,11 @@ def within(part: Window, whole: Window) -> tuple[slice, slice]:
 
 
 def plan_windows(
-    grid: Grid, area: BaseGeometry, workers: int, memory: float = MEMORY
+    grid: Grid,
+    area: BaseGeometry,
+    workers: int,
+    memory: float = MEMORY,
+    largest: int = LARGEST,
 ) -> tuple[int, list[Window]]:
     """Return the size of the windows, a power of two, and those that touch an area.
 
@@ -70,14 +84,17 @@ def plan_windows(
 
     Args:
         grid: the mosaic's grid.
-        area: the area of interest, in the grid's CRS.
+        area: what is to be mapped, in the grid's CRS.
         workers: how many windows are predicted side by side.
         memory: how many bytes they may take together.
+        largest: height and width of the largest window, a power of two (see `largest_window`).
     """
-    size = LARGEST
+    size = largest
     windows = windows_touching(grid, area, size)
-    while size > BLOCK and (
-        len(windows) < WINDOWS_A_WORKER * workers or workers * window_memory(size) > memory
+    while (
+        size > BLOCK
+        and len(windows) <= MOST_WINDOWS
+        and (len(windows) < WINDOWS_A_WORKER * workers or workers * window_memory(size) > memory)
     ):
         size //= 2
         windows = windows_touching(grid, area, size)
@@ -85,6 +102,21 @@ def plan_windows(
         size *= 2
         windows = windows_touching(grid, area, size)
     return size, windows
+
+
+def largest_window(pixels_a_second: float) -> int:
+    """Return height and width of the largest window that takes a core a few seconds.
+
+    >>> largest_window(20e6), largest_window(0.1e6)
+    (8192, 1024)
+
+    Args:
+        pixels_a_second: what a core predicts.
+    """
+    size = LARGEST
+    while size > BLOCK and size**2 > SECONDS * pixels_a_second:
+        size //= 2
+    return size
 
 
 def windows_touching(grid: Grid, area: BaseGeometry, size: int) -> list[Window]:
@@ -95,11 +127,28 @@ def windows_touching(grid: Grid, area: BaseGeometry, size: int) -> list[Window]:
         area: the area of interest, in the grid's CRS.
         size: height and width of a window, in pixels, a multiple of `BLOCK`.
     """
-    windows = list(split(grid.whole, size, size))
-    outlines = shapely.box(*np.transpose([bounds(window, grid.transform) for window in windows]))
     shapely.prepare(area)
+    # Of a grid far larger than the area most windows are never looked at, one by one.
+    coarse = size
+    while coarse * COARSER < max(grid.width, grid.height):
+        coarse *= COARSER
+    found = _touching(split(grid.whole, coarse, coarse), grid, area)
+    while coarse > size:
+        coarse //= COARSER
+        parts = (part for window in found for part in split(window, coarse, coarse))
+        found = _touching(parts, grid, area)
+    return sorted(found, key=lambda window: (window.row_off, window.col_off))
+
+
+def _touching(windows: Iterable[Window], grid: Grid, area: BaseGeometry) -> list[Window]:
+    """Return those of some windows that an area, which is prepared, has a part in."""
+    windows = list(windows)
+    if not windows:
+        return []
+    outlines = shapely.box(*np.transpose([bounds(window, grid.transform) for window in windows]))
+    touched = shapely.intersects(area, outlines)
     # An area that merely shares an edge with a window has no pixel in it.
-    touched = shapely.intersects(area, outlines) & ~shapely.touches(area, outlines)
+    touched[touched] = ~shapely.touches(area, outlines[touched])
     return [window for window, touches in zip(windows, touched, strict=True) if touches]
 
 
@@ -131,7 +180,43 @@ def pixels_inside(
         return np.zeros(shape, dtype=bool)
     if shapely.covers(area, outline):
         return np.ones(shape, dtype=bool)
+    # GDAL would burn lines and points, which have no pixel's centre in them.
     inside: NDArray[np.bool_] = geometry_mask(
-        [area], shape, transform(window, of), all_touched=all_touched, invert=True
+        [polygonal(area)], shape, transform(window, of), all_touched=all_touched, invert=True
     )
     return inside
+
+
+def count_inside(area: BaseGeometry, of: Affine) -> int:
+    """Count the pixels of a grid without edges whose centre lies in an area.
+
+    An edge that crosses the middle of a row counts the centres to its left, for or against,
+    whichever way it runs: what is left is between edges. So it takes as long as the area's outline
+    is, not as its pixels are many.
+
+    Args:
+        area: a valid polygon or multipolygon in the CRS of the grid.
+        of: the transform of the grid, north up.
+    """
+    rings = shapely.get_rings(shapely.orient_polygons(shapely.get_parts(area)))
+    points, ring = shapely.get_coordinates(rings, return_index=True)
+    if not len(points):
+        return 0
+    columns, rows = ~of @ points.T
+    edge = ring[1:] == ring[:-1]
+    start = np.column_stack([columns, rows])[:-1][edge]
+    end = np.column_stack([columns, rows])[1:][edge]
+    # Row 3 is crossed in its middle, 3.5: by what goes from at most there to beyond.
+    first, last = (np.ceil(np.sort([start[:, 1], end[:, 1]], axis=0) - 0.5)).astype(np.int64)
+    crossings = last - first
+    count = 0
+    for part in np.array_split(np.flatnonzero(crossings), crossings.sum() // CROSSINGS + 1):
+        of_edge = np.repeat(part, crossings[part])
+        before = np.repeat(np.cumsum(crossings[part]) - crossings[part], crossings[part])
+        middle = first[of_edge] + np.arange(len(of_edge)) - before + 0.5
+        one, other = start[of_edge], end[of_edge]
+        share = (middle - one[:, 1]) / (other[:, 1] - one[:, 1])
+        across = one[:, 0] + share * (other[:, 0] - one[:, 0])
+        upwards = np.where(other[:, 1] < one[:, 1], 1, -1)
+        count += int((upwards * np.floor(across + 0.5)).sum())
+    return abs(count)

@@ -28,6 +28,9 @@ from soak.month import (
 # What is killed while it starts Python has not begun its month.
 BEGIN = 180  # seconds
 
+# So many months for each kill may end before they are killed.
+MOST_UNKILLED = 20
+
 # Seconds between two looks at the work folder.
 LOOK = 0.01
 
@@ -90,6 +93,7 @@ def kill_months(
     chance = random.Random(seed)  # noqa: S311
     done = Kills()
     while done.killed.total() < kills:
+        check(done.finished < MOST_UNKILLED * kills, f"no month was killed:\n{place.said()}")
         # A month that was not recorded before cannot be taken for one that is.
         for path in Path(place.maps).iterdir():
             path.unlink()

@@ -100,7 +100,9 @@ def show_accuracy(month: str, classes: Mapping[str, ClassMetrics]) -> None:
         for name, line in classes.items()
     ]
     with _unless_away(key := f"accuracy-{month}"):
-        create_table_artifact(rows, key=key, description="On held-out polygons")
+        validated = any(row["f1"] for row in rows)
+        told = "On held-out polygons" if validated else "Nothing could be validated"
+        create_table_artifact(rows, key=key, description=told)
 
 
 def _share(value: float | None) -> str:

@@ -8,12 +8,15 @@ from rasterio.errors import RasterioIOError
 
 from landcover.errors import LandcoverError
 from landcover.files import fetch, publish_all, scratch, sha256
+from landcover.imagery.doubts import Doubts, check_flat
 from landcover.imagery.mosaic import Mosaic, check_unchanged
 from landcover.maps.assembly import (
     FinishedMap,
     assemble_layer,
     check_complete,
+    find_notices,
     share_of_low_confidence,
+    share_of_sieved,
     total_hectares,
 )
 from landcover.maps.layers import Layer
@@ -43,12 +46,14 @@ def assemble_map(
         model: what predicted.
 
     Raises:
-        LandcoverError: if the map is not what its pieces are, if one cannot be read, or if the
-            imagery was changed meanwhile.
+        LandcoverError: if the map is not what its pieces are, if one cannot be read, if the
+            imagery was changed meanwhile, or if too much of it looks like no data.
         TransientError: if the bucket cannot be reached.
     """
     with run.storage(mosaic.origin):
         check_unchanged(mosaic)
+    doubts = sum((piece.doubts for piece in pieces), Doubts())
+    check_flat(doubts, mosaic)
     tags = {"source_mosaic": mosaic.origin, "model": model.path.name, "code": code_version()}
 
     def assemble(layer: Layer) -> tuple[Path, Counts]:
@@ -68,6 +73,9 @@ def assemble_map(
         companions = build_companions(built[0], digest, run, plan.classes, model, mosaic.origin)
         publish_all({file: plan.folder / file.name for file in (*built, *companions)})
     get_run_logger().info("Map assembled and found to be what its windows are")
+    notices = find_notices(doubts, mosaic.origin)
+    for notice in notices:
+        get_run_logger().warning("%s", notice)
     return FinishedMap(
         layers=plan.layers,
         final=run.files.maps,
@@ -76,7 +84,10 @@ def assemble_map(
         model=model,
         source_mosaic=mosaic.origin,
         hectares=total_hectares(pieces, model.names),
-        low_confidence=share_of_low_confidence(counts[1]),
+        low_confidence=share_of_low_confidence(counts[1], counts[0]),
+        sieved=share_of_sieved(pieces),
+        pixels=counts[0].total(),
+        notices=notices,
         companions=tuple(companion.name for companion in companions),
         thumbnails=tuple(map(plan.thumbnail, plan.windows)) if plan.thumbnails else (),
     )

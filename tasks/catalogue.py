@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import pystac
 from upath import UPath
 
-from landcover.aoi import LONLAT
+from landcover.geometry import LONLAT
 from landcover.imagery.images import find_files
 from landcover.maps.layers import Layer
 from landcover.maps.sidecar import SUFFIX, sidecar_text

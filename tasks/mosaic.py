@@ -1,9 +1,13 @@
 """The month's imagery."""
 
+from contextlib import suppress
+from glob import has_magic
+from pathlib import Path
+
 from prefect.logging import get_run_logger
 
 from landcover.errors import SettingsError
-from landcover.files import publish, scratch
+from landcover.files import expanded, is_local, publish, scratch
 from landcover.imagery.mosaic import Mosaic, describe_mosaic
 from landcover.imagery.quads import (
     ImageFile,
@@ -35,19 +39,21 @@ def find_mosaic(run: Run, mosaic_path: str | None) -> Mosaic:
             of interest does not touch it.
         TransientError: if the bucket cannot be reached, or an image in it not be read.
     """
-    where = mosaic_path or _usual_place(run)
+    where = expanded(mosaic_path) if mosaic_path else _usual_place(run)
     kind, separator, place = where.partition("://")
     if separator and (kind != "s3" or not place.strip("/")):
         raise SettingsError(
             f"The mosaic {where} is neither on this machine nor in a bucket; it should be a file, "
             "a folder or a glob, such as /data/nicfi/*.tif or s3://bucket/nicfi/*.tif."
         )
-    bands = run.settings[MosaicSettings].mosaic_bands
+    settings = run.settings[MosaicSettings]
     with run.storage(f"the mosaic {where}"):
         images = find_quads(where, f"the mosaic of {run}")
         quads = _read_headers(images, run)
         area = run.area(quads[0].grid.crs)
-        mosaic = describe_mosaic(quads, where, bands, run.files.index, area)
+        mosaic = describe_mosaic(
+            quads, where, settings.mosaic_bands, run.files.index, area, settings.mosaic_nodata
+        )
         with scratch(run.files.work) as folder:
             built = folder / run.files.index.name
             write_index(quads, built)
@@ -79,5 +85,18 @@ def _usual_place(run: Run) -> str:
             "PLANET_MOSAIC_DIR is not set; it should be the folder that holds the monthly "
             "mosaics, such as /data/nicfi or s3://bucket/folder (or give --mosaic_path)."
         )
+    folder = settings.planet_mosaic_dir
+    if has_magic(str(folder)) and is_local(folder) and _is_missing(folder):
+        raise SettingsError(
+            f"PLANET_MOSAIC_DIR is {folder}, and there is no such folder: it is taken as it is "
+            "written, so put stars and brackets into MOSAIC_PATTERN."
+        )
     name = settings.mosaic_pattern.format(year=run.period.year, month=run.period.month)
-    return str(settings.planet_mosaic_dir / name)
+    return str(folder / name)
+
+
+def _is_missing(folder: Path) -> bool:
+    # What this user may not look into is told when it is looked for.
+    with suppress(PermissionError):
+        return not folder.exists()
+    return False

@@ -9,9 +9,9 @@ from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Connection, func, select, text
 from upath import UPath
 
-from landcover.aoi import LONLAT, LONLAT_SRID
 from landcover.errors import LandcoverError
 from landcover.files import absolute, publish_all, scratch
+from landcover.geometry import LONLAT, LONLAT_SRID
 from landcover.imagery.survey import Survey
 from landcover.maps.assembly import FinishedMap
 from landcover.maps.stac import COLLECTION_NAME
@@ -209,13 +209,15 @@ def record_prediction(
 def _details(survey: Survey, training: Training, finished: FinishedMap) -> dict[str, object]:
     coverage = survey.coverage
     return {
-        "hectares": finished.hectares,
+        "hectares": {name: round(area, 2) for name, area in finished.hectares.items()},
         "low_confidence": round(finished.low_confidence, 4),
+        "sieved": round(finished.sieved, 6),
         "aoi_hectares": round(coverage.hectares, 2),
         "without_imagery": round(coverage.without_imagery, 6),
-        "gaps": [gap.name for gap in coverage.gaps],
+        "gaps": [str(gap) for gap in coverage.gaps],
+        "more_gaps": coverage.more_missing,
         "under_clouds": round(coverage.under_clouds(finished.hectares), 6),
-        "without_data": round(coverage.without_class(finished.hectares), 6),
+        "without_data": round(coverage.without_class(finished.hectares, finished.pixels), 6),
         "sha256": finished.sha256,
         "model_sha256": finished.model.sha256,
         RADIOMETRY: survey.radiometry.measured,

@@ -64,10 +64,12 @@ def write_report(
             polygons=_read_polygons(polygons),
             names=finished.model.names,
             hectares=finished.hectares,
+            pixels=finished.pixels,
             low_confidence=finished.low_confidence,
             metrics=training.metrics,
             warnings=(*training.notices, *survey.notices, *finished.notices),
             provenance=provenance,
+            sieved=finished.sieved,
         )
         with run.imagery(mosaic, "to draw the report"):
             pictures = draw_pictures(report, language)

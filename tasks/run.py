@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from geopandas import GeoSeries
 from pydantic_settings import BaseSettings
 from pyproj import CRS
 from rasterio.errors import RasterioIOError
+from shapely import from_wkb
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Connection
 from upath import UPath
@@ -15,6 +17,7 @@ from upath import UPath
 from landcover.aoi import load_aoi
 from landcover.errors import LandcoverError, TransientError
 from landcover.files import absolute, check_writable, file_name, remove, remove_unfinished
+from landcover.geometry import reproject
 from landcover.imagery.mosaic import Mosaic
 from landcover.period import Period
 from tasks.access.blocks import Blocks
@@ -106,9 +109,13 @@ class Run:
 
         Args:
             crs: as WKT, or as pyproj has it.
+
+        Raises:
+            LandcoverError: if it cannot be brought to it.
         """
         assert self.aoi is not None
-        return self.aoi.to_crs(crs).iloc[0]
+        # Every window asks for it. Each gets its own: GEOS prepares an area for one thread.
+        return from_wkb(_in_crs(self.aoi.iloc[0].wkb, self.aoi.crs, crs))
 
     def storage(self, what: str | UPath) -> AbstractContextManager[None]:
         """Let this thread reach the bucket (see `tasks.access.storage.storage`).
@@ -145,6 +152,11 @@ class Run:
     def tables(self) -> AbstractContextManager[Connection]:
         """Connect to the tables for one transaction (see `tasks.access.tables.tables`)."""
         return tables(self.blocks.database_block)
+
+
+@lru_cache(maxsize=4)
+def _in_crs(area: bytes, source: CRS, target: str | CRS) -> bytes:
+    return bytes(reproject(from_wkb(area), source, target).wkb)
 
 
 @contextmanager

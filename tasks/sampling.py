@@ -11,7 +11,9 @@ from upath import UPath
 from landcover.classes import label_key
 from landcover.errors import LandcoverError
 from landcover.files import publish, scratch
+from landcover.imagery.doubts import check_flat
 from landcover.imagery.mosaic import Mosaic
+from landcover.imagery.radiometry import draw_pixels
 from landcover.listing import listed
 from landcover.model.sampling import (
     Origin,
@@ -26,6 +28,10 @@ from tasks.run import Run
 
 # At most this many polygons are named.
 SHOWN = 20
+
+# The share of what lies under the polygons that may hold one value in all bands: in the few pixels
+# of small polygons chance weighs more than in an area.
+MOST_FLAT = 0.01
 
 
 @io_task("sample mosaic", "sample mosaic {run}")
@@ -43,13 +49,15 @@ def sample_mosaic(run: Run, mosaic: Mosaic, polygons: UPath, settings: SamplingS
         a column a band.
 
     Raises:
-        LandcoverError: if fewer than two classes have samples.
+        LandcoverError: if fewer than two classes have samples, or if too much under the polygons
+            looks like no data.
         TransientError: if the imagery cannot be read.
     """
     with run.imagery(mosaic, "under the training polygons"):
         content = polygons.read_bytes()
         samples = sample_polygons(mosaic, geopandas.read_parquet(BytesIO(content)), settings)
     _log(samples)
+    _check_flat(samples, run, mosaic)
     if samples.rows["class_label"].map(label_key).nunique() < 2:
         raise LandcoverError(
             f"The training polygons gave samples of fewer than two classes from {mosaic.origin}"
@@ -61,6 +69,7 @@ def sample_mosaic(run: Run, mosaic: Mosaic, polygons: UPath, settings: SamplingS
         polygons=run.settings[PolygonSettings].training_polygon_table,
         polygons_sha256=hashlib.sha256(content).hexdigest(),
         sampling=settings.model_dump(),
+        together=samples.together,
     )
     final = run.files.samples
     with run.storage(final), scratch(run.files.work) as folder:
@@ -71,12 +80,32 @@ def sample_mosaic(run: Run, mosaic: Mosaic, polygons: UPath, settings: SamplingS
     return final
 
 
+def _check_flat(samples: Samples, run: Run, mosaic: Mosaic) -> None:
+    """Make sure that what lies under the polygons does not look like no data."""
+    try:
+        # Of polygons that lie wholly in it, saturated cloud cannot be told from an empty part.
+        where = "of what lies under the training polygons"
+        check_flat(samples.doubts, mosaic, where, MOST_FLAT, with_edge=True)
+    except LandcoverError:
+        # Where it is so elsewhere too, the share of the area tells more.
+        with run.imagery(mosaic, "to see how much of it looks like no data"):
+            draw_pixels(mosaic, run.area(mosaic.grid.crs))
+        raise
+
+
 def _log(samples: Samples) -> None:
     logger = get_run_logger()
     skipped = pd.Series(samples.skipped, dtype=object)
     for reason, ids in skipped.groupby(skipped).groups.items():
         shown = listed(list(ids), SHOWN)
         logger.warning("%d polygons gave no sample (id %s): %s.", len(ids), shown, reason)
+    if samples.together:
+        logger.info(
+            "%d polygons lie on the same ground as others (such as id %s), so validation holds "
+            "them out together.",
+            sum(map(len, samples.together)),
+            listed(list(samples.together[0]), SHOWN),
+        )
     if samples.contested:
         logger.warning(
             "%d pixels lie under polygons of different classes; each went to the first.",

@@ -10,7 +10,9 @@ from upath import UPath
 
 from landcover.classes import assign_codes, class_names
 from landcover.files import publish_all, scratch, sha256
+from landcover.lookalikes import class_notices, describe_merged
 from landcover.model.forest import ForestSettings, Model, fit
+from landcover.model.ground import ground_notices
 from landcover.model.metrics import Metrics, describe_metrics
 from landcover.model.sampling import Origin, read_samples
 from landcover.model.tuning import tune
@@ -64,20 +66,34 @@ def train_model(
     names = class_names(codes, classes)
     truth = samples["class_label"].map(codes)
     logger = get_run_logger()
+    for merged in describe_merged(codes, names):
+        logger.warning("%s", merged)
     logger.info("Training %d trees on %d samples", settings.trees, len(samples))
-    tuning = tune(samples, bands, truth, settings, settings.tune) if settings.tune else None
-    if tuning:
+    together = origin.together or ()
+    if origin.together is None:
+        logger.warning(
+            "%s does not say which polygons lie on the same ground, so each of them is held out by "
+            "itself: where some are copies of others, validation flatters the model.",
+            input_data.name,
+        )
+    tuning = None
+    if settings.tune:
+        tuning = tune(samples, bands, truth, settings, settings.tune, together)
         settings = tuning.best
         logger.info("The best of the forests tried is %s", settings)
     pipeline = fit(samples, bands, truth, settings)
     logger.info("Validating with %d folds", settings.folds)
-    validation = validate(pipeline, samples, bands, truth, names, settings)
+    validation = validate(pipeline, samples, bands, truth, names, settings, together)
     metrics = validation.metrics
     if tuning:
         metrics = replace(metrics, tuning=tuning.records)
     # The command line prints them at its end.
     logger.info("%s", describe_metrics(metrics), extra={"printed": True})
-    notices = () if metrics.folds else (Notice("not_validated_at_all"),)
+    notices = (
+        *class_notices(codes, classes),
+        *ground_notices(samples["polygon_id"], truth, together),
+        *(() if metrics.folds else (Notice("not_validated_at_all"),)),
+    )
     for notice in notices:
         logger.warning("%s", notice)
     with run.storage(run.files.model), scratch(run.files.work) as folder:

@@ -12,6 +12,8 @@ from upath import UPath
 
 from landcover.errors import LandcoverError, TransientError
 from landcover.files import publish, publish_all, scratch
+from landcover.imagery.coverage import part_with_imagery
+from landcover.imagery.doubts import Inspection
 from landcover.imagery.images import gdal_path
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.thumbnails import Thumbnail, needs_thumbnails
@@ -23,20 +25,20 @@ from landcover.maps.pieces import (
     check_written,
     describe_piece,
     piece_factors,
+    read_doubts,
     read_finished,
+    read_piece,
+    read_sieved,
     write_piece,
 )
 from landcover.maps.prediction import predict_window as predict
 from landcover.maps.sieve import sieve_window as sieve
 from landcover.model.forest import Model
 from landcover.version import code_version
+from landcover.windows import largest_window, window_memory
 from landcover.windows import plan_windows as plan_sizes
-from landcover.windows import window_memory
 from tasks.retries import io_task
 from tasks.run import Run
-
-# What a core of an ordinary machine reads, looks up and writes in a second.
-PIXELS_A_SECOND = 20e6
 
 
 @io_task("plan windows", "plan windows {run}")
@@ -49,7 +51,8 @@ def plan_windows(run: Run, mosaic: Mosaic, model: Model) -> Plan:
         model: what will predict.
 
     Raises:
-        LandcoverError: if the mosaic lacks a band that the model reads.
+        LandcoverError: if the mosaic lacks a band that the model reads, or the model file is not
+            the recorded one.
         TransientError: if the bucket cannot be reached, or the imagery cannot be opened.
     """
     missing = [name for name in model.bands if name not in mosaic.bands]
@@ -60,7 +63,12 @@ def plan_windows(run: Run, mosaic: Mosaic, model: Model) -> Plan:
         )
     area = run.area(mosaic.grid.crs)
     workers = os.cpu_count() or 1
-    size, windows = plan_sizes(mosaic.grid, area, workers)
+    with run.storage(model.path):
+        speed = open_predictor(model.path, model.sha256).pixels_a_second
+    # Where gaps are allowed, the area may be far larger than its imagery.
+    with run.storage(mosaic.origin):
+        seen = part_with_imagery(mosaic, area)
+    size, windows = plan_sizes(mosaic.grid, seen, workers, largest=largest_window(speed))
     with run.imagery(mosaic, "to draw it"):
         thumbnails = needs_thumbnails(mosaic, area)
     parts = [mosaic.fingerprint, area.wkb_hex, model.sha256, code_version()]
@@ -71,7 +79,7 @@ def plan_windows(run: Run, mosaic: Mosaic, model: Model) -> Plan:
         len(windows),
         size,
         size,
-        sum(window.width * window.height for window in windows) / PIXELS_A_SECOND / workers,
+        sum(window.width * window.height for window in windows) / speed / workers,
         workers * window_memory(size, len(model.bands) + 1) / 1e9,
         workers,
     )
@@ -114,11 +122,13 @@ def predict_window(window: Window, run: Run, plan: Plan, mosaic: Mosaic, model: 
         where = f"at column {window.col_off}, row {window.row_off}"
         with run.imagery(mosaic, where), scratch(plan.folder) as local:
             thumbnail = Thumbnail(window, model.bands) if plan.thumbnails else None
+            inspection = Inspection(mosaic.grid, flat=mosaic.nodata != "none")
             area = run.area(mosaic.grid.crs)
-            layers = predict(mosaic, predictor, model.bands, area, window, thumbnail)
+            layers = predict(mosaic, predictor, model.bands, area, window, thumbnail, inspection)
             grid = plan.grid.part(window)
             for layer, values in zip(plan.layers, layers, strict=True):
-                write_piece(layer, values, grid, plan.factors, local / files[layer.key].name)
+                built = local / files[layer.key].name
+                write_piece(layer, values, grid, plan.factors, built, inspection.found)
             piece = describe_piece(window, files, str(local / path.name))
             check_written(piece, layers[0])
             # Named again: what a bucket refuses here is refused for the piece, not for the imagery.
@@ -150,22 +160,30 @@ def sieve_window(window: Window, run: Run, plan: Plan, smallest: int) -> Piece:
     Raises:
         TransientError: if the window or one beside it cannot be read.
     """
-    path = plan.sieved(window, smallest)
-    files = {**plan.pieces(window), plan.classes.key: path}
+    files = plan.sieved(window, smallest)
+    path = files[plan.classes.key]
     with run.storage(path):
-        if piece := reuse_piece(path, lambda: describe_piece(window, files, gdal_path(path))):
+        if piece := reuse_piece(path, lambda: read_sieved(plan, window, smallest)):
             return piece
         with scratch(plan.folder) as local:
             pieces = {there: gdal_path(plan.piece(plan.classes, there)) for there in plan.windows}
+            grid = plan.grid.part(window)
             try:
                 codes = sieve(pieces, window, smallest)
+                taken = codes != read_piece(plan.piece(plan.classes, window))
+                doubts = read_doubts(pieces[window])
+                write_piece(plan.classes, codes, grid, plan.factors, local / path.name, doubts)
+                for layer in plan.layers[1:]:
+                    # That of the class that a pixel lost says nothing about the one that it took.
+                    values = read_piece(plan.piece(layer, window))
+                    values[taken] = layer.nodata
+                    write_piece(layer, values, grid, plan.factors, local / files[layer.key].name)
             except RasterioIOError as error:
                 raise TransientError(describe_loss(error)) from error
-            built = local / path.name
-            write_piece(plan.classes, codes, plan.grid.part(window), plan.factors, built)
-            piece = describe_piece(window, files, str(built))
+            piece = describe_piece(window, files, str(local / path.name), int(taken.sum()))
             check_written(piece, codes)
-            publish(built, path)
+            # The classes last: where they are, the others are too.
+            publish_all({local / final.name: final for final in files.values()})
     return piece
 
 

@@ -98,6 +98,7 @@ def record_map(
         model=model,
         source_mosaic="a.tif",
         hectares={"Forest": hectares},
+        pixels=0,
         low_confidence=0.1,
         companions=(file_name("item", run.period),) if item else (),
     )
@@ -111,7 +112,7 @@ def record_map(
     with only_run(run.period, run.blocks.database_block):
         return record_prediction(
             run,
-            Survey(MOSAIC, Coverage(hectares=10.0), Radiometry({"pixels": 0}, ())),
+            Survey(MOSAIC, Coverage(10.0, 100, 10.0), Radiometry({"pixels": 0}, ())),
             made_by,
             made,
             report,

@@ -8,8 +8,9 @@ import pytest
 import shapely
 from pyproj import Geod
 
-from landcover.aoi import load_aoi, polygonal
+from landcover.aoi import load_aoi
 from landcover.errors import SettingsError
+from landcover.geometry import polygonal
 from tests.conftest import REAL
 
 SQUARE = shapely.box(-79.5, 0.1, -79.4, 0.2)
@@ -97,6 +98,12 @@ def test_the_real_area_of_interest_keeps_its_parts_and_its_published_area() -> N
     assert len(area.geoms) == 45
     square_metres, _ = Geod(ellps="WGS84").geometry_area_perimeter(shapely.force_2d(area))
     assert abs(square_metres) / 1e6 == pytest.approx(74_989, abs=1)
+
+
+def test_an_area_across_the_antimeridian_is_cut_there() -> None:
+    halves = shapely.union_all([shapely.box(179, -18, 180, -17), shapely.box(-180, -18, -179, -17)])
+    for given in (halves, shapely.box(179, -18, 181, -17), shapely.box(-181, -18, -179, -17)):
+        assert same_area(load_aoi(given.wkt), halves)
 
 
 # --- what is no area ------------------------------------------------------------------------------
@@ -222,6 +229,25 @@ def test_a_file_that_does_not_say_its_crs_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "aoi.shp"
     geopandas.GeoSeries([SQUARE]).to_file(path)
     assert f"{path} does not say its coordinate reference system" in refused(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("MULTIPOINT((-79.5 0.1), (-79.4 0.1))", "holds no polygon, but 1 point:"),
+        ("LINESTRING(-79.5 0.1, -79.4 0.1)", "holds no polygon, but 1 line:"),
+        ("POLYGON((-79.5 0, -79.4 0, -79.3 0, -79.5 0))", "but 1 polygon without an area:"),
+    ],
+)
+def test_what_is_not_a_polygon_is_told_as_what_it_is(text: str, told: str) -> None:
+    assert told in refused(text)
+
+
+def test_an_area_with_coordinates_that_are_not_numbers_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "aoi.parquet"
+    broken = shapely.Polygon([(-79.5, 0.1), (float("nan"), 0.1), (-79.4, 0.2)])
+    geopandas.GeoDataFrame(geometry=[SQUARE, broken], crs=4326).to_parquet(path)
+    assert "coordinates that are not numbers" in refused(str(path))
 
 
 # --- the polygonal part of a geometry -------------------------------------------------------------

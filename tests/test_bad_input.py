@@ -152,6 +152,13 @@ def no_image(world: Chiapas) -> None:
     world.put_mosaic().write_text("<html>502 Bad Gateway</html>")
 
 
+def half_empty(world: Chiapas) -> None:
+    with rasterio.open(world.put_mosaic(), "r+") as image:
+        values = image.read()
+        values[:, :, 125:] = 0
+        image.write(values)
+
+
 FINER = 5
 
 
@@ -225,6 +232,7 @@ def confetti(world: Chiapas) -> None:
 
 def odd_labels(world: Chiapas) -> None:
     odd = {"forest": "Bosque 'húmedo' \"tropical\"", "urban": "城市; DROP TABLE polygons; --"}
+    odd["water"] = "Watter"
     rows = world.polygons
     labels = rows["class"].map(lambda label: odd.get(label.lower(), label))
     world.put_polygons(rows.assign(**{"class": labels}))
@@ -287,6 +295,29 @@ FAULTS = {
         breaks=corrupt(-40_000, -20_000),
         leaves=[PREPARED],
     ),
+    "mosaic-half-empty": Fault(
+        [
+            "% of the area of interest (",
+            "MOSAIC_NODATA=0",
+            "MOSAIC_NODATA=none",
+        ],
+        breaks=half_empty,
+    ),
+    "mosaic-dir-of-stars": Fault(
+        ["PLANET_MOSAIC_DIR is /data/nicfi*, and there is no such folder"],
+        WRONG,
+        settings={"PLANET_MOSAIC_DIR": "/data/nicfi*"},
+    ),
+    "mosaic-nodata-of-another-type": Fault(
+        ["MOSAIC_NODATA is 65535, which no band that the model reads can hold", "int16"],
+        WRONG,
+        settings={"MOSAIC_NODATA": "65535"},
+    ),
+    "mosaic-nodata-no-number": Fault(
+        ["MOSAIC_NODATA is wrong ('zero' is neither a number nor none)"],
+        WRONG,
+        settings={"MOSAIC_NODATA": "zero"},
+    ),
     "mosaic-on-s3": Fault(
         ["There are no credentials for the mosaic s3://nicfi/monthly"],
         WRONG,
@@ -313,7 +344,7 @@ FAULTS = {
         settings={"TRAINING_POLYGON_TABLE": "polygons", "TRAINING_POLYGON_GEOM_COL": "geom"},
     ),
     "class-column-unknown": Fault(
-        ["has no column 'kind'", "TRAINING_POLYGON_CLASS_COL names; its columns are id, class,"],
+        ["has no column 'kind'", "TRAINING_POLYGON_CLASS_COL names; its columns are id, class."],
         WRONG,
         settings={"TRAINING_POLYGON_CLASS_COL": "kind"},
     ),
@@ -339,7 +370,7 @@ FAULTS = {
         options=["--allow_gaps", *FEW],
     ),
     "imagery-missing": Fault(
-        ["The imagery of 1999-11 leaves 93.90% of the area of interest", "--allow_gaps"],
+        ["covers 6.09% of the area of interest: 70,533.2 ha of it lie outside", "--allow_gaps"],
         breaks=polygons_far_away,
     ),
     "polygons-crossing-themselves": sampled(
@@ -354,8 +385,11 @@ FAULTS = {
         ["300 polygons gave no sample (id ", " and 280 more): smaller than a pixel."],
         breaks=confetti,
     ),
-    "labels-with-quotes-and-other-letters": Fault(
-        ["城市; DROP TABLE polygons; --"], DONE, breaks=odd_labels, leaves=MAPPED
+    "labels-with-quotes-and-other-letters-and-misspelled": Fault(
+        ["城市; DROP TABLE polygons; --", "The class Watter is new", "is much like Water,"],
+        DONE,
+        breaks=odd_labels,
+        leaves=MAPPED,
     ),
     # more imagery
     "image-float": Fault(["Map written"], DONE, breaks=as_image(dtype="float32"), leaves=MAPPED),

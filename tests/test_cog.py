@@ -15,6 +15,7 @@ from rio_cogeo.cogeo import cog_info, cog_validate
 from landcover.classes import colour
 from landcover.grid import Grid
 from landcover.maps.cog import write_cog
+from landcover.maps.measure import count_map
 from landcover.maps.pieces import (
     overview_factors,
     piece_factors,
@@ -319,6 +320,21 @@ def test_the_map_lies_on_any_grid_to_the_pixel(
     for factor, codes in overviews_of(assembled.path):
         blank = (blocks_of(assembled.codes, factor) == NODATA).all(axis=2)
         np.testing.assert_array_equal(codes == NODATA, blank)
+
+
+def test_a_map_far_larger_than_its_imagery_is_small_and_counted_where_it_is(tmp_path: Path) -> None:
+    """A country of 200,000 x 200,000 pixels, of which one window has imagery."""
+    grid = Grid(MERCATOR, ORIGIN, 200_000, 200_000)
+    window = Window(20 * SIZE, 30 * SIZE, SIZE, SIZE)
+    factors, codes = piece_factors(grid, SIZE), patchy(SIZE, SIZE, seed=1)
+    piece, path = tmp_path / "piece.tif", tmp_path / "map.tif"
+    write_piece(LAYER, codes, grid.part(window), factors, piece)
+    write_cog(LAYER, {piece: window}, grid, factors, TAGS, path)
+    assert path.stat().st_size < 5_000_000
+    counted = count_map(str(path))
+    assert counted == {code: (codes == code).sum() for code in NAMES}
+    with rasterio.open(path) as dataset:
+        np.testing.assert_array_equal(dataset.read(1, window=window), codes)
 
 
 def test_a_map_smaller_than_a_block_is_valid(tmp_path: Path) -> None:

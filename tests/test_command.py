@@ -339,6 +339,8 @@ def test_on_a_terminal_a_bar_shows_the_progress_and_the_run_ends_well(chiapas, t
     assert process.returncode == 0, shown
     assert "Predicting ━" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
     assert "100%" in shown
+    assert "Task run 'find mosaic 1999-11'" in shown
+    assert "Warning" not in shown
     assert "1999-11 is mapped." in shown
 
 

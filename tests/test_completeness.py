@@ -374,7 +374,7 @@ def test_what_the_database_does_not_take_is_not_published(
     assert not list(Path("data/work").rglob("*.tif"))
 
 
-@pytest.mark.parametrize("kind", ["piece", "confidence", "sieved4"])
+@pytest.mark.parametrize("kind", ["piece", "confidence", "sieved4", "sieved4confidence"])
 def test_a_window_whose_map_the_disk_lost_is_made_again(
     predicted: None, mapped_codes: Codes, kind: str, caplog, capfd
 ):
@@ -384,7 +384,8 @@ def test_a_window_whose_map_the_disk_lost_is_made_again(
     assert "cannot be read" in caplog.text
     assert "so it is made anew" in caplog.text
     assert np.array_equal(read_codes(MAP), sieve(mapped_codes[MAP], 4))
-    assert np.array_equal(read_codes(CONFIDENCE), mapped_codes[CONFIDENCE])
+    kept = np.where(mapped_codes[MAP] == read_codes(MAP), mapped_codes[CONFIDENCE], NODATA)
+    assert np.array_equal(read_codes(CONFIDENCE), kept)
 
 
 def test_a_window_that_is_lost_before_it_is_sieved_ends_the_run_by_its_file(
@@ -497,7 +498,9 @@ def test_a_lock_is_of_a_database(world: World, in_database: URL, engine: Engine,
 # --- confidence and smallest patches --------------------------------------------------------------
 
 
-def test_the_confidence_is_the_share_of_the_trees_that_agree_with_the_map(own_quads: None, capfd):
+def test_the_confidence_is_the_probability_that_the_model_gives_the_class_of_the_map(
+    own_quads: None, capfd
+):
     assert run() == DONE
     codes, sure = read_codes(MAP), read_codes(CONFIDENCE)
     assert cog_validate(CONFIDENCE, strict=True) == (True, [], [])
@@ -522,13 +525,21 @@ def test_the_confidence_is_the_share_of_the_trees_that_agree_with_the_map(own_qu
     low = (sure < 50).sum() / (codes != NODATA).sum()
     assert 0 < low < 0.5
     assert details()["low_confidence"] == pytest.approx(low, abs=1e-4)
-    assert f"on {low:.1%} of the map fewer than half of the trees agree" in capfd.readouterr().out
+    assert f"on {low:.1%} of the map the confidence is below 50%" in capfd.readouterr().out
 
 
-def test_small_patches_take_the_class_of_what_surrounds_them(mapped: None):
-    plain = read_codes(MAP)
+def test_small_patches_take_the_class_of_what_surrounds_them_and_no_confidence(mapped: None, capfd):
+    plain, confidence = read_codes(MAP), read_codes(CONFIDENCE)
     assert run(*SIEVED) == DONE
     sieved = read_codes(MAP)
+    # That of the class which a pixel lost says nothing about the class that it took.
+    kept = np.where(plain == sieved, confidence, NODATA)
+    assert np.array_equal(read_codes(CONFIDENCE), kept)
+    share = (plain != sieved).sum() / (plain != NODATA).sum()
+    assert details()["sieved"] == pytest.approx(share, abs=1e-6)
+    low = (kept < 50).sum() / (plain != NODATA).sum()
+    assert details()["low_confidence"] == pytest.approx(low, abs=1e-4)
+    assert f"{share:.1%} of the map took the class of what surrounds" in capfd.readouterr().out
     assert (plain != sieved).sum() > 100
     # Across the border of windows at 512; what lies within the margin is not known from the part.
     for part in (np.s_[400:600, 400:600], np.s_[100:300, 420:620]):

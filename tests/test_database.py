@@ -589,7 +589,7 @@ def test_a_server_without_tls_is_told_at_once(settings):
     settings(DB_SSLMODE="require")
     with pytest.raises(SettingsError) as error:
         check_tables(None)
-    assert "(server does not support SSL, but SSL was required): check " in str(error.value)
+    assert "(server does not support SSL, but SSL was required): set " in str(error.value)
     assert "DB_SSLMODE" in str(error.value)
     settings(DB_SSLMODE="prefer")
     assert is_encrypted() is False

@@ -34,7 +34,15 @@ OPTIONS = {
     for name, field in model.model_fields.items()
 }
 # Of other programs, or of the tests.
-OTHER_VARIABLES = {"TEST_DATABASE_URL", "PREFECT_API_URL", "PREFECT_SERVER_ENCRYPTION_KEY"}
+# What belongs to others, but is looked at.
+LOOKED_AT = {
+    name
+    for path in ("flows/environment.py", "flows/server.py", "tasks/access/storage.py")
+    for name in re.findall(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]*", (ROOT / path).read_text())
+}
+OTHER_VARIABLES = LOOKED_AT | {
+    *("TEST_DATABASE_URL", "PREFECT_SERVER_ENCRYPTION_KEY", "AWS_PROFILE", "AWS_S3_ENDPOINT"),
+}
 OTHER_OPTIONS = {"year", "month", "mosaic_path", "input_data", "help"}
 
 

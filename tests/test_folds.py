@@ -16,6 +16,7 @@ from landcover.model.folds import (
     validation_folds,
 )
 from landcover.model.forest import ForestSettings
+from landcover.model.ground import ground_of
 
 
 @st.composite
@@ -110,26 +111,109 @@ def test_a_class_in_one_block_is_away_with_it_and_not_predicted() -> None:
     assert dealt == {(0, 1, 3): (2, 4), (2, 4, 5): (0, 1, 3)}
 
 
+PLACES = pd.DataFrame(
+    [
+        ("a", 10.0, 10.0),
+        ("a", 30.0, 20.0),
+        ("across", 90.0, 10.0),
+        ("across", 98.0, 10.0),
+        ("across", 103.0, 10.0),
+        ("next", 101.0, 10.0),
+        ("negative", -1.0, 199.0),
+    ],
+    columns=["polygon_id", "x", "y"],
+)
+
+
 def test_polygons_go_to_the_block_that_holds_the_middle_of_their_samples() -> None:
-    samples = pd.DataFrame(
-        [
-            ("a", 10.0, 10.0),
-            ("a", 30.0, 20.0),
-            ("across", 90.0, 10.0),
-            ("across", 98.0, 10.0),
-            ("across", 103.0, 10.0),
-            ("next", 101.0, 10.0),
-            ("negative", -1.0, 199.0),
-        ],
-        columns=["polygon_id", "x", "y"],
-    )
-    assert blocks_of(samples, 100).tolist() == ["0 0"] * 5 + ["1 0", "-1 1"]
+    blocks = blocks_of(PLACES, PLACES["polygon_id"], 100)
+    assert blocks.tolist() == ["0 0"] * 5 + ["1 0", "-1 1"]
 
 
-def test_one_block_for_all_is_refused_with_how_far_the_polygons_reach() -> None:
-    samples = pd.DataFrame({"polygon_id": list("aab"), "x": [10, 20, 240], "y": [5.0, 5.0, 80.0]})
-    with pytest.raises(SettingsError, match=r"one block of 10000.*--block_size; they span 225,"):
-        blocks_of(samples, 10_000)
+def test_polygons_on_one_ground_go_to_one_block() -> None:
+    grounds = ground_of(PLACES["polygon_id"], (("across", "next"),))
+    assert blocks_of(PLACES, grounds, 100).tolist() == ["0 0"] * 6 + ["-1 1"]
+
+
+def apart(codes: list[int], step: float = 100) -> tuple[pd.DataFrame, pd.Series]:
+    """Return samples of polygons side by side, two of each."""
+    rows = np.arange(len(codes)).repeat(2)
+    samples = pd.DataFrame({"polygon_id": rows.astype(str), "x": step * rows, "y": 0.0})
+    return samples, pd.Series(codes).loc[rows].reset_index(drop=True)
+
+
+@pytest.mark.parametrize(
+    ("size", "what"),
+    [(10_000, "All training polygons lie"), (200, "The training polygons of each class lie")],
+)
+def test_blocks_too_large_to_hold_one_out_are_refused_with_how_far_the_polygons_reach(
+    size: float, what: str
+) -> None:
+    samples, codes = apart([0, 0, 1, 1])
+    settings = ForestSettings(holdout="blocks", block_size=size)
+    with pytest.raises(SettingsError, match=rf"{what} in one block of {size:g}.*span 300,"):
+        validation_folds(samples, codes, settings)
+
+
+@pytest.mark.parametrize("size", [10, 10_000])
+def test_where_no_block_is_small_enough_there_is_no_fold(size: float) -> None:
+    """A smaller block would not help: each class has one polygon, or copies of it."""
+    settings = ForestSettings(holdout="blocks", block_size=size)
+    assert validation_folds(*apart([0, 1, 4]), settings) == []
+    assert validation_folds(*apart([0, 1, 0]), settings, together=(("0", "2"),)) == []
+
+
+# --- grounds --------------------------------------------------------------------------------------
+
+
+@given(
+    samples=labelled(),
+    data=st.data(),
+    folds=st.integers(2, 8),
+    seed=st.integers(0, 99),
+    holdout=st.sampled_from(["polygons", "blocks"]),
+)
+@pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
+def test_polygons_on_one_ground_are_held_out_together_whatever_their_classes(
+    samples: tuple[pd.Series, pd.Series],
+    data: st.DataObject,
+    folds: int,
+    seed: int,
+    holdout: str,
+) -> None:
+    polygons, codes = samples
+    ids = sorted(set(polygons))
+    place = pd.Series({name: data.draw(st.integers(0, len(ids))) for name in ids})
+    together = tuple(tuple(its.index) for _, its in place.groupby(place) if len(its) > 1)
+    ground = polygons.map(place)
+    rows = pd.DataFrame({"polygon_id": polygons, "x": 10.0 * ground, "y": 0.0})
+    settings = ForestSettings(folds=folds, seed=seed, holdout=holdout, block_size=10)
+    held_out: list[int] = []
+    dealt = validation_folds(rows, codes, settings, together)
+    for train, test in dealt:
+        assert test.size
+        assert not set(ground[train]) & set(ground[test])
+        assert set(codes[test]) <= set(codes[train])
+        held_out.extend(test)
+    assert len(held_out) == len(set(held_out))
+    two = codes.map(ground.groupby(codes).nunique()) > 1
+    assert two.any() or not dealt
+    assert two[held_out].all()
+
+
+def test_a_ground_of_several_classes_stays_in_training_where_it_is_the_only_one_of_one() -> None:
+    grounds = pd.Series(["lake", "lake", "b", "c", "d"])
+    codes = pd.Series([0, 4, 0, 0, 0])
+    held_out = {row for _, test in polygon_folds(grounds, codes, 5, 0) for row in test}
+    assert held_out == {2, 3, 4}
+
+
+def test_a_ground_of_two_classes_is_dealt_as_the_rarer_so_that_both_can_be_held_out() -> None:
+    grounds = pd.Series(["a", "a", "b", "c", "d", "e", "f", "g"])
+    codes = pd.Series([0, 4, 4, 0, 0, 0, 0, 0])
+    for seed in range(20):
+        held_out = [row for _, test in polygon_folds(grounds, codes, 2, seed) for row in test]
+        assert sorted(held_out) == list(range(8))
 
 
 # --- pixels ---------------------------------------------------------------------------------------
@@ -160,6 +244,13 @@ def test_random_folds_train_on_other_pixels_of_the_same_polygons() -> None:
     for train, test in pixel_folds(codes, np.arange(200), 5, seed=0):
         assert set(polygons[test]) <= set(polygons[train])
         assert (codes[test] == 0).sum() == (codes[test] == 1).sum() == 20
+
+
+def test_folds_that_hold_out_no_pixel_are_left_out() -> None:
+    """Of 53 pixels of one polygon and two of two others, only these two are held out."""
+    codes = pd.Series([0] * 53 + [1, 1])
+    folds = pixel_folds(codes, np.array([53, 54]), 5, seed=42)
+    assert sorted(test.tolist() for _, test in folds) == [[53], [54]]
 
 
 # --- balance --------------------------------------------------------------------------------------

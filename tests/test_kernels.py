@@ -1,6 +1,7 @@
 """The compiled loops, against plain counting."""
 
 from collections import Counter
+from fractions import Fraction
 
 import numpy as np
 from hypothesis import given, settings
@@ -8,7 +9,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from landcover.classes import NODATA
-from landcover.maps.kernels import count_codes, halve_mode
+from landcover.maps.kernels import (
+    add_fours,
+    count_codes,
+    halve_mode,
+    round_means,
+    sum_fours,
+)
 
 maps = arrays(
     np.uint8,
@@ -39,3 +46,33 @@ def test_codes_are_counted(codes):
     assert dict(enumerate(counts.tolist())) == {
         code: int((codes == code).sum()) for code in range(256)
     }
+
+
+@settings(deadline=None)
+@given(
+    arrays(
+        np.int16,
+        array_shapes(min_dims=2, max_dims=2, max_side=9),
+        elements=st.sampled_from([-700, -3, -1, 0, 1, 98, 99, 100, 32_767]),
+    )
+)
+def test_means_are_those_of_all_pixels_beneath_whatever_the_level(values):
+    """Exact fractions, halves to the even neighbour; -1 is nodata."""
+    totals = values
+    for factor in (2, 4, 8, 16):
+        shape = tuple(-(-side // factor) for side in values.shape)
+        halved = np.empty((2, *shape), np.int64)
+        if factor == 2:
+            sum_fours(totals, np.int16(-1), halved)
+        else:
+            add_fours(totals, halved)
+        totals = halved
+        means = np.empty(shape, np.int16)
+        round_means(totals, np.int16(-1), means)
+        for row, column in np.ndindex(shape):
+            square = values[
+                row * factor : (row + 1) * factor, column * factor : (column + 1) * factor
+            ]
+            beneath = square[square != -1].tolist()
+            mean = round(Fraction(sum(beneath), len(beneath))) if beneath else -1
+            assert means[row, column] == mean

@@ -31,6 +31,27 @@ def train(random, bands, dtype, bins=16, *, depth=None, trees=7, between=()):
     return Pipeline(steps).fit(values, codes)
 
 
+def test_the_model_itself_is_asked_for_a_bounded_number_of_pixels_at_once():
+    asked = []
+
+    def note(values):
+        asked.append(len(values))
+        return values
+
+    random = np.random.default_rng(1)
+    values = random.lognormal(5, 1, (5, 3, CHUNK)).astype("uint16")
+    wanted = random.random((3, CHUNK)) < 0.8
+    forest = RandomForestClassifier(3, max_depth=4, random_state=0)
+    forest.fit(values[:, 0, :300].T, random.integers(0, 5, 300))
+    model = Pipeline([("note", FunctionTransformer(note)), ("forest", forest)])
+    codes, confidence = Direct(model).predict(values, wanted)
+    assert sum(asked) == wanted.sum()
+    assert max(asked) <= CHUNK
+    assert np.array_equal(codes[wanted], forest.predict(values[:, wanted].T))
+    assert (codes[~wanted] == NODATA).all()
+    assert (confidence[~wanted] == 0).all()
+
+
 DTYPES = ["uint8", "int8", "uint16", "int16", "int32", "float32", "float64"]
 
 

@@ -1,23 +1,31 @@
 """The mosaic: finding quads, checking that they make one raster, and reading them as one."""
 
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import numpy as np
+import pandas as pd
 import pytest
 import rasterio
 import shapely
 from affine import Affine
+from pyproj import CRS
+from rasterio.control import GroundControlPoint
+from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 from shapely import Polygon
 from upath import UPath
 
 from landcover.errors import LandcoverError
-from landcover.grid import Grid
-from landcover.imagery.mosaic import Mosaic, describe_mosaic, parse_bands
-from landcover.imagery.quads import find_quads, read_quad, write_index
+from landcover.grid import Grid, same_crs
+from landcover.imagery.mosaic import Mosaic, describe_mosaic, parse_bands, parse_nodata
+from landcover.imagery.quads import find_quads, read_index, read_quad, write_index
 from tests.rasters import (
     ORIGIN,
     RESOLUTION,
@@ -27,6 +35,8 @@ from tests.rasters import (
     random_values,
     write_raster,
 )
+
+ROOT = Path(__file__).parents[1]
 
 SIDE = 32
 BANDS = {"blue": 1, "green": 2}
@@ -142,6 +152,133 @@ def test_an_empty_folder_is_told_as_such(tmp_path: Path) -> None:
         find_quads(str(tmp_path), "it")
 
 
+SIDECARS = (
+    ".tif.xml", ".tif.aux.xml", ".tif.OVR", ".tif.ovr.tmp", ".tif.msk", ".tif.vat.dbf", ".tif.lock",
+    ".tif.vat.cpg", ".tfw", ".tifw", ".prj", ".tif.json", ".tif.md5", ".tif.txt", ".qml", ".lyr",
+    ".tif.aria2", ".tif.crdownload", ".tif.part", ".tif.partial", ".tif.tmp", ".tif.download",
+    ".tif.5f0c2a91.partial", ".tif.6eF3a2B1", ".tif~", ".tif.1", ".TIF.PART",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", ["*", "*.tif*", "570*", "", "**"])
+def test_what_lies_beside_an_image_is_none(tmp_path: Path, pattern: str) -> None:
+    quad = tmp_path / "570-1026.tif"
+    for suffix in (".tif", *SIDECARS):
+        quad.with_suffix("").with_name(f"570-1026{suffix}").touch()
+    for name in ("._570-1026.tif", "Thumbs.db", "README", "quads.json", "a.gpkg"):
+        (tmp_path / name).touch()
+    (tmp_path / "@eaDir").mkdir()
+    (tmp_path / "@eaDir/570-1026.tif").touch()
+    assert found(f"{tmp_path}/{pattern}") == [str(quad)]
+
+
+def test_a_quad_of_which_only_a_part_has_come_is_missing(tmp_path: Path) -> None:
+    for name in ("a.tif", "b.tif.part"):
+        (tmp_path / name).touch()
+    assert found(f"{tmp_path}/*.tif*") == [str(tmp_path / "a.tif")]
+    (tmp_path / "a.tif").unlink()
+    with pytest.raises(LandcoverError, match=r"\*.tif\* is not an image \(b.tif.part\)"):
+        found(f"{tmp_path}/*.tif*")
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern", "expected"),
+    [
+        (["a.tif", "b.tif", "all.vrt"], "*", ["a.tif", "b.tif"]),
+        (["a.vrt", "b.vrt"], "*", ["a.vrt", "b.vrt"]),
+        (["a.tif", "all.vrt"], "*.vrt", ["all.vrt"]),
+        (["570-1026", "571-1026"], "57*", ["570-1026", "571-1026"]),
+        (["v1.2", "v1.3"], "v1*", ["v1.2", "v1.3"]),
+        (["a.tif", "README"], "*", ["a.tif"]),
+        (["a.png", "a.tif"], "*.png", ["a.png"]),
+        (["a.TIF", "b.JP2"], "*", ["a.TIF", "b.JP2"]),
+    ],
+)
+def test_names_without_suffix_and_indexes_are_images_where_nothing_better_is(
+    tmp_path: Path, names: list[str], pattern: str, expected: list[str]
+) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    assert found(f"{tmp_path}/{pattern}") == [str(tmp_path / name) for name in expected]
+
+
+def test_a_file_that_is_named_is_taken_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "mosaic.dat.part").touch()
+    assert found(f"{tmp_path}/mosaic.dat.part") == [f"{tmp_path}/mosaic.dat.part"]
+
+
+@pytest.mark.parametrize("name", ["mosaics [2025]", "a*b", "[x]", "what?", "[!a]"])
+@pytest.mark.parametrize("pattern", ["*.tif", "0[1-9]/*.tif", "**/*.tif"])
+def test_brackets_of_a_folder_are_taken_as_they_are(tmp_path: Path, name: str, pattern: str):
+    folder = tmp_path / name / "06" if "/" in pattern else tmp_path / name
+    folder.mkdir(parents=True)
+    (folder / "a.tif").touch()
+    for other in ("2", "x", "ab", "aab"):
+        (tmp_path / other).mkdir()
+        (tmp_path / other / "wrong.tif").touch()
+    assert found(f"{tmp_path}/{name}/{pattern}") == [str(folder / "a.tif")]
+
+
+def test_links_to_quads_are_quads(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/a.tif").touch()
+    (tmp_path / "month").mkdir()
+    (tmp_path / "month/a.tif").symlink_to("../store/a.tif")
+    (tmp_path / "month/b.tif").touch()
+    for pattern in ("month", "month/*.tif", "**/month/*", "[m]onth/a.tif"):
+        assert found(f"{tmp_path}/{pattern}")[0] == f"{tmp_path}/month/a.tif"
+    (tmp_path / "store/a.tif").unlink()
+    with pytest.raises(LandcoverError, match=r"month/a.tif cannot be read \(No such file"):
+        found(f"{tmp_path}/month/*.tif")
+
+
+def test_what_cannot_be_looked_at_ends_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "loop.tif").symlink_to("loop.tif")
+    with pytest.raises(LandcoverError, match=r"loop.tif cannot be read .Too many levels"):
+        found(f"{tmp_path}/*.tif")
+    with pytest.raises(LandcoverError, match=r"cannot be read .File name too long"):
+        found(f"{tmp_path}/{'x' * 300}/*.tif")
+    (tmp_path / "loop.tif").unlink()
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/p\xe1ramo.tif")).touch()
+    with pytest.raises(LandcoverError, match=r"p\\xe1ramo.tif is not in UTF-8: rename it"):
+        found(f"{tmp_path}/*.tif")
+
+
+# Root without the right to read everything.
+ORDINARY = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+LOOK = """
+import sys
+from landcover.errors import LandcoverError
+from landcover.imagery.quads import find_quads, read_quad
+try:
+    print([read_quad(image) for image in find_quads(sys.argv[1], "it")])
+except LandcoverError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root, setpriv")
+@pytest.mark.parametrize("pattern", ["*.tif", "a.tif", "", "../*/*.tif", "../in*/06/x/*.tif"])
+def test_imagery_in_a_folder_of_another_user_is_told_as_that(tmp_path: Path, pattern: str) -> None:
+    folder = tmp_path / "inner"
+    path = write_raster(folder / "a.tif", random_values((2, SIDE, SIDE)))
+    os.chown(folder, 65534, 65534)
+    folder.chmod(0o700)
+
+    def told() -> str:
+        command = [*ORDINARY, sys.executable, "-c", LOOK, f"{folder}/{pattern}"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+        return done.stdout
+
+    sentence = f"{folder} cannot be read (Permission denied); give this user permission to read it"
+    assert sentence in told()
+    folder.chmod(0o755)
+    if pattern in ("*.tif", "a.tif"):
+        os.chown(path, 65534, 65534)
+        path.chmod(0o600)
+        assert f"Cannot read the image {path}: give this user permission" in told()
+
+
 # --- quads that make no mosaic --------------------------------------------------------------------
 
 
@@ -157,8 +294,7 @@ DIFFERENT: dict[str, tuple[str, dict[str, object]]] = {
     "another height of pixels": ("resolution", {"transform": moved(SIDE, 0) @ Affine.scale(1, 2)}),
     "half a pixel across": ("pixel grid", {"transform": moved(SIDE, 0.5)}),
     "a tenth of a pixel": ("pixel grid", {"transform": moved(SIDE + 0.1, 0)}),
-    "three bands": ("bands or data type", {"values": random_values((3, SIDE, SIDE))}),
-    "another type": ("bands or data type", {"values": random_values((2, SIDE, SIDE)).astype("u1")}),
+    "another type": ("data type", {"values": random_values((2, SIDE, SIDE)).astype("u1")}),
     "another nodata": ("nodata value", {"nodata": 9}),
     "no nodata": ("nodata value", {"nodata": None}),
     "an alpha band": ("alpha band", {"alpha": np.ones((SIDE, SIDE), bool)}),
@@ -243,6 +379,180 @@ def test_an_image_that_is_not_north_up_is_refused(tmp_path: Path, transform: Aff
     assert f"{path} is rotated or not north-up" in refused([path], tmp_path)
 
 
+def quad_with(path: Path, **said: object) -> Path:
+    """Write a quad and say something more of it."""
+    write_raster(path, random_values((2, SIDE, SIDE)), transform=said.pop("transform", ORIGIN))
+    with rasterio.open(path, "r+") as dataset:
+        for name, value in said.items():
+            setattr(dataset, name, value)
+    return path
+
+
+@pytest.mark.parametrize("said", [{"scales": (0.0001, 0.0001)}, {"offsets": (-0.1, 0.0)}])
+def test_quads_of_unlike_scale_or_offset_are_refused_by_name(tmp_path: Path, said) -> None:
+    ours = quad_with(tmp_path / "a.tif")
+    other = quad_with(tmp_path / "b.tif", transform=moved(SIDE, 0), **said)
+    assert f"{other} differs from {ours} in its scale or offset" in refused([ours, other], tmp_path)
+    alike = quad_with(tmp_path / "c.tif", transform=moved(2 * SIDE, 0), **said)
+    assert mosaic_of([other, alike], tmp_path, BANDS).files == 2
+
+
+def test_bands_that_are_not_read_may_differ(tmp_path: Path) -> None:
+    ours = quad_with(tmp_path / "a.tif")
+    more = write_raster(
+        tmp_path / "b.tif", random_values((3, SIDE, SIDE)), transform=moved(SIDE, 0)
+    )
+    with rasterio.open(more, "r+") as dataset:
+        dataset.scales = (1, 1, 5)
+    assert mosaic_of([ours, more], tmp_path, BANDS).files == 2
+
+
+DIALECTS = {
+    "WKT1": CRS(3857).to_wkt("WKT1_GDAL"),
+    "ESRI's WKT": CRS(3857).to_wkt("WKT1_ESRI"),
+    "WKT2": CRS(3857).to_wkt("WKT2_2019"),
+    "ESRI's number": CRS("ESRI:102100").to_wkt(),
+    "PROJ": "+proj=merc +a=6378137 +b=6378137 +lat_ts=0 +lon_0=0 +x_0=0 +y_0=0 +k=1 +units=m "
+    "+nadgrids=@null +wktext +no_defs",
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_one_crs_in_other_words_is_the_same(tmp_path: Path, dialect: str) -> None:
+    values = random_values((2, SIDE, SIDE))
+    ours = write_raster(tmp_path / "a.tif", values)
+    other = write_raster(tmp_path / "b.tif", values, transform=moved(SIDE, 0), crs=None)
+    sidecar = other.with_name("b.tif.aux.xml")
+    wkt = CRS(DIALECTS[dialect]).to_wkt() if dialect == "PROJ" else DIALECTS[dialect]
+    sidecar.write_text(f"<PAMDataset><SRS>{escape(wkt)}</SRS></PAMDataset>")
+    mosaic = mosaic_of([ours, other], tmp_path, BANDS)
+    assert (mosaic.files, mosaic.grid.width) == (2, 2 * SIDE)
+
+
+def test_the_order_of_axes_and_the_version_of_wkt_make_no_other_crs() -> None:
+    lonlat = CRS("OGC:CRS84").to_wkt()
+    assert same_crs(CRS(4326).to_wkt(), lonlat)
+    assert not same_crs(CRS(32617).to_wkt(), CRS(32618).to_wkt())
+    assert not same_crs(CRS(32617).to_wkt(), CRS(31977).to_wkt())
+
+
+@pytest.mark.parametrize(
+    ("wkt", "told"),
+    [
+        ('LOCAL_CS["site plan",UNIT["metre",1]]', "site plan, which cannot be brought to"),
+        (CRS("IAU_2015:30100").to_wkt(), "same celestial body"),
+    ],
+)
+def test_a_crs_that_is_nowhere_on_the_earth_is_told_as_that(
+    tmp_path: Path, wkt: str, told: str
+) -> None:
+    path = write_raster(tmp_path / "a.tif", random_values((2, SIDE, SIDE)), crs=wkt)
+    message = refused([path], tmp_path)
+    assert f"The image {path} lies in the coordinate reference system" in message
+    assert told in message
+    assert "Traceback" not in message
+
+
+def test_corners_outside_the_crs_are_told(tmp_path: Path) -> None:
+    far = Affine(10, 0, 1e12, 0, -10, 1e12)
+    values = random_values((2, SIDE, SIDE))
+    path = write_raster(tmp_path / "a.tif", values, transform=far, crs="EPSG:32617")
+    assert f"The image {path} lies nowhere on the earth" in refused([path], tmp_path)
+
+
+DEGREES = Affine(4.3e-5, 0, -79.4, 0, -4.3e-5, 0.3)
+
+
+def test_a_rotated_image_in_degrees_is_refused_and_rounding_is_not_rotation(tmp_path: Path) -> None:
+    values = random_values((2, SIDE, SIDE))
+    rotated = write_raster(
+        tmp_path / "a.tif", values, transform=DEGREES @ Affine.rotation(10), crs="EPSG:4326"
+    )
+    assert "is rotated or not north-up" in refused([rotated], tmp_path)
+    for step in (DEGREES, ORIGIN):
+        leaning = Affine(step.a, step.a * 1e-6, step.c, -step.a * 1e-6, step.e, step.f)
+        crs = "EPSG:4326" if step is DEGREES else "EPSG:3857"
+        path = write_raster(tmp_path / "b.tif", values, transform=leaning, crs=crs)
+        mosaic = mosaic_of([path], tmp_path, BANDS)
+        assert (mosaic.grid.transform.b, mosaic.grid.transform.d) == (0, 0)
+        with mosaic.open() as reader:
+            assert reader.read([1], mosaic.grid.whole).valid.all()
+
+
+def test_an_image_with_ground_control_points_only_is_told_as_that(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    places = ((0, 0), (9, 0), (0, 9))
+    points = [GroundControlPoint(row, column, column / 9, -row / 9) for row, column in places]
+    profile = {"driver": "GTiff", "width": 9, "height": 9, "count": 2, "dtype": "uint8"}
+    with rasterio.open(path, "w", **profile) as image:
+        image.gcps = points, rasterio.CRS.from_epsg(4326)
+    assert "has ground control points but no grid" in refused([path], tmp_path)
+
+
+def test_a_band_that_the_model_reads_must_not_be_alpha(tmp_path: Path) -> None:
+    path = write_raster(
+        tmp_path / "a.tif", random_values((3, SIDE, SIDE)), alpha=np.ones((SIDE, SIDE), bool)
+    )
+    bands = {"red": 1, "green": 2, "blue": 3, "nir": 4}
+    message = refused([path], tmp_path, bands)
+    for part in (
+        f"Band 4 of the image {path} is marked as alpha",
+        "reads it as nir",
+        "MOSAIC_BANDS",
+    ):
+        assert part in message
+    with rasterio.open(path, "r+") as dataset:
+        dataset.colorinterp = [*dataset.colorinterp[:3], ColorInterp.undefined]
+    assert mosaic_of([path], tmp_path, bands).files == 1
+
+
+def test_an_index_of_an_earlier_version_is_read_anew(tmp_path: Path) -> None:
+    mosaic = mosaic_of([quad_with(tmp_path / "a.tif")], tmp_path, BANDS)
+    rows = pd.read_parquet(mosaic.index)
+    rows.drop(columns=["scales", "offsets"]).assign(nodata="None").to_parquet(mosaic.index)
+    assert read_index(mosaic.index) == []
+
+
+# --- MOSAIC_NODATA --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "nodata"), [("0", 0.0), (" -9999 ", -9999.0), ("None", "none"), (None, None)]
+)
+def test_nodata_is_a_number_or_none_or_not_set(text: object, nodata: object) -> None:
+    assert parse_nodata(text) == nodata
+
+
+@pytest.mark.parametrize("text", ["nothing", "nan", "inf", "0,1", ""])
+def test_nodata_that_is_neither_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is neither a number nor none"):
+        parse_nodata(text)
+
+
+def with_nodata(paths: Sequence[Path], folder: Path, nodata: object) -> Mosaic:
+    quads = [read_quad(image) for path in paths for image in find_quads(str(path), "it")]
+    return describe_mosaic(quads, "here", BANDS, UPath(folder / "index"), nodata=nodata)
+
+
+def test_what_stands_for_no_data_is_part_of_the_fingerprint(tmp_path: Path) -> None:
+    path = quad_with(tmp_path / "a.tif")
+    prints = {with_nodata([path], tmp_path, nodata).fingerprint for nodata in (None, "none", 0.0)}
+    assert len(prints) == 3
+
+
+def test_a_value_that_no_band_can_hold_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LandcoverError, match=r"MOSAIC_NODATA is -9999, which no band .* uint16"):
+        with_nodata([quad_with(tmp_path / "a.tif")], tmp_path, -9999.0)
+
+
+def test_quads_that_are_silent_go_with_those_that_say_the_same_value(tmp_path: Path) -> None:
+    said = quad_with(tmp_path / "a.tif", nodata=0)
+    silent = quad_with(tmp_path / "b.tif", transform=moved(SIDE, 0))
+    with pytest.raises(LandcoverError, match="its nodata value"):
+        with_nodata([said, silent], tmp_path, None)
+    assert with_nodata([said, silent], tmp_path, 0.0).files == 2
+
+
 # --- one raster -----------------------------------------------------------------------------------
 
 
@@ -295,7 +605,7 @@ def test_quads_are_one_raster_pixel_for_pixel_and_gaps_between_them_are_invalid(
         assert mosaic.grid.transform == ORIGIN
         assert (mosaic.grid.height, mosaic.grid.width) == covered.shape
         assert rasterio.CRS.from_wkt(mosaic.grid.crs).to_epsg() == 3857
-        found, valid = reader.read([1, 2, 3, 4], Window(0, 0, 4 * SIDE, 3 * SIDE))
+        found, valid, _ = reader.read([1, 2, 3, 4], Window(0, 0, 4 * SIDE, 3 * SIDE))
     np.testing.assert_array_equal(valid, covered)
     np.testing.assert_array_equal(found[:, covered], values[:, covered])
 
@@ -313,7 +623,7 @@ def test_any_windows_read_one_after_another_hold_the_pixels_of_their_place(
                 for size in (1, SIDE // 2, SIDE, SIDE + 1):
                     at = np.s_[top : top + size, left : left + size]
                     height, width = covered[at].shape
-                    found, valid = reader.read([1, 4], Window(left, top, width, height))
+                    found, valid, _ = reader.read([1, 4], Window(left, top, width, height))
                     np.testing.assert_array_equal(valid, covered[at])
                     np.testing.assert_array_equal(found[:, valid], values[[0, 3]][:, *at][:, valid])
 
@@ -323,7 +633,7 @@ def test_quads_of_different_sizes_make_one_raster(tmp_path: Path) -> None:
     left = write_raster(tmp_path / "left.tif", values[:, :, :30])
     right = write_raster(tmp_path / "right.tif", values[:, :7, 30:], transform=moved(30, 0))
     with mosaic_of([left, right], tmp_path, BANDS).open() as reader:
-        found, valid = reader.read([1, 2], Window(0, 0, 50, 20))
+        found, valid, _ = reader.read([1, 2], Window(0, 0, 50, 20))
     expected = np.ones((20, 50), bool)
     expected[7:, 30:] = False
     np.testing.assert_array_equal(valid, expected)
@@ -349,8 +659,8 @@ def test_a_quad_whose_header_is_rounded_moves_no_pixel(tmp_path: Path, off: floa
             reader.read([1, 2], Window(column, 0, SIDE // 2, SIDE))
             for column in range(0, 3 * SIDE, SIDE // 2)
         ]
-    np.testing.assert_array_equal(np.concatenate([part for part, _ in parts], axis=2), values)
-    assert all(valid.all() for _, valid in parts)
+    np.testing.assert_array_equal(np.concatenate([part.values for part in parts], axis=2), values)
+    assert all(part.valid.all() for part in parts)
 
 
 @pytest.mark.parametrize("name", ["a b", "a&b", "ä'b", 'a"b', "50%"])
@@ -358,7 +668,7 @@ def test_quads_are_read_from_folders_of_any_name(tmp_path: Path, name: str) -> N
     folder = tmp_path / name
     mosaic, values, covered = gappy_mosaic(folder, nodata=0)
     with mosaic.open() as reader:
-        found, valid = reader.read([2], Window(0, 0, 4 * SIDE, 3 * SIDE))
+        found, valid, _ = reader.read([2], Window(0, 0, 4 * SIDE, 3 * SIDE))
     np.testing.assert_array_equal(valid, covered)
     np.testing.assert_array_equal(found[0, covered], values[1, covered])
 
@@ -371,7 +681,7 @@ def test_quads_given_by_a_relative_path_are_found_from_another_folder(
     mosaic = replace(mosaic, index=UPath(tmp_path) / mosaic.index)
     monkeypatch.chdir("/")
     with mosaic.open() as reader:
-        _, valid = reader.read([1], Window(0, 0, 4 * SIDE, 3 * SIDE))
+        _, valid, _ = reader.read([1], Window(0, 0, 4 * SIDE, 3 * SIDE))
     np.testing.assert_array_equal(valid, covered)
 
 

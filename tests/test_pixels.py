@@ -12,12 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp, Resampling
+from rasterio.enums import Resampling
 from rasterio.windows import Window
+from upath import UPath
 
-from landcover.imagery.pixels import read_pixels
+from landcover.imagery.images import open_image
+from landcover.imagery.pixels import Pixels, read_pixels
 from tests.conftest import REAL
-from tests.rasters import mosaic_of, moved, random_values, write_raster
+from tests.rasters import ORIGIN, mosaic_of, moved, random_values, write_raster
 
 Values = NDArray[np.generic]
 Mask = NDArray[np.bool_]
@@ -27,8 +29,14 @@ LANDSAT = REAL / "chiapas_landsat" / "LE70220491999322EDC01_stack.gtif"
 
 
 def read_whole(path: Path, bands: list[int]) -> tuple[Values, Mask]:
-    with rasterio.open(path) as dataset:
-        return read_pixels(dataset, bands, Window(0, 0, dataset.width, dataset.height))
+    values, valid, _ = pixels_of(path, bands)
+    return values, valid
+
+
+def pixels_of(path: Path, bands: list[int], nodata: float | None = None) -> Pixels:
+    with open_image(UPath(path)) as dataset:
+        whole = Window(0, 0, dataset.width, dataset.height)
+        return read_pixels(dataset, bands, whole, nodata=nodata)
 
 
 def dataless(values: Values, nodata: float | None) -> Mask:
@@ -97,7 +105,7 @@ def test_a_window_has_the_pixels_and_the_mask_of_its_place(tmp_path: Path) -> No
     values[1, 20:22, 11] = 0
     path = write_raster(tmp_path / "a.tif", values, nodata=0)
     with rasterio.open(path) as dataset:
-        found, valid = read_pixels(dataset, [1, 2], Window(10, 18, 7, 9))
+        found, valid, _ = read_pixels(dataset, [1, 2], Window(10, 18, 7, 9))
     np.testing.assert_array_equal(found, values[:, 18:27, 10:17])
     np.testing.assert_array_equal(valid, values[1, 18:27, 10:17] != 0)
 
@@ -263,7 +271,7 @@ def test_valid_pixels_of_any_mosaic_are_those_of_its_quads_and_none_between_them
         assert (mosaic.grid.height, mosaic.grid.width) == expected.shape
         top, left = (data.draw(st.integers(0, size - 1)) for size in expected.shape)
         part = Window(left, top, mosaic.grid.width - left, mosaic.grid.height - top)
-        found, valid = reader.read(list(mosaic.bands.values()), part)
+        found, valid, _ = reader.read(list(mosaic.bands.values()), part)
     np.testing.assert_array_equal(valid, expected[top:, left:])
     np.testing.assert_array_equal(found[:, valid], values[:, top:, left:][:, valid])
 
@@ -310,18 +318,8 @@ def test_a_quad_that_cannot_be_read_is_an_error_and_no_hole(
             reader.read([1, 2, 3, 4], Window(0, 0, 3 * SIDE, SIDE))
         # The rest of the mosaic can be read nevertheless.
         for number in (0, 2):
-            _, valid = reader.read([1], Window(number * SIDE, 0, SIDE, SIDE))
+            _, valid, _ = reader.read([1], Window(number * SIDE, 0, SIDE, SIDE))
             assert valid.all()
-
-
-def test_a_band_that_the_model_reads_is_no_alpha_band(tmp_path: Path) -> None:
-    values = np.zeros((4, 32, 32), dtype="uint8")
-    path = write_raster(tmp_path / "four.tif", values)
-    with rasterio.open(path, "r+") as dataset:
-        dataset.colorinterp = [*dataset.colorinterp[:3], ColorInterp.alpha]
-    with rasterio.open(path) as dataset:
-        assert not read_pixels(dataset, [1, 2, 3], Window(0, 0, 32, 32))[1].any()
-        assert read_pixels(dataset, [1, 2, 3, 4], Window(0, 0, 32, 32))[1].all()
 
 
 @pytest.mark.parametrize("kept_in", ["alpha", "mask", "nodata"])
@@ -337,8 +335,180 @@ def test_at_a_smaller_size_values_are_resampled_and_validity_is_that_of_the_near
         path = write_raster(tmp_path / "a.tif", values, **{kept_in: valid})
     window = Window(0, 4, SIDE, 8)
     with rasterio.open(path) as dataset:
-        found, good = read_pixels(dataset, [3, 1], window, (4, 8), Resampling.average)
+        found, good, _ = read_pixels(dataset, [3, 1], window, (4, 8), Resampling.average)
     assert found.shape == (2, 4, 8)
     np.testing.assert_array_equal(good, valid[4:12:2, ::2])
     means = values[[2, 0], 4:12].reshape(2, 4, 2, 8, 2).mean(axis=(2, 4))
     np.testing.assert_allclose(found[:, good], means[:, good], atol=0.51)
+
+
+# --- what GDAL does not say, or says otherwise ----------------------------------------------------
+
+
+@pytest.mark.parametrize("internal", [True, False])
+def test_both_a_mask_and_nodata_count(tmp_path: Path, internal: bool) -> None:
+    values = random_values((4, SIDE, SIDE))
+    values[2, 4] = 0
+    values[:, 5] = 0
+    path = write_raster(tmp_path / "a.tif", values, nodata=0)
+    mask = np.ones((SIDE, SIDE), bool)
+    mask[5:8] = False
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=internal), rasterio.open(path, "r+") as dataset:
+        dataset.write_mask(mask)
+    _, valid, partial = pixels_of(path, [1, 2, 3, 4])
+    assert np.nonzero(~valid.all(axis=1))[0].tolist() == [4, 5, 6, 7]
+    assert np.nonzero(partial.any(axis=1))[0].tolist() == [4]
+    assert read_whole(path, [1, 4])[1][4].all()
+
+
+@pytest.mark.parametrize("hidden", ["alpha", "mask"])
+def test_what_a_mask_hides_is_not_partial(tmp_path: Path, hidden: str) -> None:
+    values = random_values((3, SIDE, SIDE))
+    values[1, 2:6] = 0
+    shown = np.ones((SIDE, SIDE), bool)
+    shown[:4] = False
+    path = write_raster(tmp_path / "a.tif", values, nodata=0, **{hidden: shown})
+    partial = pixels_of(path, [1, 2, 3]).partial
+    assert np.nonzero(partial.any(axis=1))[0].tolist() == [4, 5]
+
+
+def test_nodata_in_all_bands_or_in_none_is_not_partial(tmp_path: Path) -> None:
+    values = random_values((3, SIDE, SIDE), dtype="float32")
+    values[:, 3] = -9999
+    values[0, 4] = -9999
+    values[1, 5] = np.nan
+    path = write_raster(tmp_path / "a.tif", values, nodata=-9999)
+    assert np.nonzero(pixels_of(path, [1, 2, 3]).partial.any(axis=1))[0].tolist() == [4, 5]
+    assert not pixels_of(path, [1]).partial.any()
+
+
+def test_a_value_that_is_given_counts_beside_what_the_file_says(tmp_path: Path) -> None:
+    values = random_values((2, SIDE, SIDE))
+    values[:, 3] = 65535
+    values[0, 4] = 0
+    path = write_raster(tmp_path / "a.tif", values, nodata=0)
+    _, valid, partial = pixels_of(path, [1, 2], nodata=65535)
+    assert np.nonzero(~valid.all(axis=1))[0].tolist() == [3, 4]
+    assert np.nonzero(partial.any(axis=1))[0].tolist() == [4]
+    assert pixels_of(path, [1, 2], nodata=-1).valid[3].all()
+
+
+@pytest.mark.parametrize(
+    "written", ["-3.40282346638529e+38", "-3.4028235e+38", "-3.40282346639e+38"]
+)
+def test_nodata_that_was_written_as_rounded_text_is_nodata(tmp_path: Path, written: str) -> None:
+    values = random_values((1, SIDE, SIDE), dtype="float32")
+    values[0, 3] = np.finfo("float32").min
+    write_raster(tmp_path / "a.tif", values)
+    path = write_vrt(tmp_path / "a.vrt", ["Float32"], nodata=written)
+    assert np.nonzero(~read_whole(path, [1])[1].all(axis=1))[0].tolist() == [3]
+
+
+def write_vrt(
+    path: Path,
+    types: list[str],
+    nodata: str | None = None,
+    interps: dict[int, str] | None = None,
+    more: str = "",
+    of_band: str = "",
+    source: str = "a.tif",
+) -> Path:
+    """Write a VRT of a file's bands, as GDAL's tools write them."""
+    side = f'xOff="0" yOff="0" xSize="{SIDE}" ySize="{SIDE}"'
+    bands = "".join(
+        f'<VRTRasterBand dataType="{kind}" band="{band}">'
+        + (f"<NoDataValue>{nodata}</NoDataValue>" if nodata else "")
+        + f"<ColorInterp>{(interps or {}).get(band, 'Undefined')}</ColorInterp><SimpleSource>"
+        f'<SourceFilename relativeToVRT="1">{source}</SourceFilename>'
+        f"<SourceBand>{band}</SourceBand><SrcRect {side}/><DstRect {side}/></SimpleSource>"
+        f"{of_band.format(band=band)}</VRTRasterBand>"
+        for band, kind in enumerate(types, start=1)
+    )
+    path.write_text(
+        f'<VRTDataset rasterXSize="{SIDE}" rasterYSize="{SIDE}"><SRS>EPSG:3857</SRS>'
+        f"<GeoTransform>{','.join(map(repr, ORIGIN.to_gdal()))}</GeoTransform>{more}{bands}"
+        "</VRTDataset>"
+    )
+    return path
+
+
+ALPHA_OF_BYTES = {"types": ["UInt16"] * 4 + ["Byte"], "interps": {5: "Alpha"}}
+
+
+def test_a_vrt_of_unlike_types_is_read_as_what_it_is(tmp_path: Path) -> None:
+    values = random_values((4, SIDE, SIDE))
+    alpha = np.ones((SIDE, SIDE), bool)
+    alpha[7] = False
+    path = write_raster(tmp_path / "a.tif", values, alpha=alpha)
+    inner = write_vrt(tmp_path / "inner.vrt", **ALPHA_OF_BYTES)
+    outer = write_vrt(tmp_path / "outer.vrt", ["UInt16"] * 4, source="inner.vrt")
+    for file in (path, inner):
+        found, valid = read_whole(file, [1, 2, 3, 4])
+        assert found.dtype == np.uint16
+        np.testing.assert_array_equal(found, values)
+        np.testing.assert_array_equal(valid, alpha)
+    np.testing.assert_array_equal(read_whole(outer, [4, 1])[0], values[[3, 0]])
+
+
+def test_bands_of_unlike_types_have_the_type_that_holds_both(tmp_path: Path) -> None:
+    values = random_values((3, SIDE, SIDE), dtype="float32")
+    values[2] -= 0.25
+    values[2, 6] = -32768
+    values[0, 3] = 65535
+    write_raster(tmp_path / "a.tif", values)
+    path = write_vrt(tmp_path / "a.vrt", ["UInt16", "UInt16", "Float32"], nodata="-32768")
+    found, valid, _ = pixels_of(path, [1, 3, 2])
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, values[[0, 2, 1]])
+    assert np.nonzero(~valid.all(axis=1))[0].tolist() == [6]
+
+
+def test_bands_of_a_vrt_may_have_masks_of_their_own(tmp_path: Path) -> None:
+    values = random_values((3, SIDE, SIDE))
+    values[2, 2:4] = 0
+    write_raster(tmp_path / "a.tif", values)
+    mask = (
+        '<MaskBand><VRTRasterBand dataType="Byte"><SimpleSource><SourceFilename relativeToVRT="1">'
+        "a.tif</SourceFilename><SourceBand>{band}</SourceBand></SimpleSource></VRTRasterBand>"
+        "</MaskBand>"
+    )
+    for types in (["UInt16"] * 3, ["UInt16", "UInt16", "Float32"]):
+        path = write_vrt(tmp_path / "a.vrt", types, of_band=mask)
+        assert np.nonzero(~read_whole(path, [1, 3])[1].all(axis=1))[0].tolist() == [2, 3]
+        assert read_whole(path, [1, 2])[1].all()
+
+
+def test_nodata_values_of_a_dataset_count_where_all_bands_hold_theirs(tmp_path: Path) -> None:
+    values = random_values((3, SIDE, SIDE)).clip(1)
+    values[:, 2] = 0
+    values[1, 3] = 0
+    write_raster(tmp_path / "a.tif", values)
+    more = '<Metadata><MDI key="NODATA_VALUES">0 0 0</MDI></Metadata>'
+    path = write_vrt(tmp_path / "a.vrt", ["UInt16"] * 3, more=more)
+    _, valid, partial = pixels_of(path, [1, 2, 3])
+    assert np.nonzero(~valid.all(axis=1))[0].tolist() == [2]
+    assert not partial.any()
+
+
+@pytest.mark.parametrize("setting", ["TRUE", "EMPTY_DIR"])
+def test_a_mask_beside_counts_whatever_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    mask = random_values((SIDE, SIDE)) % 3 > 0
+    path = write_raster(tmp_path / "a.tif", random_values((4, SIDE, SIDE)))
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False), rasterio.open(path, "r+") as dataset:
+        dataset.write_mask(mask)
+    with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN=setting, GDAL_PAM_ENABLED="NO"):
+        np.testing.assert_array_equal(read_whole(path, [1, 3])[1], mask)
+
+
+def test_a_damaged_block_is_an_error_whatever_the_environment_says(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "a.tif", random_values((4, 256, 256)))
+    mosaic = mosaic_of([path], tmp_path)
+    cut_short(path)
+    with (
+        rasterio.Env(GTIFF_IGNORE_READ_ERRORS="YES"),
+        mosaic.open() as reader,
+        pytest.raises(rasterio.errors.RasterioIOError),
+    ):
+        reader.read([1, 2, 3, 4], mosaic.grid.whole)

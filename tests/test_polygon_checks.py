@@ -8,6 +8,7 @@ import pytest
 import shapely
 
 from landcover.errors import SettingsError
+from landcover.vectors import vector_file
 from tasks.access.polygon_checks import check_columns
 from tasks.access.polygon_file import read_file
 from tasks.access.polygon_table import read_table
@@ -31,6 +32,11 @@ def test_a_column_that_is_not_there_is_told_with_those_that_are(setting: str, co
     assert f"polygons has no column {column!r}" in str(caught.value)
     named = f"which TRAINING_POLYGON_{setting.upper()} names; its columns are id, class, geom."
     assert named in str(caught.value)
+
+
+def test_a_shapefile_without_its_table_is_told() -> None:
+    with pytest.raises(SettingsError, match=r"its columns are none \(a Shapefile has them in"):
+        check_columns([], of(), with_geometry=False)
 
 
 def test_a_table_needs_a_geometry_column() -> None:
@@ -66,5 +72,5 @@ def test_a_file_that_does_not_hold_polygons_is_told(
 ) -> None:
     write(Path(name))
     with pytest.raises(SettingsError) as caught:
-        read_file(Path(name), of(training_polygon_table=name), "1999-11", AREA)
+        read_file(vector_file(name), of(training_polygon_table=name), "1999-11", AREA)
     assert told in str(caught.value)

@@ -6,12 +6,13 @@ import struct
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from uuid import uuid4
 
 import geopandas
 import pandas as pd
 import pytest
 from shapely.geometry import MultiPolygon, Polygon, box
-from sqlalchemy import URL, Engine, event, text
+from sqlalchemy import URL, Engine, create_engine, event, text
 
 from landcover.errors import LandcoverError, SettingsError
 from tasks.access.settings import PolygonSettings
@@ -189,10 +190,48 @@ def test_only_the_month_is_fetched(put, two_classes, run_sql, kind):
         fetch(8)
 
 
-def test_a_month_column_of_numbers_is_told_by_what_it_holds(put, two_classes):
-    put(two_classes.assign(month=202506), TRAINING_POLYGON_MONTH_COL="month")
-    with pytest.raises(LandcoverError, match="2025-06 in its column month; it has 202506"):
+WRITTEN = {
+    "integer": [202506, 202506, 202505, 202406, 202507, None],
+    "numeric(8,2)": [202506, 202506, 202505, 202406, 202507, None],
+    "double precision": [20250615, 202506, 202505, 202406, 202507, None],
+    "text": ["June 2025", " 06/2025", "mayo de 2025", "15/06/2024", "Jul-25", ""],
+    "json": ['"2025-06"', '"2025-06-30"', '"2025-05"', '"2024-06"', '"2025-07"', None],
+}
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_months_are_read_in_the_ways_in_which_people_write_them(put, two_classes, run_sql, kind):
+    months = pd.Series(WRITTEN[kind], dtype=object).map(str, na_action="ignore")
+    put(
+        two_classes.assign(month=months.where(months.notna(), None)),
+        TRAINING_POLYGON_ID_COL="number",
+        TRAINING_POLYGON_MONTH_COL="month",
+    )
+    run_sql(f"ALTER TABLE polygons ALTER month TYPE {kind} USING month::{kind}")
+    assert list(fetch(6)["polygon_id"]) == ["5", "11"]
+
+
+@pytest.mark.parametrize("value", ["05/06/2025", "last June", "2025"])
+def test_what_may_be_two_months_or_none_is_told_with_an_example(put, two_classes, value):
+    months = ["2025-06", "2025-06", value, "2025-06", "2025-06", "2025-06"]
+    put(two_classes.assign(month=months), TRAINING_POLYGON_MONTH_COL="month")
+    told = f"The column month of polygons holds '{value}', .*: write months like 2025-06"
+    with pytest.raises(LandcoverError, match=told):
         fetch()
+
+
+def test_moments_count_in_utc_whatever_the_time_zone_of_the_session(
+    put, two_classes, run_sql, database_url
+):
+    months = ["2025-06-01 00:00Z", "2025-06-30 23:59Z"] + 4 * ["2025-07-01 00:00Z"]
+    put(
+        two_classes.assign(month=months),
+        TRAINING_POLYGON_ID_COL="number",
+        TRAINING_POLYGON_MONTH_COL="month",
+    )
+    run_sql("ALTER TABLE polygons ALTER month TYPE timestamptz USING month::timestamptz")
+    run_sql(f"ALTER DATABASE {database_url.database} SET timezone = 'America/Guayaquil'")
+    assert list(fetch(6)["polygon_id"]) == ["5", "11"]
 
 
 def test_the_spatial_index_serves(put, run_sql, engine):
@@ -217,6 +256,101 @@ def test_the_spatial_index_serves(put, run_sql, engine):
         plan = "\n".join(connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars())
     assert "on idx_polygons_geom" in plan
     assert "Seq Scan" not in plan
+
+
+NUMBERS = {
+    "integer": "number",
+    "numeric(10,2)": "number",
+    "double precision": "number",
+    "text": "number || '.0'",
+    "bytea": "convert_to(number::text, 'UTF8')",
+    "json": "to_json(number)",
+}
+
+
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_labels_and_ids_are_the_same_text_whatever_their_type(put, two_classes, run_sql, kind):
+    put(two_classes)
+    value = NUMBERS[kind]
+    run_sql(
+        f"ALTER TABLE polygons DROP label, ADD label {kind}, ADD id {kind};"
+        f"UPDATE polygons SET label = ({value})::{kind}, id = ({value})::{kind};"
+        "INSERT INTO polygons (number) VALUES (99)"
+    )
+    run_sql("DELETE FROM polygons WHERE label IS NULL")
+    found = fetch()
+    assert sorted(found["class_label"]) == ["11", "3", "5", "7"]
+
+
+@pytest.mark.parametrize("kind", ["integer", "numeric(10,2)", "double precision"])
+def test_ids_are_whole_numbers_whatever_their_type(put, two_classes, run_sql, kind):
+    put(two_classes, TRAINING_POLYGON_ID_COL="number")
+    run_sql(f"ALTER TABLE polygons ALTER number TYPE {kind}")
+    assert list(fetch()["polygon_id"]) == ["3", "5", "7", "11"]
+
+
+def test_bytes_that_are_not_text_are_told_with_their_column(put, two_classes, run_sql):
+    put(two_classes)
+    run_sql("ALTER TABLE polygons ALTER label TYPE bytea USING '\\xe1'::bytea")
+    told = "The column label of polygons holds bytes that are not text in UTF-8"
+    with pytest.raises(LandcoverError, match=told):
+        fetch()
+
+
+def test_text_of_another_encoding_than_the_database_s_is_told(
+    put, two_classes, run_sql, postgis, settings
+):
+    name = f"ascii_{uuid4().hex}"
+    admin = create_engine(postgis, isolation_level="AUTOCOMMIT")
+    own = create_engine(postgis.set(database=name))
+    with admin.connect() as connection:
+        connection.exec_driver_sql(
+            f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'"
+        )
+    try:
+        with own.begin() as connection:
+            connection.exec_driver_sql("CREATE EXTENSION postgis")
+            connection.exec_driver_sql(
+                "CREATE TABLE polygons AS SELECT 'p' || chr(225) AS label, "
+                f"ST_GeomFromText('{square(1, 1).wkt}', 32717) AS geom"
+            )
+        settings(
+            DB_NAME=name,
+            TRAINING_POLYGON_TABLE="polygons",
+            TRAINING_POLYGON_GEOM_COL="geom",
+            TRAINING_POLYGON_CLASS_COL="label",
+            DB_HOST=postgis.host,
+            DB_PORT=postgis.port,
+            DB_USER=postgis.username,
+            DB_PASSWORD=postgis.password,
+        )
+        with pytest.raises(LandcoverError, match="polygons holds text that is not in the encoding"):
+            fetch()
+    finally:
+        own.dispose()
+        with admin.connect() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+        admin.dispose()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("ST_Centroid(geom)", "holds 6 points, but no polygon: polygons"),
+        ("ST_ExteriorRing(geom)", "holds 6 lines, but no polygon: polygons"),
+        ("ST_SetSRID(geom, 4326)", "polygons has coordinates that are not longitudes"),
+        (
+            "ST_GeomFromText('SRID=32717;TIN(((0 0 0, 0 1 0, 1 1 0, 0 0 0)))')",
+            "geometries of the kind TIN, which are not read",
+        ),
+    ],
+    ids=["points", "lines", "metres as degrees", "tin"],
+)
+def test_what_is_not_a_polygon_or_not_where_it_says_is_told(put, drawn, run_sql, change, told):
+    put(drawn)
+    run_sql(f"ALTER TABLE polygons ALTER geom TYPE geometry USING {change}")
+    with pytest.raises(SettingsError, match=told):
+        fetch()
 
 
 def test_polygons_without_geometry_are_told_and_left_out(put, drawn, run_sql, caplog):
@@ -406,6 +540,42 @@ def test_duplicate_and_missing_ids_of_a_file_are_told_apart_and_told(in_file, dr
     assert "polygons.gpkg has several polygons with the id 7;" in caplog.text
 
 
+def test_a_file_of_points_is_told_as_what_it_is(in_file, drawn):
+    drawn.set_geometry(drawn.centroid).to_file("polygons.gpkg")
+    in_file("polygons.gpkg")
+    with pytest.raises(SettingsError, match=r"holds 6 points, but no polygon: polygons\.gpkg"):
+        fetch()
+
+
+def test_a_polygon_with_coordinates_that_are_not_numbers_is_told_and_left_out(
+    in_file, drawn, caplog
+):
+    broken = Polygon([(WEST, SOUTH), (WEST + 9, float("nan")), (WEST + 9, SOUTH + 9)])
+    drawn.geometry = [broken, *drawn.geometry[1:]]
+    drawn.to_parquet("polygons.parquet")
+    in_file("polygons.parquet")
+    assert list(fetch()["polygon_id"]) == ["5", "7", "3"]
+    assert "(id 11) of polygons.parquet have no area and are left out" in caplog.text
+
+
+def test_the_ids_that_qgis_shows_are_those_of_the_polygons(in_file, drawn, settings):
+    drawn.drop(columns="number").to_file("polygons.gpkg", layer="june")
+    in_file("polygons.gpkg|layername=june")
+    settings(TRAINING_POLYGON_ID_COL="fid")
+    assert list(fetch()["polygon_id"]) == ["1", "2", "3", "4"]
+
+
+def test_a_missing_class_of_another_month_does_not_change_the_others(
+    in_file, two_classes, settings
+):
+    classes = pd.Series([1, 10, 1, 10, 1, None], dtype="Int64")
+    months = ["2025-06"] * 5 + ["2025-05"]
+    two_classes.assign(label=classes, month=months).to_file("polygons.gpkg")
+    in_file("polygons.gpkg")
+    settings(TRAINING_POLYGON_MONTH_COL="month")
+    assert list(fetch()["class_label"]) == ["1", "10", "1", "10"]
+
+
 def test_a_file_of_several_layers_is_told(in_file, drawn):
     drawn.to_file("both.gpkg", layer="june")
     drawn.to_file("both.gpkg", layer="july")
@@ -507,12 +677,13 @@ def test_the_documented_view_turns_the_teams_table_into_polygons(team_table, eng
         "1-0": "Forest",
         "1-1": "Water",
         "2-0": "Forest",
-        "2-7": "Water",
+        "2-7#1": "Water",
+        "2-7#2": "Water",
     }
     assert found.crs.to_epsg() == 3857
     shapes = dict(zip(found["polygon_id"], found.geometry, strict=True))
     assert shapes["1-#3"].equals(metres(2, 0))
-    assert shapes["2-7"].equals(a_multipolygon)
+    assert shapes["2-7#1"].union(shapes["2-7#2"]).equals(a_multipolygon)
     assert "(id 1-9) of training_polygons have no area" in caplog.text
     assert list(fetch(5, aoi=TEAM_AOI)["polygon_id"]) == ["4-0", "4-1"]
     with pytest.raises(LandcoverError, match=r"no training polygons of 2025-07 .*2025-05, 2025-06"):

@@ -17,6 +17,7 @@ from rasterio.windows import Window
 from shapely import box
 from shapely.geometry.base import BaseGeometry
 from sklearn.pipeline import Pipeline
+from upath import UPath
 
 from landcover.grid import Grid
 from landcover.imagery.mosaic import Mosaic
@@ -28,9 +29,9 @@ from landcover.maps.pieces import (
     piece_factors,
     write_piece,
 )
-from landcover.maps.prediction import predict_window
+from landcover.maps.prediction import predict_window, strips_inside
 from landcover.model.forest import ForestSettings, new_pipeline
-from landcover.windows import split
+from landcover.windows import pixels_inside, split
 from tests.rasters import (
     ORIGIN,
     centres,
@@ -197,6 +198,30 @@ def test_an_area_that_runs_along_a_window_s_edge_stays_on_its_side(
     inside = np.zeros((512, 512), dtype=bool)
     inside[100:150, 100:150] = True
     np.testing.assert_array_equal(codes != NODATA, inside)
+
+
+@pytest.mark.parametrize("size", [512, 1024, 2048, 4096, 8192])
+def test_an_area_that_touches_a_window_s_edge_has_the_same_pixels_through_any_windows(
+    tmp_path: Path, size: int
+) -> None:
+    """A column of 1,024 pixels outside the area was mapped where windows ended on a quad's edge."""
+    metres = Affine(5, 0, 1000, 0, -5, 9000)
+    mosaic = Mosaic(
+        UPath(tmp_path), "a", 1, {"nir": 1}, Grid(MERCATOR, metres, 2048, 1024), "unread"
+    )
+    quads = [(0, 0), (512, 0), (1024, 0), (1536, 0), (512, 512)]
+    area = shapely.union_all([pixel_box(x, y, x + 512, y + 512, metres) for x, y in quads])
+    # Another part comes to the corner of a window with one point.
+    corner = [(1536, 1024), (1600, 900), (1600, 1000)]
+    spike = shapely.Polygon([metres @ point for point in corner])
+    for shape in (area, shapely.union_all([area, spike])):
+        counted = sum(
+            int(inside.sum())
+            for window in split(mosaic.grid.whole, size, size)
+            for _, inside in strips_inside(mosaic, shape, window)
+        )
+        assert counted == pixels_inside(shape, mosaic.grid.whole, metres).sum()
+        assert shape is not area or counted == 1_310_720
 
 
 def test_a_quad_that_cannot_be_read_is_an_error_and_no_hole(

@@ -138,6 +138,18 @@ def test_a_number_added_is_told_against_another_year_too(added):
         assert found.startswith("all bands are about")
 
 
+@pytest.mark.parametrize("added", [0.02, -0.05, 0.1, 0.3])
+@pytest.mark.parametrize(
+    ("centres", "spread"),
+    [([-8, -15, -11, -20], 2.0), ([0.05, -0.2, 0.3, 0.0], 0.2), ([0.7, 0.1, -0.6, -0.1], 0.25)],
+    ids=["decibels", "indices", "more indices"],
+)
+def test_bands_at_or_below_zero_have_no_brightness_to_be_shifted_against(centres, spread, added):
+    random = np.random.default_rng(4)
+    values = random.normal(np.array(centres)[:, None], spread, (4, 5000))
+    assert compare(distribution(values + added), distribution(values)) is None
+
+
 def test_an_offset_cut_off_at_zero_is_told():
     values = values_of(CLEAR_2001)
     found = compare(distribution(np.maximum(values - 1000, 0)), distribution(values))

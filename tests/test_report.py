@@ -44,6 +44,7 @@ from landcover.period import Period
 from landcover.report.cartography import BORDER, EDGE, frame_around, round_down
 from landcover.report.page import Report, draw_pictures, render
 from landcover.report.pictures import Picture
+from landcover.report.tables import gap_rows
 from landcover.report.true_colour import true_colour
 from landcover.report.wording import NONE, TEXTS, Language, Wording
 from landcover.windows import split
@@ -195,12 +196,16 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Reported:
         area=area,
         coverage=Coverage(
             12_345.67,
+            pixels=5_000_000,
+            pixel_hectares=12_345.67,
+            uncovered=1246.9,
             missing=(Gap("570-1026", 12.34),),
             empty=(Gap("571-<b>1026.tif", 1234.56),),
         ),
         polygons=drawn(mosaic),
         names=NAMES,
         hectares={**hectares, NAMES[0]: 5678.94},
+        pixels=int((codes != NODATA).sum()),
         low_confidence=0.0234,
         metrics=measured(),
         warnings=[
@@ -429,7 +434,7 @@ def test_a_month_without_metrics_polygons_or_warnings_has_a_report_too(
         metrics=None,
         polygons=reported.report.polygons.iloc[:0],
         warnings=(),
-        coverage=Coverage(reported.report.coverage.hectares),
+        coverage=Coverage(12_345.67, reported.report.pixels, 12_345.67),
         provenance={},
     )
     drawn = draw_pictures(bare, "en")
@@ -437,7 +442,78 @@ def test_a_month_without_metrics_polygons_or_warnings_has_a_report_too(
     opened = open_report(browser, render(bare, "en", drawn), tmp_path / "bare.html")
     assert opened.page.locator(".alert").count() == 0
     assert "not estimated" in opened.page.inner_text("main")
+    assert "All of the area of interest has a class." in opened.page.inner_text("main")
     assert opened.console == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_month_in_which_nothing_could_be_validated_says_so_on_its_page(
+    reported: Reported, browser: Browser, tmp_path: Path, language: Language
+) -> None:
+    nothing = HeldOut(*np.zeros((6, 0), np.intp))
+    polygons, codes = pd.Series(list("abcdef")), pd.Series(sorted(NAMES))
+    metrics = replace(
+        measured(),
+        **vars(score(nothing, polygons, codes, NAMES)),
+        random_pixels=Overall(Estimate(None), Estimate(None), folds=0),
+        optimism=None,
+        suspected_mislabels=(),
+    )
+    unknown = replace(
+        reported.report, metrics=metrics, warnings=(Notice("not_validated_at_all"),), sieved=0.012
+    )
+    drawn = draw_pictures(unknown, language)
+    assert "accuracy" not in drawn
+    page = render(unknown, language, drawn)
+    opened = open_report(browser, page, tmp_path / f"unknown-{language}.html")
+    text, wording = opened.page.inner_text("main"), Wording(language)
+    for key in ("not_estimated", "accuracy_missing", "not_validated_at_all"):
+        assert wording.say(key) in text
+    assert wording.say("quality_caption_none") in text
+    assert wording.say("sieved", share=wording.percent(0.012)) in text
+    assert wording.say("mislabels") not in text
+    assert opened.console == []
+
+
+def test_accuracy_that_is_not_recorded_is_not_put_down_to_the_polygons(
+    reported: Reported, pictures: dict[Language, dict[str, Picture]]
+) -> None:
+    page = render(replace(reported.report, metrics=None), "en", pictures["en"])
+    assert "none is recorded with its model" in page
+    assert "two places" not in page
+
+
+@pytest.mark.parametrize(
+    ("optimism", "said"),
+    [
+        (0.0987, "a difference of 9.9 percentage points. That difference is optimism"),
+        (-0.013, "the accuracy is 98.8% ± 0.1: no better, so that"),
+        (0.0, "the accuracy is 98.8% ± 0.1: no better, so that"),
+    ],
+)
+def test_optimism_is_told_where_there_is_any(
+    reported: Reported,
+    pictures: dict[Language, dict[str, Picture]],
+    optimism: float,
+    said: str,
+) -> None:
+    metrics = replace(measured(), optimism=optimism)
+    page = render(replace(reported.report, metrics=metrics), "en", pictures["en"])
+    assert said in page
+    assert ("optimism" in page) == (optimism > 0)
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        ("en", [("570-1026", "20.0"), ("outside a.tif", "3.5"), ("and 1,234 more", "1,000.5")]),
+        ("es", [("570-1026", "20,0"), ("fuera de a.tif", "3,5"), ("y 1.234 más", "1.000,5")]),
+    ],
+)
+def test_gaps_that_are_not_named_are_counted(language, expected) -> None:
+    gaps = (Gap("a.tif", 3.5, outside=True), Gap("570-1026", 20.0))
+    coverage = Coverage(9000.0, 10, 9000.0, uncovered=1024.0, missing=gaps, more_missing=1234)
+    assert gap_rows(coverage, Wording(language)) == expected
 
 
 # --- words ----------------------------------------------------------------------------------------
@@ -564,7 +640,8 @@ def test_thumbnails_stand_in_for_a_large_mosaic_without_overviews(
         for window in split(Window(0, 0, SIZE, SIZE), 512, 512):
             thumbnail = Thumbnail(window, list(mosaic.bands))
             for strip in split(window, 128):
-                thumbnail.add(strip, *reader.read(list(mosaic.bands.values()), strip))
+                read = reader.read(list(mosaic.bands.values()), strip)
+                thumbnail.add(strip, read.values, read.valid)
             small.append(tmp_path / f"small_{window.col_off}_{window.row_off}.tif")
             thumbnail.write(mosaic.grid, small[-1])
     numbers = {"red": 1, "green": 2, "blue": 3}
@@ -607,6 +684,7 @@ def test_the_task_writes_the_page_and_shows_its_pictures(
         model=model,
         source_mosaic=report.mosaic.origin,
         hectares=report.hectares,
+        pixels=report.pixels,
         low_confidence=report.low_confidence,
     )
     finished.folder.mkdir(parents=True)

@@ -17,7 +17,14 @@ from upath import UPath
 import landcover.model.sampling
 from landcover.errors import LandcoverError
 from landcover.imagery.mosaic import Mosaic
-from landcover.model.sampling import Samples, SamplingSettings, read_samples, sample_polygons
+from landcover.model.sampling import (
+    Origin,
+    Samples,
+    SamplingSettings,
+    read_samples,
+    sample_polygons,
+    write_samples,
+)
 from tests.conftest import REAL
 from tests.rasters import ORIGIN, centres, mosaic_of, moved, pixel_box, random_values, write_raster
 
@@ -505,6 +512,14 @@ def without(*names: str) -> pd.DataFrame:
     return pd.DataFrame({name: values for name, values in WHOLE.items() if name not in names})
 
 
+def test_labels_and_ids_of_another_program_s_file_may_be_numbers(tmp_path: Path) -> None:
+    path = UPath(tmp_path / "samples.parquet")
+    pd.DataFrame({**WHOLE, "polygon_id": [1.0, 2.0], "class_label": [1, 10]}).to_parquet(path)
+    rows, _ = read_samples(path, ["blue"])
+    assert rows["class_label"].tolist() == ["1", "10"]
+    assert rows["polygon_id"].tolist() == ["1", "2"]
+
+
 @pytest.mark.parametrize(
     ("rows", "told"),
     [
@@ -513,8 +528,20 @@ def without(*names: str) -> pd.DataFrame:
         (without("polygon_id", "x", "y"), "has no column polygon_id, x, y"),
         (without("blue"), "has no column blue"),
         (pd.DataFrame(WHOLE).head(0), "holds no samples"),
+        (pd.DataFrame({**WHOLE, "class_label": ["a", None]}), "has samples without a class_label"),
+        (pd.DataFrame({**WHOLE, "class_label": ["a", "--"]}), "has samples without a class_label"),
+        (pd.DataFrame({**WHOLE, "polygon_id": [1, None]}), "has samples without a polygon_id"),
     ],
-    ids=["missing", "text", "without columns", "without bands", "empty"],
+    ids=[
+        "missing",
+        "text",
+        "without columns",
+        "without bands",
+        "empty",
+        "no label",
+        "separators",
+        "no id",
+    ],
 )
 def test_a_file_that_does_not_hold_samples_is_told_with_what_to_do(
     tmp_path: Path, rows: pd.DataFrame | str | None, told: str
@@ -530,3 +557,45 @@ def test_a_file_that_does_not_hold_samples_is_told_with_what_to_do(
     assert told in str(caught.value)
     assert "make them with python flows/prepare_data.py" in str(caught.value)
     assert caught.value.exit_status == 1
+
+
+# --- the same ground ------------------------------------------------------------------------------
+
+
+def test_polygons_on_the_same_ground_are_told_by_their_ids_even_in_another_crs(
+    mosaic: Mosaic,
+) -> None:
+    shapes = {
+        "a": ("Forest", pixel_box(2, 2, 12, 12)),
+        "b": ("Water", pixel_box(20, 2, 30, 12)),
+        "copy of a": ("Forest", pixel_box(2, 2, 12, 12)),
+        "in b": ("Forest", pixel_box(22, 4, 26, 8)),
+        "beside b": ("Water", pixel_box(30, 2, 38, 12)),
+    }
+    found = sample_polygons(mosaic, polygons_of(shapes).to_crs(4326), SamplingSettings())
+    # A copy whose pixels all went to the other is on its ground all the same.
+    assert "copy of a" in found.skipped
+    assert found.together == (("a", "copy of a"), ("b", "in b"))
+    assert sample(mosaic, {"a": shapes["a"], "b": shapes["b"]}).together == ()
+
+
+def test_the_file_of_samples_keeps_what_lies_on_the_same_ground_beside_its_columns(
+    mosaic: Mosaic, tmp_path: Path
+) -> None:
+    found = sample(mosaic, {"a": ("Forest", BLOB), "b": ("Water", BLOB)}, max_pixels=20)
+    path = UPath(tmp_path / "samples.parquet")
+    write_samples(found.rows, Origin(tuple(BANDS), together=found.together), path)
+    rows, origin = read_samples(path, BANDS)
+    assert origin.together == (("a", "b"),)
+    assert list(rows.columns) == ["polygon_id", "class_label", "x", "y", *BANDS, "geometry"]
+
+
+def test_of_a_file_that_another_program_wrote_it_is_not_known_what_lies_on_the_same_ground(
+    mosaic: Mosaic, tmp_path: Path
+) -> None:
+    found = sample(mosaic, {"a": ("Forest", BLOB)})
+    path = UPath(tmp_path / "samples.parquet")
+    pd.DataFrame(found.rows.drop(columns="geometry")).to_parquet(path)
+    assert read_samples(path, BANDS)[1].together is None
+    write_samples(found.rows, Origin(tuple(BANDS), together=found.together), path)
+    assert read_samples(path, BANDS)[1].together == ()

@@ -1,12 +1,15 @@
 """Settings that will not do: each is named, with what it should be."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from pydantic_settings import BaseSettings
 
 from landcover.errors import SettingsError
 from tasks.access.settings import (
+    DatabaseSettings,
+    FolderSettings,
     MosaicSettings,
     PolygonSettings,
     ReportSettings,
@@ -47,3 +50,17 @@ def test_a_setting_that_will_not_do_is_named_with_what_it_should_be(
     assert name in str(caught.value)
     assert told in str(caught.value)
     assert caught.value.exit_status == 2
+
+
+def test_the_home_folder_is_found_in_every_path(
+    settings: Callable[..., None], tmp_path: Path
+) -> None:
+    settings(HOME=tmp_path, MODEL_OUTPUT_DIR="~/models", METADATA_DB="~/rows.db")
+    settings(PLANET_MOSAIC_DIR="~", WORK_DIR="s3://bucket/~")
+    assert read_settings(FolderSettings).model_output_dir == tmp_path / "models"
+    assert str(read_settings(FolderSettings).work_dir) == "s3://bucket/~"
+    assert read_settings(DatabaseSettings).metadata_db == tmp_path / "rows.db"
+    assert read_settings(MosaicSettings).planet_mosaic_dir == tmp_path
+    settings(MODEL_OUTPUT_DIR="~nobody-of-this-name/models")
+    with pytest.raises(SettingsError, match="home folder of a user, which is not known"):
+        read_settings(FolderSettings)

@@ -100,7 +100,7 @@ def test_without_a_database_only_the_storage_is_saved_and_a_test_left_out_is_tol
     [
         (
             {"DB_PASSWORD": "abracadabra"},
-            "The database block is not saved. .* authentication failed .*check DB_NAME",
+            "The database block is not saved. .* authentication failed .*check DB_USER",
             1,
             {STORAGE},
         ),

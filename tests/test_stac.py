@@ -77,6 +77,7 @@ class WrittenMap:
 def write_map(folder: Path, crs: str = MERCATOR, transform: Affine = ORIGIN) -> WrittenMap:
     grid = Grid(crs, transform, WIDTH, HEIGHT)
     codes = np.random.default_rng(3).choice([*NAMES, NODATA], (HEIGHT, WIDTH)).astype(np.uint8)
+    folder.mkdir(exist_ok=True)
     piece, path = folder / "piece.tif", folder / file_name("map", Period(2025, 6))
     write_piece(class_layer(NAMES), codes, grid, [], piece)
     write_cog(class_layer(NAMES), {piece: Window(0, 0, WIDTH, HEIGHT)}, grid, [], {}, path)
@@ -205,6 +206,43 @@ def test_the_footprint_is_the_part_of_the_area_of_interest_that_the_map_reaches(
     for polygon in footprint.geoms:
         assert polygon.exterior.is_ccw
         assert not any(ring.is_ccw for ring in polygon.interiors)
+
+
+PACIFIC = CRS.from_epsg(3832).to_wkt()  # Mercator, not cut at the antimeridian
+POLAR = CRS.from_epsg(3413).to_wkt()
+
+
+def test_over_the_antimeridian_the_footprint_is_cut_and_the_bounds_begin_in_the_east(
+    tmp_path: Path,
+) -> None:
+    path = write_map(tmp_path, PACIFIC, Affine(100, 0, 3_310_000, 0, -100, -1_900_000)).path
+    halves = [box(179.8, -18, 180, -16), box(-180, -18, -179.9, -16)]
+    item = item_of(path, area=shapely.MultiPolygon(halves))
+    document = read_back(item)
+    validate(document, pystac.STACObjectType.ITEM)
+    found = shape(item.geometry)
+    assert found.geom_type == "MultiPolygon"
+    assert found.is_valid
+    assert len(found.geoms) == 2
+    west, south, east, north = document["bbox"]
+    assert (west, east) == pytest.approx((179.8, -179.9))
+    assert (south, north) == pytest.approx((found.bounds[1], found.bounds[3]))
+    assert north - south < 0.5
+
+    usual = item_of(write_map(tmp_path / "usual").path, month=5)
+    collection = read_back(map_collection([usual, item]))
+    validate(collection, pystac.STACObjectType.COLLECTION)
+    ((first, _, last, _),) = collection["extent"]["spatial"]["bbox"]
+    assert (first, last) == pytest.approx((179.8, usual.bbox[2]))
+
+
+def test_a_map_that_reaches_over_a_pole_is_one_of_the_area_of_interest(tmp_path: Path) -> None:
+    path = write_map(tmp_path, POLAR, Affine(5000, 0, -1_550_000, 0, -5000, 1_250_000)).path
+    svalbard = box(10, 77, 30, 80.5)
+    found = shape(item_of(path, area=svalbard).geometry)
+    assert found.symmetric_difference(svalbard).area < 0.01
+    with pytest.raises(LandcoverError, match="reaches over a pole"):
+        item_of(path, area=box(-180, 85, 180, 90))
 
 
 def test_a_coast_drawn_by_the_metre_does_not_swell_the_item(written: WrittenMap) -> None:

@@ -195,3 +195,59 @@ def test_several_faults_are_each_told_of() -> None:
         "Class Haze",
     ):
         assert sum(part in warning for warning in warnings) == 1
+
+
+# --- multipolygons --------------------------------------------------------------------------------
+
+
+def test_the_parts_of_a_multipolygon_are_polygons_of_their_own() -> None:
+    """As QGIS leaves them where polygons were dissolved by class."""
+    dissolved = [shapely.MultiPolygon([square(0), square(1)]), shapely.MultiPolygon([square(2)])]
+    found = drawn(["Forest", "Water"], ids=[7, 8], shapes=dissolved).rename_geometry("geom")
+    tidy, warnings = tidy_polygons(found, WHERE)
+    assert tidy["polygon_id"].tolist() == ["7#1", "7#2", "8"]
+    assert tidy["class_label"].tolist() == ["Forest", "Forest", "Water"]
+    assert tidy.geometry.geom_equals(geopandas.GeoSeries(map(square, range(3)), crs=3857)).all()
+    assert (tidy.crs, tidy.index.tolist()) == (found.crs, [0, 1, 2])
+    assert warnings == [
+        (
+            "1 of 2 polygons (id 7) of public.polygons have several parts, each of which counts as "
+            "a polygon: 7#1, 7#2 and so on."
+        ),
+        "Class Water has a single polygon: it is trained on, but cannot be validated.",
+    ]
+
+
+def test_parts_get_ids_that_no_other_polygon_has() -> None:
+    two = [shapely.MultiPolygon([square(n), square(n + 4)]) for n in range(3)]
+    tidy, _ = tidy_polygons(drawn(FOUR, ids=[7, 7, "7#2", 8], shapes=[*two, square(9)]), WHERE)
+    assert tidy["polygon_id"].is_unique
+    assert len(tidy) == 7
+    assert tidy["polygon_id"].iloc[-1] == "8"
+
+
+def test_a_crossing_part_is_mended_as_one_polygon() -> None:
+    parts = shapely.MultiPolygon([BOWTIE, square(3)])
+    tidy, warnings = tidy_polygons(drawn(FOUR, shapes=[parts, *map(square, range(4, 7))]), WHERE)
+    assert tidy["polygon_id"].tolist() == ["1#1", "1#2", "2", "3", "4"]
+    assert tidy.geometry[0].area == pytest.approx(2)
+    assert "1 of 5 polygons (id 1#1) of public.polygons cross themselves" in warnings[1]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [square(0), shapely.box(3, 3, 7, 7), shapely.box(4, 0, 8, 4)],
+    ids=["a copy", "overlapping", "adjoining"],
+)
+def test_parts_that_overlap_are_polygons_too(other: shapely.Polygon) -> None:
+    """As ST_Collect leaves them; what overlaps is held out together."""
+    parts = shapely.MultiPolygon([square(0), other])
+    tidy, _ = tidy_polygons(drawn(FOUR, shapes=[parts, *map(square, range(4, 7))]), WHERE)
+    assert tidy.geometry.area[:2].tolist() == [16, 16]
+
+
+def test_a_hole_that_is_written_as_a_part_stays_a_hole() -> None:
+    parts = shapely.MultiPolygon([square(0), shapely.box(1, 1, 2, 2), square(1)])
+    tidy, _ = tidy_polygons(drawn(FOUR, shapes=[parts, *map(square, range(4, 7))]), WHERE)
+    assert tidy["polygon_id"].tolist()[:3] == ["1#1", "1#2", "2"]
+    assert tidy.geometry.area[:2].tolist() == [15, 16]

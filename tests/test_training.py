@@ -17,11 +17,13 @@ from sklearn.pipeline import Pipeline
 from landcover.errors import LandcoverError
 from landcover.files import sha256
 from landcover.model import bins, indices
+from landcover.model.balance import at_most_per_class
 from landcover.model.forest import (
     ForestSettings,
     fit,
     load,
     new_pipeline,
+    oob_accuracy,
 )
 from landcover.model.sampling import SamplingSettings, sample_polygons
 from tests.conftest import REAL
@@ -61,7 +63,39 @@ def test_the_forest_has_the_published_out_of_bag_accuracy(
 ) -> None:
     model = fit(samples, list(BANDS), codes, ForestSettings(trees=500))
     assert len(samples) == 1100
+    assert oob_accuracy(model, codes, ForestSettings(trees=500)) == model["forest"].oob_score_
     assert model["forest"].oob_score_ == pytest.approx(0.9882, abs=0.005)
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+@pytest.mark.parametrize("most", [None, 60])
+def test_the_out_of_bag_accuracy_is_that_of_the_samples_that_some_tree_was_grown_without(
+    samples: pd.DataFrame, codes: pd.Series, most: int | None
+) -> None:
+    settings = ForestSettings(trees=5, max_pixels_per_class=most)
+    model = fit(samples, list(BANDS), codes, settings)
+    votes = model["forest"].oob_decision_function_
+    voted = votes.any(axis=1)
+    assert 0.8 < voted.mean() < 1
+    rows = at_most_per_class(codes, most, settings.seed)
+    right = model["forest"].classes_[votes.argmax(axis=1)] == codes.to_numpy()[rows]
+    found = oob_accuracy(model, codes, settings)
+    assert found == pytest.approx(right[voted].mean())
+    # Counted as the first class, those without a vote cost points.
+    assert found > model["forest"].oob_score_ + 0.02
+    assert found > 0.9
+
+
+@pytest.mark.filterwarnings("error")
+def test_without_a_vote_there_is_no_out_of_bag_accuracy() -> None:
+    samples, codes = pd.DataFrame({"nir": [1000.0, 5000.0]}), pd.Series([0, 1])
+    found = []
+    for seed in range(8):
+        settings = ForestSettings(trees=1, seed=seed)
+        found.append(oob_accuracy(fit(samples, ["nir"], codes, settings), codes, settings))
+    assert np.isnan(found).any()
+    # A tree that saw one of the two is wrong about the other.
+    assert set(np.array(found)[~np.isnan(found)]) == {0}
 
 
 def test_the_same_inputs_give_the_same_model(samples: pd.DataFrame, codes: pd.Series) -> None:

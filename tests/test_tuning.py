@@ -125,5 +125,7 @@ def test_where_nothing_can_be_held_out_that_is_told() -> None:
     samples = pd.DataFrame(
         {"polygon_id": list("aabb"), "x": 0.0, "y": 0.0, "red": [1, 2, 8, 9], "nir": [1, 2, 3, 4]}
     )
-    with pytest.raises(LandcoverError, match=r"No class has two training polygons.*--tune"):
+    with pytest.raises(
+        LandcoverError, match=r"No class has training polygons in two places.*--tune"
+    ):
         tune(samples, ["red", "nir"], pd.Series([0, 0, 1, 1]), ForestSettings(trees=5), 3)

@@ -17,6 +17,8 @@ from landcover.windows import (
     BLOCK,
     MOST_WINDOWS,
     WINDOWS_A_WORKER,
+    count_inside,
+    largest_window,
     pixels_inside,
     plan_windows,
     split,
@@ -203,6 +205,27 @@ def test_a_window_is_said_to_take_its_layers_a_strip_of_its_bands_and_little_mor
     assert layers + strip < window_memory(4096, 5) < 2 * (layers + strip)
 
 
+def test_windows_of_a_slow_model_are_small() -> None:
+    grid = grid_of(20_000, 20_000)
+    area = shapely.box(*grid.bounds)
+    size, windows = plan_windows(grid, area, workers=2, largest=largest_window(0.1e6))
+    assert (size, len(windows)) == (1024, 400)
+    assert largest_window(20e6) == 8192
+    assert largest_window(1.0) == BLOCK
+
+
+def test_windows_of_a_grid_far_larger_than_the_area_are_those_of_the_area() -> None:
+    """A million windows are never made to find a few."""
+    grid = grid_of(1_000_000, 900_000)
+    area = shapely.union_all(
+        [pixel_box(10, 10, 900, 900), pixel_box(999_000, 800_000, 999_900, 800_900)]
+    )
+    size, windows = plan_windows(grid, area, workers=2)
+    assert size == BLOCK
+    assert 8 <= len(windows) <= 13
+    assert {window.row_off // 100_000 for window in windows} == {0, 7, 8}
+
+
 # --- pixels inside an area ------------------------------------------------------------------------
 
 
@@ -230,6 +253,28 @@ def test_a_hole_and_parts_of_an_area_count_as_they_are() -> None:
     inside = pixels_inside(area, window, ORIGIN)
     np.testing.assert_array_equal(inside, centre_inside(area, window))
     assert inside.sum() == 19 * 19 - 5 * 5 + 5 * 5
+
+
+def test_what_has_no_area_has_no_pixel() -> None:
+    area = pixel_box(2, 2, 9, 9)
+    line = shapely.LineString([ORIGIN @ (0, 5.5), ORIGIN @ (30, 5.5)])
+    mixed = shapely.GeometryCollection([area, line, shapely.Point(*(ORIGIN @ (20.5, 20.5)))])
+    assert pixels_inside(mixed, Window(0, 0, 30, 30), ORIGIN).sum() == 49
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_pixels_are_counted_without_looking_at_each(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    area = star(random, 900, 700, points=int(random.integers(3, 40)))
+    around = Window(-2000, -2000, 6000, 6000)
+    assert count_inside(area, ORIGIN) == pixels_inside(area, around, ORIGIN).sum()
+
+
+def test_pixels_of_holes_and_of_nothing_are_not_counted() -> None:
+    ring = pixel_box(2.2, 3.3, 20.7, 21.6).difference(pixel_box(8.1, 9.4, 12.8, 13.9))
+    area = shapely.union_all([ring, pixel_box(25.3, 1.4, 29.9, 5.6)])
+    assert count_inside(area, ORIGIN) == 19 * 19 - 5 * 5 + 5 * 5
+    assert count_inside(shapely.Polygon(), ORIGIN) == 0
 
 
 def test_windows_of_one_area_fit_together() -> None:

@@ -8,18 +8,21 @@ from pathlib import PurePosixPath
 
 import numpy as np
 import shapely
+from affine import Affine
 from numpy.typing import NDArray
+from rasterio.features import geometry_mask
 from rasterio.windows import Window
+from shapely import buffer
 from shapely.geometry.base import BaseGeometry
 
-from landcover.aoi import polygonal
 from landcover.areas import polygon_hectares
 from landcover.classes import CLOUD
+from landcover.errors import LandcoverError
+from landcover.geometry import difference, intersection, union
 from landcover.grid import Grid
 from landcover.imagery.mosaic import Mosaic, MosaicReader
 from landcover.imagery.quads import Quad
-from landcover.listing import listed
-from landcover.windows import BLOCK, pixels_inside, split
+from landcover.windows import BLOCK, count_inside, pixels_inside, windows_touching
 
 # Columns and rows of Planet's grid of quads, as their files are named: 570-1026.tif. Rows are
 # counted from the south. A month, as in mosaic_2025-06_570-1026.tif, looks like it.
@@ -27,6 +30,13 @@ _QUAD_NAME = re.compile(r"(\d+)-(\d+)")
 
 # At most this many gaps are named.
 SHOWN = 20
+
+# Of so many cells of the quads' lattice it is looked at which are missing, and of so many exactly.
+MOST_CELLS = 25_000_000
+MOST_CHECKED = 5_000
+
+# A pixel's centre that is nearer to an area's edge, as a share of the pixel, may be on either side.
+EDGE = 1e-3
 
 # Column and row of a quad, counted from the first one to the right and downwards.
 Cell = tuple[int, int]
@@ -40,6 +50,12 @@ class Gap:
     """Of the quad that is missing, or of the file that holds no valid pixel there."""
     hectares: float
     """Of the area of interest."""
+    outside: bool = False
+    """Whether it is what lies outside the only image there is, whose file is named."""
+
+    def __str__(self) -> str:
+        """Return its name, as rows and messages have it."""
+        return f"outside {self.name}" if self.outside else self.name
 
 
 @dataclass(frozen=True)
@@ -48,20 +64,28 @@ class Coverage:
 
     hectares: float
     """Of the area of interest."""
+    pixels: int
+    """Of the mosaic's grid, whose centres lie in the area of interest."""
+    pixel_hectares: float
+    """Of these; in a small area, more or less than its own."""
+    uncovered: float = 0.0
+    """Hectares of the area of interest without imagery; what lies in two gaps counts once."""
     missing: tuple[Gap, ...] = ()
-    """Quads that are not there."""
+    """Quads that are not there: at most `SHOWN`, from west to east; or what is outside an image."""
+    more_missing: int = 0
+    """How many further quads are not there."""
     empty: tuple[Gap, ...] = ()
-    """Quads without a valid pixel."""
+    """Quads without a valid pixel, each with what no other covers."""
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
-        """All parts without imagery."""
+        """All parts without imagery that are named."""
         return (*self.missing, *self.empty)
 
     @property
     def without_imagery(self) -> float:
         """The share of the area of interest without imagery, 0 to 1."""
-        return sum(gap.hectares for gap in self.gaps) / self.hectares
+        return min(1.0, self.uncovered / self.hectares)
 
     def under_clouds(self, hectares: Mapping[str, float]) -> float:
         """Return the share of the area of interest that a map shows as clouds, 0 to 1.
@@ -69,128 +93,245 @@ class Coverage:
         Args:
             hectares: the area of each class in the map.
         """
-        return hectares.get(CLOUD, 0.0) / self.hectares
+        return min(1.0, hectares.get(CLOUD, 0.0) / self.pixel_hectares)
 
-    def without_class(self, hectares: Mapping[str, float]) -> float:
+    def without_class(self, hectares: Mapping[str, float], pixels: int) -> float:
         """Return the share of the area of interest that a map leaves without a class, 0 to 1.
+
+        Pixels are compared with pixels: that a small area is not made of whole ones is not a hole.
 
         Args:
             hectares: the area of each class in the map.
+            pixels: how many of the map's have a class.
         """
-        return max(0.0, 1 - sum(hectares.values()) / self.hectares)
+        if pixels >= self.pixels:
+            return 0.0
+        return max(0.0, 1 - sum(hectares.values()) / self.pixel_hectares)
 
 
 def describe_gaps(coverage: Coverage, month: str) -> str:
-    """Say which quads leave a part of the area of interest uncovered, and how much of it.
+    """Say which part of the area of interest is left uncovered, and how much of it.
 
     Args:
         coverage: with at least one gap.
         month: whose imagery, such as 2025-06.
     """
-    parts = [
-        f"{len(gaps)} quad{'s' if len(gaps) > 1 else ''} {how} ({_listed(gaps)})"
-        for gaps, how in (
-            (coverage.missing, "missing"),
-            (coverage.empty, "without a valid pixel"),
+    if any(gap.outside for gap in coverage.missing):
+        (gap,) = coverage.missing
+        # Rounded down: an image that covers 99.999 % does not cover all.
+        covered = max(0, floor(1e4 * (1 - gap.hectares / coverage.hectares))) / 1e4
+        return (
+            f"The image {gap.name} covers {_percent(covered)} of the area of interest: "
+            f"{gap.hectares:,.1f} ha of it lie outside."
         )
-        if gaps
+    parts = [
+        f"{count:,} quad{'s' if count > 1 else ''} {how}{_listed(gaps, count)}"
+        for gaps, count, how in (
+            (coverage.missing, len(coverage.missing) + coverage.more_missing, "missing"),
+            (coverage.empty, len(coverage.empty), "without a valid pixel"),
+        )
+        if count
     ]
+    share = _percent(coverage.without_imagery)
     return (
-        f"The imagery of {month} leaves {coverage.without_imagery:.2%} of the area of interest "
-        f"uncovered: {' and '.join(parts)}."
+        f"The imagery of {month} leaves {share} of the area of interest uncovered, "
+        f"{coverage.uncovered:,.1f} ha: {' and '.join(parts)}."
     )
 
 
-def _listed(gaps: Sequence[Gap]) -> str:
-    return listed([f"{gap.name}: {gap.hectares:,.1f} ha" for gap in gaps], SHOWN)
+def advise_on_gaps(coverage: Coverage) -> str:
+    """Say what to do about gaps, but for mapping what there is.
+
+    Args:
+        coverage: with at least one gap.
+    """
+    if any(gap.outside for gap in coverage.missing):
+        return "Give imagery of all of it, or draw a smaller area (AOI_DEFINITION)"
+    return "Add the quads"
 
 
-def missing_quads(mosaic: Mosaic, area: BaseGeometry) -> list[Gap]:
-    """Return the parts of an area where the mosaic has no image file.
+def _percent(share: float) -> str:
+    return f"{share:.2%}" if share >= 1e-4 else "less than 0.01%"
+
+
+def _listed(gaps: Sequence[Gap], count: int) -> str:
+    if not gaps:
+        return ""
+    shown = [f"{gap.name}: {gap.hectares:,.1f} ha" for gap in gaps[:SHOWN]]
+    more = count - len(shown)
+    return f" ({', '.join(shown)}{f' and {more:,} more' if more else ''})"
+
+
+def find_gaps(mosaic: Mosaic, area: BaseGeometry, empty: Sequence[Quad]) -> Coverage:
+    """Tell how much of an area a mosaic covers, and which quads are missing.
+
+    Args:
+        mosaic: the imagery.
+        area: the area of interest, in the mosaic's CRS.
+        empty: those of its image files that hold no valid pixel there (see `is_empty`).
+
+    Raises:
+        LandcoverError: if no pixel's centre lies in the area.
+    """
+    transform, crs = mosaic.grid.transform, mosaic.grid.crs
+    pixel = transform.a, -transform.e
+    hectares = polygon_hectares(area, crs)
+    # Whichever side of an edge a centre is on that lies on it: it is not counted.
+    pixels = count_inside(buffer(area, -EDGE * max(pixel), join_style="mitre"), transform)
+    if not pixels:
+        raise LandcoverError(
+            f"The area of interest, of {hectares:,.2g} ha, is too small for the mosaic "
+            f"{mosaic.origin}: no pixel of it has its centre there. Check AOI_DEFINITION."
+        )
+    quads = mosaic.quads()
+    names = {quad.path for quad in empty}
+    filled, hollow = (
+        _outlines([quad for quad in quads if (quad.path in names) is of_empty])
+        for of_empty in (False, True)
+    )
+    # Where rounded edges leave a slit between quads, or the area reaches over an edge without
+    # coming to the centre of a pixel, nothing is missing.
+    slit = max(pixel) / 2
+    far = difference(area, union(list(buffer(filled, slit, join_style="mitre"))))
+    gap = _near(difference(area, union(list(filled))), far)
+    nowhere = difference(gap, union(list(hollow)))
+    beyond = difference(far, union(list(buffer(hollow, slit, join_style="mitre"))))
+    if len(quads) == 1:
+        name = PurePosixPath(quads[0].path).name
+        found = [Gap(name, polygon_hectares(nowhere, crs), outside=True)]
+        missing, more = ([] if beyond.is_empty else found), 0
+    else:
+        missing, more = _missing(_near(nowhere, beyond), beyond, quads)
+    return Coverage(
+        hectares=hectares,
+        pixels=pixels,
+        pixel_hectares=hectares * pixels * pixel[0] * pixel[1] / area.area,
+        uncovered=polygon_hectares(gap, crs),
+        missing=tuple(missing),
+        more_missing=more,
+        empty=tuple(_empty(gap, far, empty, hollow, crs)),
+    )
+
+
+def part_with_imagery(mosaic: Mosaic, area: BaseGeometry) -> BaseGeometry:
+    """Return the part of an area where there are image files: all that can be mapped of it.
 
     Args:
         mosaic: the imagery.
         area: the area of interest, in the mosaic's CRS.
     """
-    quads = mosaic.quads()
-    outlines = shapely.box(*np.transpose([quad.grid.bounds for quad in quads]))
-    uncovered = polygonal(shapely.difference(area, shapely.union_all(outlines)))
-    # Where rounded edges leave a slit between quads, or the area reaches over an edge without
-    # coming to the centre of a pixel, nothing is missing.
-    slit = max(mosaic.grid.transform.a, -mosaic.grid.transform.e) / 2
-    near = shapely.union_all(shapely.buffer(outlines, slit, join_style="mitre"))
-    gap = polygonal(shapely.difference(area, near))
-    named = _numbered(quads)
-    return [
-        Gap(
-            _name(cell, named),
-            polygon_hectares(polygonal(shapely.intersection(uncovered, box)), mosaic.grid.crs),
-        )
-        for cell, box in _cells(gap, quads[0].grid)
-        if not polygonal(shapely.intersection(gap, box)).is_empty
-    ]
+    # A little less, so that a quad whose header rounds its edges does not reach into the next.
+    least = -EDGE * mosaic.grid.transform.a
+    outlines = buffer(_outlines(mosaic.quads()), least, join_style="mitre")
+    return intersection(area, union(list(outlines)))
 
 
-def find_empty(mosaic: Mosaic, area: BaseGeometry, quad: Quad) -> list[Gap]:
-    """Tell whether a quad holds no valid pixel in an area; it is then a gap.
+def is_empty(mosaic: Mosaic, area: BaseGeometry, quad: Quad) -> bool:
+    """Tell whether a quad has pixels in an area, but no valid one.
 
     Its blocks are read until one has a valid pixel, those in its middle first: most quads take one.
-    A quad without any is not a gap where others lie over it and have them all.
 
     Args:
         mosaic: the imagery.
         area: the area of interest, in the mosaic's CRS.
         quad: one of its image files.
 
-    Returns:
-        The gap, or nothing.
-
     Raises:
         RasterioIOError: if the quad cannot be read.
     """
-    part = polygonal(shapely.intersection(area, shapely.box(*quad.grid.bounds)))
+    part = intersection(area, shapely.box(*quad.grid.bounds))
     bands = list(mosaic.bands.values())
-
-    def seen(reader: MosaicReader) -> Iterator[NDArray[np.bool_]]:
-        """Yield which pixels of the part are valid, block by block."""
-        for block in _middle_first(mosaic.grid.window_of(quad.grid)):
+    needed = False
+    with MosaicReader(mosaic.grid, [quad]) as reader:
+        for block in _middle_first(quad.grid, part, mosaic.grid):
             inside = pixels_inside(part, block, mosaic.grid.transform)
-            if inside.any():
-                yield reader.read(bands, block)[1][inside]
-
-    with MosaicReader(mosaic.grid, [quad]) as alone:
-        if any(valid.any() for valid in seen(alone)):
-            return []
-    with mosaic.open() as reader:
-        if all(valid.all() for valid in seen(reader)):
-            return []
-    return [Gap(PurePosixPath(quad.path).name, polygon_hectares(part, mosaic.grid.crs))]
+            needed |= bool(inside.any())
+            if inside.any() and reader.read(bands, block).valid[inside].any():
+                return False
+    return needed
 
 
-def _middle_first(window: Window) -> list[Window]:
-    """Return the blocks of a window, those nearest its middle first."""
-    blocks = list(split(window, BLOCK, BLOCK))
-    middle = window.col_off + window.width / 2, window.row_off + window.height / 2
+def _outlines(quads: Sequence[Quad]) -> NDArray[np.object_]:
+    return np.array([shapely.box(*quad.grid.bounds) for quad in quads], dtype=object)
+
+
+def _near(geometry: BaseGeometry, far: BaseGeometry) -> BaseGeometry:
+    """Return those parts of polygons that others have a part in."""
+    parts = shapely.get_parts(geometry)
+    near, _ = shapely.STRtree(shapely.get_parts(far)).query(parts, predicate="intersects")
+    return union(list(parts[np.unique(near)]))
+
+
+def _empty(
+    gap: BaseGeometry,
+    far: BaseGeometry,
+    quads: Sequence[Quad],
+    outlines: NDArray[np.object_],
+    crs: str,
+) -> Iterator[Gap]:
+    """Yield what each empty quad leaves uncovered; what several do, is of the first."""
+    tree = shapely.STRtree(outlines)
+    for number, quad in enumerate(quads):
+        over = tree.query(outlines[number], predicate="intersects")
+        own = difference(outlines[number], union(list(outlines[over[over < number]])))
+        if not intersection(far, own).is_empty:
+            name = PurePosixPath(quad.path).name
+            yield Gap(name, polygon_hectares(intersection(gap, own), crs))
+
+
+def _missing(
+    gap: BaseGeometry, beyond: BaseGeometry, quads: Sequence[Quad]
+) -> tuple[list[Gap], int]:
+    """Return the first of the quads that are missing, and how many more are.
+
+    Args:
+        gap: what has no image file.
+        beyond: the same without slits.
+        quads: the image files, of whose lattice the missing ones are.
+    """
+    if beyond.is_empty:
+        return [], 0
+    first = quads[0].grid
+    wide, high = first.width * first.transform.a, -first.height * first.transform.e
+    west, south, east, north = beyond.bounds
+    left, _, _, top = first.bounds
+    start = floor((west - left) / wide), floor((top - north) / high)
+    columns = ceil((east - left) / wide) - start[0]
+    rows = ceil((top - south) / high) - start[1]
+    if columns * rows > MOST_CELLS:
+        return [], ceil(beyond.area / (wide * high))
+    corner = Affine(wide, 0, left + start[0] * wide, 0, -high, top - start[1] * high)
+    touched = geometry_mask([beyond], (rows, columns), corner, all_touched=True, invert=True)
+    cells = np.argwhere(touched.T) + start
+    # Of the first, those are left out that it only touches; among very many they do not matter.
+    ours, others = cells[:MOST_CHECKED], cells[MOST_CHECKED:]
+    x, y = left + ours[:, 0] * wide, top - ours[:, 1] * high
+    boxes = shapely.box(x, y - high, x + wide, y)
+    shapely.prepare(beyond)
+    in_it = shapely.intersects(beyond, boxes) & ~shapely.touches(beyond, boxes)
+    numbered = _numbered(quads)
+    named = [
+        Gap(
+            _name((int(column), int(row)), numbered),
+            polygon_hectares(intersection(gap, box), first.crs),
+        )
+        for (column, row), box in zip(ours[in_it][:SHOWN], boxes[in_it], strict=False)
+    ]
+    return named, int(in_it.sum()) - len(named) + len(others)
+
+
+def _middle_first(quad: Grid, part: BaseGeometry, mosaic: Grid) -> Iterator[Window]:
+    """Yield the blocks of a quad that an area has a part in, those nearest its middle first."""
+    place = mosaic.window_of(quad)
 
     def distance(block: Window) -> float:
-        across = block.col_off + block.width / 2 - middle[0]
-        down = block.row_off + block.height / 2 - middle[1]
+        across = block.col_off + block.width / 2 - quad.width / 2
+        down = block.row_off + block.height / 2 - quad.height / 2
         return float(across**2 + down**2)
 
-    return sorted(blocks, key=distance)
-
-
-def _cells(area: BaseGeometry, first: Grid) -> Iterator[tuple[Cell, BaseGeometry]]:
-    """Yield the cells of the grid of quads that an area's bounds touch, counted from one quad."""
-    if area.is_empty:
-        return
-    wide, high = first.width * first.transform.a, -first.height * first.transform.e
-    west, south, east, north = area.bounds
-    left, _, _, top = first.bounds
-    for column in range(floor((west - left) / wide), ceil((east - left) / wide)):
-        for row in range(floor((top - north) / high), ceil((top - south) / high)):
-            at = left + column * wide, top - row * high
-            yield (column, row), shapely.box(at[0], at[1] - high, at[0] + wide, at[1])
+    for block in sorted(windows_touching(quad, part, BLOCK), key=distance):
+        left, top = place.col_off + block.col_off, place.row_off + block.row_off
+        yield Window(left, top, block.width, block.height)
 
 
 def _numbered(quads: Sequence[Quad]) -> Cell | None:

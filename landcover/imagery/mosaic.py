@@ -1,31 +1,34 @@
 """The mosaic: all imagery of one month, one file or many quads read as one raster."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
-from math import ceil, floor
+from math import ceil, floor, isfinite, nan
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
+from pyproj import CRS
 from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window, intersection
 from shapely.geometry.base import BaseGeometry
 from upath import UPath
 
-from landcover.errors import LandcoverError
-from landcover.grid import Bounds, Grid, grid_of
+from landcover.errors import LandcoverError, SettingsError
+from landcover.geometry import is_torn
+from landcover.grid import Bounds, Grid, same_crs
 from landcover.imagery.images import open_image, read_patiently
-from landcover.imagery.pixels import read_pixels
+from landcover.imagery.pixels import Pixels, can_hold, common_type, read_pixels
 from landcover.imagery.quads import (
     Quad,
     find_quads,
+    grid_of_image,
     read_index,
     read_quad,
     write_index,
@@ -39,6 +42,14 @@ GRID_TOLERANCE = 0.01
 
 # At most this many changed files are named.
 SHOWN = 5
+
+# The tables of a map's tiles, 12 bytes for each of 512 x 512 pixels, are then 48 MB, which every
+# reader takes in first. South America in pixels of 5 m is no larger.
+MOST_PIXELS = 10**12
+
+# What MOSAIC_NODATA says: nothing, a value that stands for no data in every band, or that nothing
+# does that the files do not declare.
+Nodata = float | Literal["none"] | None
 
 # A window of 8192 pixels touches at most nine of NICFI's quads.
 MOST_OPEN = 16
@@ -60,15 +71,25 @@ class Mosaic:
     """CRS, transform and size: of a single image its own; of quads those cells of their lattice
     that the area of interest touches, whichever quads are there. Quads may reach beyond it."""
     fingerprint: str
-    """Changes when a file of the mosaic is replaced."""
+    """Changes when a file of the mosaic is replaced, or is read differently."""
+    nodata: Nodata = None
+    """What stands for no data beside what the files say (`MOSAIC_NODATA`)."""
 
-    def open(self) -> "MosaicReader":
+    def open(self, quads: Sequence[Quad] | None = None) -> "MosaicReader":
         """Open the mosaic for reading, in a `with` statement.
+
+        Args:
+            quads: which of its image files; None for all.
 
         Raises:
             LandcoverError: if another run has found other imagery for the month since.
         """
-        return MosaicReader(self.grid, self.quads())
+        return MosaicReader(self.grid, self.quads() if quads is None else quads, self.nodata_value)
+
+    @property
+    def nodata_value(self) -> float | None:
+        """The value that stands for no data in every band, if `MOSAIC_NODATA` is one."""
+        return None if self.nodata == "none" else self.nodata
 
     def quads(self) -> tuple[Quad, ...]:
         """Return the headers of its image files.
@@ -76,15 +97,16 @@ class Mosaic:
         Raises:
             LandcoverError: if another run has found other imagery for the month since.
         """
-        return _indexed(self.index, self.fingerprint, tuple(sorted(self.bands.items())))
+        bands = tuple(sorted(self.bands.items()))
+        return _indexed(self.index, self.fingerprint, bands, self.nodata)
 
 
 @lru_cache(maxsize=4)
 def _indexed(
-    index: UPath, fingerprint: str, bands: tuple[tuple[str, int], ...]
+    index: UPath, fingerprint: str, bands: tuple[tuple[str, int], ...], nodata: Nodata
 ) -> tuple[Quad, ...]:
     quads = tuple(read_index(index))
-    if _fingerprint(quads, dict(bands)) != fingerprint:
+    if _fingerprint(quads, dict(bands), nodata) != fingerprint:
         raise LandcoverError(
             f"The imagery that {index} lists has changed while the month was run: run it again."
         )
@@ -97,14 +119,16 @@ class MosaicReader:
     Not to be shared by threads.
     """
 
-    def __init__(self, grid: Grid, quads: Sequence[Quad]) -> None:
+    def __init__(self, grid: Grid, quads: Sequence[Quad], nodata: float | None = None) -> None:
         """Work out where the quads lie; none is opened yet.
 
         Args:
             grid: the mosaic's.
             quads: its image files; of two that overlap, the later counts where it is valid.
+            nodata: a value that stands for no data in every band, beside what they say.
         """
         self.grid = grid
+        self._nodata = nodata
         self._quads = quads
         self._places = np.array([_place(quad.grid, grid) for quad in quads])
         self._open: dict[int, tuple[DatasetReader, ExitStack]] = {}
@@ -124,9 +148,7 @@ class MosaicReader:
         right, bottom = (int(edge) for edge in self._places[:, 2:].max(axis=0))
         return Window(left, top, right - left, bottom - top)
 
-    def read(
-        self, bands: Sequence[int], window: Window
-    ) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+    def read(self, bands: Sequence[int], window: Window) -> Pixels:
         """Read bands of a window and tell which of its pixels are valid.
 
         `landcover.imagery.pixels.read_pixels` decides what is valid in a quad; where there is no
@@ -137,24 +159,28 @@ class MosaicReader:
             window: the part to read, in pixels of the mosaic's grid; it may reach beyond it.
 
         Returns:
-            The values, (bands, rows, columns) in the quads' dtype, and the mask, (rows, columns),
-            True where the pixel is valid.
+            The values, in the type that holds those of the bands, and which of them are valid; of
+            quads that overlap, what holds data in one of them is not partial.
 
         Raises:
             RasterioIOError: if a quad cannot be read, or is no longer where it was; it is named.
         """
         shape = (window.height, window.width)
-        values = np.zeros((len(bands), *shape), dtype=self._quads[0].dtypes[bands[0] - 1])
-        valid = np.zeros(shape, dtype=bool)
+        types = self._quads[0].dtypes
+        dtype = common_type([types[band - 1] for band in bands])
+        values = np.zeros((len(bands), *shape), dtype=dtype)
+        valid, partial = np.zeros((2, *shape), dtype=bool)
         for number in self._touching(window):
             part, place = _overlap(self._places[number], window)
-            found, good = self._read(number, bands, part)
+            found = self._read(number, bands, part)
             if valid[place].any():
-                np.copyto(values[:, *place], found, where=good)
-                valid[place] |= good
+                np.copyto(values[:, *place], found.values, where=found.valid)
+                valid[place] |= found.valid
             else:
-                values[:, *place], valid[place] = found, good
-        return values, valid
+                values[:, *place], valid[place] = found.values, found.valid
+            partial[place] |= found.partial
+        partial &= ~valid
+        return Pixels(values, valid, partial)
 
     def _touching(self, window: Window) -> list[int]:
         left, top, right, bottom = self._places.T
@@ -166,14 +192,12 @@ class MosaicReader:
         )
         return [int(number) for number in np.flatnonzero(touching)]
 
-    def _read(
-        self, number: int, bands: Sequence[int], part: Window
-    ) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+    def _read(self, number: int, bands: Sequence[int], part: Window) -> Pixels:
         quad = self._quads[number]
 
-        def read() -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+        def read() -> Pixels:
             try:
-                return read_pixels(self._dataset(number), bands, part)
+                return read_pixels(self._dataset(number), bands, part, nodata=self._nodata)
             except RasterioIOError as error:
                 # GDAL remembers the failure until something is opened, and rasterio would then
                 # raise it for the next quad.
@@ -189,7 +213,7 @@ class MosaicReader:
             quad = self._quads[number]
             with ExitStack() as closing:
                 dataset = closing.enter_context(open_image(UPath(quad.path)))
-                if grid_of(dataset) != quad.grid:
+                if grid_of_image(dataset) != quad.grid:
                     raise RasterioIOError("it has changed: it covers another area than before")
                 self._open[number] = dataset, closing.pop_all()
         return self._open[number][0]
@@ -237,12 +261,33 @@ def parse_bands(text: object) -> dict[str, int]:
     return bands
 
 
+def parse_nodata(value: object) -> Nodata:
+    """Read MOSAIC_NODATA: a number, `none`, or nothing where it is not set.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    if value is None:
+        return None
+    text = str(value).strip()
+    if text.casefold() == "none":
+        return "none"
+    try:
+        number = float(text)
+    except ValueError:
+        number = nan
+    if not isfinite(number):
+        raise ValueError(f"{text!r} is neither a number nor none")
+    return number
+
+
 def describe_mosaic(
     quads: Sequence[Quad],
     origin: str,
     bands: Mapping[str, int],
     index: UPath,
     area: BaseGeometry | None = None,
+    nodata: Nodata = None,
 ) -> Mosaic:
     """Make one mosaic of quads.
 
@@ -253,21 +298,26 @@ def describe_mosaic(
         index: where the headers are, or will be, kept (see `quads.write_index`).
         area: the area of interest in the quads' CRS, which the mosaic's grid is to cover; without
             one it covers the quads.
+        nodata: what stands for no data beside what the files say.
 
     Raises:
-        LandcoverError: if the quads do not make one raster, if they lack a band, or if the area of
-            interest does not touch them.
+        SettingsError: if `nodata` is a value that none of the bands can hold.
+        LandcoverError: if the quads do not make one raster, if they lack a band, if one that the
+            model reads is marked as alpha, or if the area of interest does not touch them or makes
+            a grid that is too large.
     """
     for quad in quads:
         _check_bands(quad, bands)
-        _check_same_grid(quad, quads[0])
+        _check_same(quad, quads[0], list(bands.values()), nodata)
+    _check_nodata(quads[0], bands, nodata)
     return Mosaic(
         index=index,
         origin=origin,
         files=len(quads),
         bands=dict(bands),
         grid=_grid([quad.grid for quad in quads], origin, area),
-        fingerprint=_fingerprint(quads, bands),
+        fingerprint=_fingerprint(quads, bands, nodata),
+        nodata=nodata,
     )
 
 
@@ -306,8 +356,9 @@ def check_unchanged(mosaic: Mosaic) -> None:
         )
 
 
-def _fingerprint(quads: Sequence[Quad], bands: Mapping[str, int]) -> str:
-    parts = [str(sorted(bands.items())), *(f"{quad.path} {quad.version}" for quad in quads)]
+def _fingerprint(quads: Sequence[Quad], bands: Mapping[str, int], nodata: Nodata) -> str:
+    files = [f"{quad.path} {quad.version}" for quad in quads]
+    parts = [str(sorted(bands.items())), f"nodata {nodata}", *files]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -322,7 +373,29 @@ def _grid(grids: Sequence[Grid], origin: str, area: BaseGeometry | None) -> Grid
         )
     if len(grids) == 1:
         return grids[0]
-    return _around(grids[0], extent) if area is None else _snap(grids, area.bounds)
+    if area is None:
+        return _around(grids[0], extent)
+    grid = _snap(grids, area.bounds)
+    _check_size(grid, area, origin)
+    return grid
+
+
+def _check_size(grid: Grid, area: BaseGeometry, origin: str) -> None:
+    """Make sure that a grid, which follows the area of interest, is one that can be mapped on."""
+    name = CRS.from_user_input(grid.crs).name
+    if is_torn(area, grid.crs):
+        raise LandcoverError(
+            f"The area of interest lies on both sides of the antimeridian, where {name}, the "
+            f"coordinate reference system of {origin}, is cut: its map would reach round the "
+            "globe. Map each side by itself (AOI_DEFINITION), or bring the imagery to a "
+            "coordinate reference system that is not cut there, such as EPSG:3832."
+        )
+    if grid.width * grid.height > MOST_PIXELS:
+        raise LandcoverError(
+            f"A map of the area of interest would have {grid.width:,} x {grid.height:,} pixels of "
+            f"{origin}, more than {MOST_PIXELS:.0e}: draw a smaller area (AOI_DEFINITION), or map "
+            "its parts one by one."
+        )
 
 
 def _around(first: Grid, bounds: Bounds) -> Grid:
@@ -418,27 +491,58 @@ def _check_bands(quad: Quad, bands: Mapping[str, int]) -> None:
             f"The image {quad.path} holds complex numbers, which are not reflectances: "
             "set MOSAIC_BANDS to bands of real numbers."
         )
+    for name, number in bands.items():
+        if number in quad.alpha:
+            raise LandcoverError(
+                f"Band {number} of the image {quad.path} is marked as alpha, which says where the "
+                f"image is transparent, but MOSAIC_BANDS reads it as {name}: leave {name}={number} "
+                "out of MOSAIC_BANDS or, if it truly is a band of the imagery, unmark it in the "
+                f"image files with `gdal_edit.py -colorinterp_{number} undefined FILE`."
+            )
 
 
-def _check_same_grid(quad: Quad, first: Quad) -> None:
+def _check_nodata(quad: Quad, bands: Mapping[str, int], nodata: Nodata) -> None:
+    types = sorted({quad.dtypes[number - 1] for number in bands.values()})
+    if isinstance(nodata, float) and not any(can_hold(dtype, nodata) for dtype in types):
+        raise SettingsError(
+            f"MOSAIC_NODATA is {nodata:.15g}, which no band that the model reads can hold: those "
+            f"of {quad.path} are {' and '.join(types)}."
+        )
+
+
+def _check_same(quad: Quad, first: Quad, bands: Sequence[int], nodata: Nodata) -> None:
+    """Make sure that two quads are parts of one raster, as far as the bands that are read go."""
     ours, theirs = quad.grid, first.grid
     pixels = max(ours.width, ours.height)
     steps = (ours.transform.a, ours.transform.e), (theirs.transform.a, theirs.transform.e)
     offsets = ~theirs.transform @ (ours.transform.c, ours.transform.f)
+
+    def unlike(of: Callable[[Quad, int], object]) -> bool:
+        return any(of(quad, band) != of(first, band) for band in bands)
+
     differences = {
-        "its coordinate reference system": ours.crs != theirs.crs,
+        "its coordinate reference system": not same_crs(ours.crs, theirs.crs),
         "its resolution": any(
             abs(our / their - 1) * pixels > GRID_TOLERANCE
             for our, their in zip(*steps, strict=True)
         ),
         "its pixel grid": any(abs(offset - round(offset)) > GRID_TOLERANCE for offset in offsets),
-        "its bands or data type": quad.dtypes != first.dtypes,
-        "its nodata value": quad.nodata != first.nodata,
-        "having an alpha band": quad.alpha != first.alpha,
+        "its data type": unlike(lambda one, band: one.dtypes[band - 1]),
+        "its nodata value": unlike(lambda one, band: _nodata(one.nodata[band - 1], nodata)),
+        "its scale or offset": unlike(
+            lambda one, band: (one.scales[band - 1], one.offsets[band - 1])
+        ),
+        "having an alpha band": bool(quad.alpha) != bool(first.alpha),
     }
     told = [what for what, differs in differences.items() if differs]
     if told:
         raise LandcoverError(
             f"The quads do not make one mosaic: {quad.path} differs from {first.path} in "
-            f"{' and '.join(told)}. Bring them to one grid, or narrow MOSAIC_PATTERN."
+            f"{' and '.join(told)}. Bring them to one grid and one kind of values, or narrow "
+            "MOSAIC_PATTERN."
         )
+
+
+def _nodata(declared: str, nodata: Nodata) -> str:
+    """Return what stands for no data in a band, as text: MOSAIC_NODATA where the file is silent."""
+    return str(nodata) if declared == "None" and isinstance(nodata, float) else declared

@@ -1,31 +1,60 @@
 """Quads: the image files of a month, where they are and what their headers say."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from glob import has_magic
 from io import BytesIO
 from itertools import takewhile
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 import fsspec
+import numpy as np
 import pandas as pd
 from affine import Affine
 from fsspec import AbstractFileSystem
+from pyproj import CRS, Transformer
+from pyproj.exceptions import ProjError
 from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioIOError
+from rasterio.io import DatasetReader
 from upath import UPath
 
-from landcover.errors import LandcoverError, TransientError
+from landcover.errors import (
+    LandcoverError,
+    NothingThereError,
+    SettingsError,
+    TransientError,
+)
 from landcover.files import is_local
+from landcover.geometry import LONLAT
 from landcover.grid import Grid, grid_of
 from landcover.imagery.images import find_files, open_image, read_patiently
 from landcover.listing import listed
 
-# What GIS programs leave beside an image; `*.tif*` matches it too.
-SIDECARS = (".aux.xml", ".ovr", ".msk")
+# How the names of images end. What GIS programs leave beside an image (.tif.aux.xml, .tif.ovr,
+# .tfw, .tif.vat.dbf) and what a download has not finished (.tif.part, .tif.aria2) end in something
+# else, and a glob such as `*.tif*` matches them too.
+# fmt: off
+IMAGES = {
+    ".tif", ".tiff", ".gtif", ".gtiff", ".geotiff", ".btf", ".tf8", ".vrt", ".img", ".jp2", ".j2k",
+    ".bil", ".bip", ".bsq", ".hdf", ".h5", ".he5", ".hdf5", ".nc", ".nc4", ".ntf", ".nitf", ".pix",
+    ".kea", ".rst", ".ers", ".ecw", ".sid", ".sdat", ".grd",
+}
+# fmt: on
+INDEX = ".vrt"
+
+# Folders in which file servers and archives keep what is no file of the user's.
+NOT_THE_USERS = {"@eaDir", "#recycle", "__MACOSX", ".Trash", "$RECYCLE.BIN"}
 
 MASK_SIDECAR = ".msk"
+
+# How far the rows or columns of an image may lean over its whole length, in pixels: so much is
+# rounding, and moves no pixel to another place.
+MOST_LEAN = 0.1
 
 # Of these, the ones that may say which pixels are valid.
 TELLING_SIDECARS = (MASK_SIDECAR, ".aux.xml")
@@ -54,10 +83,14 @@ class Quad:
     """CRS, transform and size."""
     dtypes: tuple[str, ...]
     """The data type of each band."""
-    nodata: str
-    """The value that stands for no data, as text; "None" if there is none."""
-    alpha: bool
-    """Whether a band is marked as alpha."""
+    nodata: tuple[str, ...]
+    """The value that stands for no data in each band, as text; "None" if there is none."""
+    scales: tuple[float, ...]
+    """What the values of each band are to be multiplied by, as the file has it."""
+    offsets: tuple[float, ...]
+    """What is then to be added."""
+    alpha: tuple[int, ...]
+    """The numbers of the bands marked as alpha."""
 
 
 def find_quads(where: str, wanted: str) -> list[ImageFile]:
@@ -69,43 +102,150 @@ def find_quads(where: str, wanted: str) -> list[ImageFile]:
         wanted: what is looked for, for the message, such as "the mosaic of 2025-06".
 
     Raises:
-        LandcoverError: if there is none, and it says what is there instead; or if images in a
-            bucket have masks in files of their own.
-        OSError: if the folder or the bucket cannot be listed.
+        LandcoverError: if there is none, and it says what is there instead; if a folder cannot be
+            read, or a file's name not be written as text; or if images in a bucket have masks in
+            files of their own.
+        OSError: if the bucket cannot be listed.
     """
+    _check_name(where)
     filesystem, path = fsspec.url_to_fs(where)
-    entries = _list(filesystem, path)
-    images = [entry for entry in entries if _is_image(entry)]
+    with _looking(filesystem, where):
+        images, others = _list(filesystem, path)
+        near = "" if images else _what_is_near(filesystem, path)
     if not images:
-        raise LandcoverError(
-            f"Cannot find {wanted}: nothing matches {where}; {_what_is_near(filesystem, path)}. "
-            "Put the imagery there, set PLANET_MOSAIC_DIR and MOSAIC_PATTERN, "
-            "or give --mosaic_path."
+        what = (
+            f"what matches {where} is not an image ({listed(others, 5)})"
+            if others
+            else f"nothing matches {where}; {near}"
+        )
+        raise NothingThereError(
+            f"Cannot find {wanted}: {what}. Put the imagery there, set PLANET_MOSAIC_DIR and "
+            "MOSAIC_PATTERN, or give --mosaic_path."
         )
     if _is_remote(filesystem):
         _check_masks(filesystem, [entry["name"] for entry in images])
-    found = [
-        ImageFile(filesystem.unstrip_protocol(entry["name"]), _version(entry))
-        if _is_remote(filesystem)
-        else ImageFile(entry["name"], _version(entry))
-        for entry in images
-    ]
+        found = [
+            ImageFile(filesystem.unstrip_protocol(entry["name"]), _version(entry))
+            for entry in images
+        ]
+    else:
+        for entry in images:
+            _check_name(entry["name"])
+        with _looking(filesystem, where):
+            found = [ImageFile(entry["name"], _version(entry)) for entry in images]
     return sorted(found, key=lambda image: image.path)
 
 
-def _list(filesystem: AbstractFileSystem, path: str) -> list[dict[str, Any]]:
-    """Return what is known of the files that a path, or else a glob, stands for."""
+def _check_name(path: str) -> None:
+    """Make sure that a path can be written as text, which GDAL and tables want."""
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        told = os.fsencode(path).decode(errors="backslashreplace")
+        raise LandcoverError(
+            f"The name of {told} is not in UTF-8: rename it (`convmv` does it for whole folders)."
+        ) from error
+
+
+@contextmanager
+def _looking(filesystem: AbstractFileSystem, where: str) -> Iterator[None]:
+    """Tell of what cannot be looked at on this machine; a bucket's errors are told elsewhere."""
+    try:
+        yield
+    except OSError as error:
+        if _is_remote(filesystem):
+            raise
+        place = error.filename or where
+        if isinstance(error, PermissionError):
+            # Of a path, the system does not say which of its folders may not be entered.
+            above = reversed(Path(place).absolute().parents)
+            place = next((folder for folder in above if not os.access(folder, os.X_OK)), place)
+            advice = "give this user permission to read it and to enter the folders above it"
+        else:
+            advice = "check it and the disk that it is on, or narrow MOSAIC_PATTERN"
+        raise LandcoverError(
+            f"Cannot look for imagery at {where}: {place} cannot be read ({error.strerror}); "
+            f"{advice}."
+        ) from error
+    except ValueError as error:
+        raise SettingsError(f"{where} is not a path or a glob ({error}).") from error
+
+
+def _list(filesystem: AbstractFileSystem, path: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return what is known of the images that a path, or else a glob, stands for.
+
+    Also the names of what else it stands for.
+    """
     if _is_remote(filesystem):
         _check_listing(filesystem, path)
     try:
         # Not isfile: s3fs would say no where the bucket does not answer.
         found = filesystem.info(path)
     except (FileNotFoundError, NotADirectoryError):
-        return find_files(filesystem, path)
+        pattern = PurePosixPath(path).name
+        return _sort_out(find_files(filesystem, path), pattern)
     if found["type"] == "file":
-        return [found]
-    entries = filesystem.ls(path, detail=True)
-    return [entry for entry in entries if _is_named_as_image(entry)]
+        # Named as it is, it is what is wanted, whatever its name.
+        return [found], []
+    if _is_remote(filesystem):
+        return _sort_out(filesystem.ls(path, detail=True), None)
+    # Not as the folder lists them: fsspec then takes no link for a file.
+    there = [str(path) for path in sorted(Path(path).iterdir()) if _is_image(path.name)]
+    return _sort_out([filesystem.info(path) for path in there], None)
+
+
+def _sort_out(
+    entries: Sequence[dict[str, Any]], pattern: str | None
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Part images from what lies beside them, by their names.
+
+    An image's name ends as an image's does, or as the pattern does. A name without a suffix is an
+    image where the pattern has none either and nothing better is there. Beside images, a VRT is an
+    index of them, which would show them twice.
+
+    Args:
+        entries: what is known of files and folders.
+        pattern: the last part of the glob that they match; None where they are all of a folder.
+
+    Returns:
+        The images, and the names of the other files.
+    """
+    files = [
+        entry
+        for entry in entries
+        if entry["type"] == "file" and not NOT_THE_USERS.intersection(PurePath(entry["name"]).parts)
+    ]
+    named = [(PurePosixPath(entry["name"]).name, entry) for entry in files]
+    ending = _suffix(pattern) if pattern and not has_magic(_suffix(pattern)) else ""
+    images = [entry for name, entry in named if _is_image(name, ending)]
+    if not images and pattern is not None and not ending:
+        images = [entry for name, entry in named if _is_bare(name)]
+    whole = [entry for entry in images if _suffix(entry["name"]) != INDEX]
+    images = whole or images
+    chosen = {entry["name"] for entry in images}
+    return images, [name for name, entry in named if entry["name"] not in chosen]
+
+
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+def _is_image(name: str, ending: str = "") -> bool:
+    """Tell whether a name is an image's: it ends as one does, or as is wanted."""
+    suffix = _suffix(name)
+    return not _is_hidden(name) and (suffix in IMAGES or (bool(ending) and suffix == ending))
+
+
+def _is_bare(name: str) -> bool:
+    """Tell whether a name has no suffix, as an object's in a bucket may not: 570-1026, v1.2."""
+    suffix = _suffix(name)
+    unnamed = not suffix or suffix[1:].isdecimal()
+    inner = {part.lower() for part in PurePosixPath(name).suffixes}
+    return unnamed and not _is_hidden(name) and not inner & IMAGES and not name.endswith("~")
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".")
 
 
 def _check_listing(filesystem: AbstractFileSystem, path: str) -> None:
@@ -119,15 +259,6 @@ def _check_listing(filesystem: AbstractFileSystem, path: str) -> None:
             raise
 
 
-def _is_named_as_image(entry: dict[str, Any]) -> bool:
-    return ".tif" in PurePosixPath(entry["name"]).name.lower()
-
-
-def _is_image(entry: dict[str, Any]) -> bool:
-    name = PurePosixPath(entry["name"]).name
-    return entry["type"] == "file" and not name.startswith(".") and not name.endswith(SIDECARS)
-
-
 def _is_remote(filesystem: AbstractFileSystem) -> bool:
     return "file" not in filesystem.protocol
 
@@ -136,7 +267,12 @@ def _version(entry: dict[str, Any]) -> str:
     if "ETag" in entry:
         return str(entry["ETag"]).strip('"')
     image = Path(entry["name"])
-    beside = (image.with_name(image.name + suffix) for suffix in TELLING_SIDECARS)
+    # GDAL finds them in capitals too.
+    beside = (
+        image.with_name(image.name + written)
+        for suffix in TELLING_SIDECARS
+        for written in (suffix, suffix.upper())
+    )
     found = [path.stat() for path in (image, *beside) if path.exists()]
     return " ".join(f"{stat.st_size}-{stat.st_mtime_ns}" for stat in found)
 
@@ -178,44 +314,125 @@ def _what_is_near(filesystem: AbstractFileSystem, path: str) -> str:
     return f"{place} holds {listed(names, 5)}"
 
 
+def grid_of_image(dataset: DatasetReader) -> Grid:
+    """Return the grid of an open image, without the leaning that rounding leaves in headers."""
+    grid = grid_of(dataset)
+    step = grid.transform
+    if not _leans(grid):
+        step = Affine(step.a, 0, step.c, 0, step.e, step.f)
+    return replace(grid, transform=step)
+
+
+def _leans(grid: Grid) -> bool:
+    """Tell whether rows or columns lean by more than rounding, measured in the pixel's size."""
+    step = grid.transform
+    across, down = abs(step.b) * grid.height, abs(step.d) * grid.width
+    return across > MOST_LEAN * abs(step.a) or down > MOST_LEAN * abs(step.e)
+
+
 def read_quad(image: ImageFile) -> Quad:
     """Read the header of an image file.
 
     Raises:
-        LandcoverError: if GDAL cannot open it, or if it has no CRS or is not north-up.
+        LandcoverError: if GDAL cannot open it, if it has no bands or no place on the earth, or if
+            it is not north-up.
         TransientError: if GDAL cannot open it in a bucket.
     """
     path = UPath(image.path)
 
     def read() -> Quad:
         with open_image(path) as dataset:
+            _check_kind(dataset, image.path)
             return Quad(
                 path=image.path,
                 version=image.version,
-                grid=grid_of(dataset),
+                grid=grid_of_image(dataset),
                 dtypes=dataset.dtypes,
-                nodata=str(dataset.nodata),
-                alpha=ColorInterp.alpha in dataset.colorinterp,
+                nodata=tuple(map(str, dataset.nodatavals)),
+                scales=tuple(dataset.scales),
+                offsets=tuple(dataset.offsets),
+                alpha=tuple(
+                    number
+                    for number, interp in enumerate(dataset.colorinterp, start=1)
+                    if interp == ColorInterp.alpha
+                ),
             )
 
     try:
         quad = read_patiently(path, read)
     except RasterioIOError as error:
+        if is_local(path) and not os.access(path, os.R_OK):
+            raise LandcoverError(
+                f"Cannot read the image {image.path}: give this user permission to read it."
+            ) from error
         failure = LandcoverError if is_local(path) else TransientError
         raise failure(
             f"Cannot read the image {image.path} ({error}): fetch the file again."
         ) from error
-    if not quad.grid.crs:
-        raise LandcoverError(
-            f"The image {quad.path} does not say its coordinate reference system: "
-            "set it, for instance with `rio edit-info --crs EPSG:3857`."
-        )
     transform = quad.grid.transform
-    if not (transform.is_rectilinear and transform.a > 0 > transform.e):
+    if _leans(quad.grid) or not (transform.a > 0 > transform.e):
         raise LandcoverError(
             f"The image {quad.path} is rotated or not north-up: warp it to a north-up grid first."
         )
+    _check_place(quad)
     return quad
+
+
+def _check_kind(dataset: DatasetReader, path: str) -> None:
+    """Make sure that an open image has bands, and a place of its own on the earth."""
+    if not dataset.count and dataset.subdatasets:
+        names = [name.rpartition(":")[2] for name in dataset.subdatasets]
+        raise LandcoverError(
+            f"{path} is a container of several rasters ({listed(names, 5)}), not an image: write "
+            "those that are wanted into one GeoTIFF first, with "
+            f"`gdal_translate {dataset.subdatasets[0]} FILE.tif` and the like."
+        )
+    if not dataset.count:
+        raise LandcoverError(f"The image {path} has no bands: fetch or make the file again.")
+    if dataset.crs and not (dataset.transform.is_identity and dataset.gcps[0]):
+        return
+    if dataset.gcps[0] or dataset.rpcs:
+        how = "ground control points" if dataset.gcps[0] else "rational polynomials (RPC)"
+        raise LandcoverError(
+            f"The image {path} has {how} but no grid: warp it to one first, for instance with "
+            "`gdalwarp -t_srs EPSG:3857`, or take the orthorectified product."
+        )
+    raise LandcoverError(
+        f"The image {path} does not say its coordinate reference system: "
+        "set it, for instance with `rio edit-info --crs EPSG:3857`."
+    )
+
+
+def _check_place(quad: Quad) -> None:
+    """Make sure that it can be told where on the earth an image lies."""
+    west, south, east, north = quad.grid.bounds
+    try:
+        to_lonlat = Transformer.from_crs(quad.grid.crs, LONLAT, always_xy=True)
+        placed = np.isfinite(to_lonlat.transform([west, west, east, east], [north, south] * 2))
+    except ProjError as error:
+        raise LandcoverError(
+            f"The image {quad.path} lies in the coordinate reference system "
+            f"{_name_of(quad.grid.crs)}, which cannot be brought to longitude and latitude "
+            f"({_reason(error)}): set the one that it truly is in, or warp it to another."
+        ) from error
+    # A corner may lie beyond the earth's edge, as those of full-disk images do.
+    if not placed.any():
+        raise LandcoverError(
+            f"The image {quad.path} lies nowhere on the earth: its corners, "
+            f"{west:.6g} {south:.6g} to {east:.6g} {north:.6g}, are outside its coordinate "
+            f"reference system {_name_of(quad.grid.crs)}; set the one that it truly is in, for "
+            "instance with `rio edit-info --crs EPSG:3857`."
+        )
+
+
+def _name_of(crs: str) -> str:
+    return CRS(crs).name
+
+
+def _reason(error: ProjError) -> str:
+    """Return what PROJ says, without what pyproj puts around it."""
+    text = re.sub(r"^.*?proj_create_operations: ", "", str(error)).rstrip(") ")
+    return text.partition(". ")[0].rstrip(".")
 
 
 def write_index(quads: Sequence[Quad], path: Path) -> None:
@@ -228,8 +445,14 @@ def write_index(quads: Sequence[Quad], path: Path) -> None:
 
 
 def read_index(path: UPath) -> list[Quad]:
-    """Read the headers of quads, as `write_index` wrote them; none where there is no index."""
+    """Read the headers of quads, as `write_index` wrote them.
+
+    None where there is no index, or one that an earlier version wrote, which knew less of them.
+    """
     if not path.exists():
+        return []
+    rows = pd.read_parquet(BytesIO(path.read_bytes()))
+    if "scales" not in rows:
         return []
     return [
         Quad(
@@ -237,8 +460,10 @@ def read_index(path: UPath) -> list[Quad]:
             version=row["version"],
             grid=Grid(row["crs"], Affine(*row["transform"]), row["width"], row["height"]),
             dtypes=tuple(row["dtypes"]),
-            nodata=row["nodata"],
-            alpha=row["alpha"],
+            nodata=tuple(row["nodata"]),
+            scales=tuple(row["scales"]),
+            offsets=tuple(row["offsets"]),
+            alpha=tuple(row["alpha"]),
         )
-        for row in pd.read_parquet(BytesIO(path.read_bytes())).to_dict("records")
+        for row in rows.to_dict("records")
     ]

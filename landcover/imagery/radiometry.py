@@ -16,6 +16,7 @@ from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
 from landcover.grid import Grid
+from landcover.imagery.doubts import Inspection, check_flat
 from landcover.imagery.mosaic import Mosaic
 from landcover.notices import IN_ENGLISH, Phrasing
 from landcover.windows import pixels_inside, windows_touching
@@ -34,6 +35,10 @@ MEDIAN = int(np.flatnonzero(COMPARED == 50)[0])
 # most this many are read, 4.2 million pixels.
 SIDE = 256
 MOST_BLOCKS = 64
+
+# Of what is drawn, the share that may hold one value in all bands: three blocks of 64 are drawn by
+# chance where a hundredth is empty. All of it is counted when it is predicted.
+MOST_DRAWN = 0.05
 
 # Values below this part of the brightest median are raised to it: compared with zero, everything is
 # infinitely bright.
@@ -207,15 +212,24 @@ def draw_pixels(mosaic: Mosaic, area: BaseGeometry, seed: int = 42) -> pd.DataFr
         A row for each pixel, a column for each band.
 
     Raises:
-        LandcoverError: if another run has found other imagery for the month since.
+        LandcoverError: if another run has found other imagery for the month since, or if more of
+            it looks like no data than chance would draw (see `landcover.imagery.doubts`).
         RasterioIOError: if the imagery cannot be read.
     """
     bands = list(mosaic.bands.values())
     drawn = []
+    inspection = Inspection(mosaic.grid, flat=mosaic.nodata != "none")
+    blocks = _draw_blocks(mosaic, area, seed)
     with mosaic.open() as reader:
-        for block in _draw_blocks(mosaic, area, seed):
-            values, valid = reader.read(bands, block)
-            drawn.append(values[:, valid & pixels_inside(area, block, mosaic.grid.transform)])
+        for block in blocks:
+            read = reader.read(bands, block)
+            inside = pixels_inside(area, block, mosaic.grid.transform)
+            drawn.append(read.values[:, read.valid & inside])
+            inspection.add(block, read, inside)
+    if len(blocks) < MOST_BLOCKS:
+        check_flat(inspection.found, mosaic)
+    else:
+        check_flat(inspection.found, mosaic, "of what was drawn from the area", MOST_DRAWN)
     pixels = np.concatenate(drawn, axis=1) if drawn else np.empty((len(bands), 0))
     return pd.DataFrame(dict(zip(mosaic.bands, pixels, strict=True)))
 
@@ -306,12 +320,20 @@ def _curves(of: Distribution, bands: list[str]) -> Floats:
 
 
 def _shift(ours: Floats, theirs: Floats) -> float | None:
-    """Return the number by which all of our percentiles are higher, if there is one."""
+    """Return the number by which all of our percentiles are higher, if there is one that matters.
+
+    It matters against brightness, which is above zero. Where a band is at or below zero in both
+    (decibels, indices), there is none to compare it with; where a band reaches down to zero in one
+    of them, it has to be more than what the values of a band differ by among themselves.
+    """
     higher = ours - theirs
     shift = float(np.median(higher))
     even = np.abs(higher - shift).max() <= UNEVEN * abs(shift)
     darkest = np.maximum(ours, theirs)[:, MEDIAN].min()
-    return shift if shift and even and abs(shift) >= darkest / 2 else None
+    least = darkest / 2
+    if np.minimum(ours, theirs).min() <= 0:
+        least = max(least, float(np.median(np.ptp(theirs, axis=1))))
+    return shift if shift and even and darkest > 0 and abs(shift) >= least else None
 
 
 def _factors(ours: Floats, theirs: Floats) -> Floats:

@@ -9,6 +9,7 @@ from rasterio.windows import Window
 from upath import UPath
 
 from landcover.errors import LandcoverError
+from landcover.imagery.doubts import Doubts
 from landcover.maps.cog import write_cog
 from landcover.maps.layers import Layer
 from landcover.maps.measure import Counts, count_map
@@ -16,7 +17,10 @@ from landcover.maps.pieces import Piece, Plan
 from landcover.model.forest import Model
 from landcover.notices import Notice
 
-# In percent: below it, fewer than half of the trees agree.
+# Hectares: less is written as 0.0.
+LEAST_TOLD = 0.05
+
+# In percent: below it, the model thinks the other classes together likelier than the one shown.
 LOW_CONFIDENCE = 50
 
 
@@ -38,8 +42,12 @@ class FinishedMap:
     """The imagery that it was made from."""
     hectares: Mapping[str, float]
     """The true area of each class, by name."""
+    pixels: int
+    """How many pixels have a class."""
     low_confidence: float
-    """The share of its pixels on which fewer than half of the trees agree, 0 to 1."""
+    """The share of its pixels whose confidence is below `LOW_CONFIDENCE`, 0 to 1."""
+    sieved: float = 0.0
+    """The share of its pixels that took the class of what surrounds them, without a confidence."""
     notices: tuple[Notice, ...] = ()
     """What is probably wrong with it."""
     companions: tuple[str, ...] = ()
@@ -98,10 +106,11 @@ def check_complete(plan: Plan, pieces: Sequence[Piece], counts: Sequence[Counts]
         LandcoverError: if it does not.
     """
     expected: Counts = sum((piece.pixels for piece in pieces), Counter())
+    known = expected.total() - sum(piece.sieved for piece in pieces)
     classes, *others = counts
     planned = sorted(window.toslices() for window in plan.windows)
     complete = sorted(piece.window.toslices() for piece in pieces) == planned
-    as_many = all(other.total() == expected.total() for other in others)
+    as_many = all(other.total() == known for other in others)
     if not complete or not as_many or classes != expected:
         found = " and ".join(f"{count.total():,}" for count in counts)
         raise LandcoverError(
@@ -109,6 +118,18 @@ def check_complete(plan: Plan, pieces: Sequence[Piece], counts: Sequence[Counts]
             f"{expected.total():,}, so it is not published: remove {plan.folder} and run the month "
             "again."
         )
+
+
+def find_notices(doubts: Doubts, origin: str) -> tuple[Notice, ...]:
+    """Return what is to be told about a map for the sake of its imagery.
+
+    Args:
+        doubts: about the imagery in the area of interest.
+        origin: where it was found.
+    """
+    if doubts.partial < LEAST_TOLD:
+        return ()
+    return (Notice("partial_nodata", {"hectares": doubts.partial, "mosaic": origin}),)
 
 
 def total_hectares(pieces: Sequence[Piece], names: Mapping[int, str]) -> dict[str, float]:
@@ -119,17 +140,25 @@ def total_hectares(pieces: Sequence[Piece], names: Mapping[int, str]) -> dict[st
         names: the name of each class code.
     """
     codes = sorted({code for piece in pieces for code in piece.hectares})
-    return {
-        names[code]: round(sum(piece.hectares.get(code, 0.0) for piece in pieces), 2)
-        for code in codes
-    }
+    return {names[code]: sum(piece.hectares.get(code, 0.0) for piece in pieces) for code in codes}
 
 
-def share_of_low_confidence(counts: Counts) -> float:
-    """Return the share of a map's pixels on which fewer than half of the trees agree, 0 to 1.
+def share_of_low_confidence(confidence: Counts, classes: Counts) -> float:
+    """Return the share of a map's pixels whose confidence is low, 0 to 1.
 
     Args:
-        counts: how many pixels have each confidence in percent.
+        confidence: how many pixels have each confidence in percent.
+        classes: how many have each class code.
     """
-    low = sum(pixels for percent, pixels in counts.items() if percent < LOW_CONFIDENCE)
-    return low / max(counts.total(), 1)
+    low = sum(pixels for percent, pixels in confidence.items() if percent < LOW_CONFIDENCE)
+    return low / max(classes.total(), 1)
+
+
+def share_of_sieved(pieces: Sequence[Piece]) -> float:
+    """Return the share of a map's pixels that took the class of what surrounds them, 0 to 1.
+
+    Args:
+        pieces: of its windows.
+    """
+    pixels = sum(piece.pixels.total() for piece in pieces)
+    return sum(piece.sieved for piece in pieces) / max(pixels, 1)

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,7 +15,7 @@ from rasterio.windows import Window
 
 from landcover.grid import Grid, grid_of
 from landcover.maps.layers import Integers, Layer
-from landcover.maps.pieces import PROFILE, levels, overview_factors
+from landcover.maps.pieces import PROFILE, levels, overview_factors, totals_of
 from landcover.maps.tiff import (
     Cell,
     Level,
@@ -23,8 +24,6 @@ from landcover.maps.tiff import (
     write_tiff,
 )
 from landcover.windows import BLOCK
-
-Tiles = dict[Cell, Span | bytes]
 
 # The types whose rasters a GeoTIFF may give a palette.
 WITH_PALETTE = {"uint8", "uint16"}
@@ -66,9 +65,11 @@ def write_cog(
         with rasterio.open(blank) as dataset:
             ((_, only),) = _spans(dataset, blank)
         nothing = only.read()
-        tiles = _tiles_of(pieces, grid, factors, nothing)
-        for factor in overview_factors(grid)[len(factors) :]:
-            tiles.append(_halve_tiles(layer, tiles[-1], grid.coarser(factor // 2)))
+        copied = _tiles_of(pieces, grid, factors, nothing)
+        made: list[dict[Cell, bytes]] = [{} for _ in overview_factors(grid)[len(factors) :]]
+        if made:
+            _halve_tiles(_Finest(layer, pieces, grid, factors, copied[-1]), made, (0, 0))
+        tiles: list[Mapping[Cell, Span | bytes]] = [*copied, *made]
         grids = [grid, *(grid.coarser(factor) for factor in overview_factors(grid))]
         write_tiff(
             path,
@@ -85,6 +86,7 @@ def _write_blank(path: Path, layer: Layer, grid: Grid, tags: Mapping[str, str]) 
         path,
         "w",
         **PROFILE,
+        count=1,
         dtype=layer.dtype,
         nodata=layer.nodata,
         width=BLOCK,
@@ -103,9 +105,9 @@ def _write_blank(path: Path, layer: Layer, grid: Grid, tags: Mapping[str, str]) 
 
 def _tiles_of(
     pieces: Mapping[Path, Window], grid: Grid, factors: Sequence[int], nothing: bytes
-) -> list[Tiles]:
+) -> list[dict[Cell, Span]]:
     """Return the tiles of a map and of the overviews that its pieces have; nodata is left out."""
-    found: list[Tiles] = [{} for _ in (1, *factors)]
+    found: list[dict[Cell, Span]] = [{} for _ in (1, *factors)]
     for piece, window in pieces.items():
         for tiles, factor, location in zip(
             found, (1, *factors), levels(piece, factors), strict=True
@@ -145,35 +147,87 @@ def _spans(dataset: DatasetReader, path: Path) -> Iterator[tuple[Cell, Span]]:
         yield (row, column), Span(path, int(offset), int(size))
 
 
-def _halve_tiles(layer: Layer, tiles: Tiles, grid: Grid) -> Tiles:
-    """Return the tiles of the overview that is half as large as a level.
+@dataclass(frozen=True)
+class _Finest:
+    """The level of a map that overviews are made of: the coarsest that its pieces have."""
+
+    layer: Layer
+    pieces: Mapping[Path, Window]
+    grid: Grid
+    """The map's."""
+    factors: Sequence[int]
+    """Of the overviews that the pieces have."""
+    tiles: Mapping[Cell, Span]
+    """Of the level, where they are in the pieces."""
+
+    def read(self, cell: Cell) -> Integers | None:
+        """Return what `Layer.halve` takes of a tile, nodata beyond the edges; None without data."""
+        tile = self.tiles.get(cell)
+        if tile is None:
+            return None
+        level = self.grid.coarser(self.factors[-1] if self.factors else 1)
+        height, width = (
+            min(BLOCK, side - BLOCK * place)
+            for side, place in zip((level.height, level.width), cell, strict=True)
+        )
+        if self.layer.halving == "mean" and self.factors:
+            return self._read_totals(tile, cell, height, width)
+        values = _pixels(tile, self.layer.dtype)
+        # What a tile holds beyond the edge of its level is not part of the map.
+        values[height:] = self.layer.nodata
+        values[:, width:] = self.layer.nodata
+        return values
+
+    def _read_totals(self, tile: Span, cell: Cell, height: int, width: int) -> Integers:
+        window, factor = self.pieces[tile.path], self.factors[-1]
+        row, column = BLOCK * cell[0], BLOCK * cell[1]
+        inside = Window(
+            column - window.col_off // factor, row - window.row_off // factor, width, height
+        )
+        totals = np.zeros((2, BLOCK, BLOCK), self.layer.totals)
+        with rasterio.open(totals_of(tile.path, self.factors)) as dataset:
+            totals[:, :height, :width] = dataset.read(window=inside)
+        return totals
+
+
+def _halve_tiles(
+    finest: _Finest, coarser: Sequence[dict[Cell, bytes]], cell: Cell
+) -> Integers | None:
+    """Make a tile of the coarsest overview, and all tiles beneath it.
+
+    One after the other, so that only four tiles of each level are in memory.
 
     Args:
-        layer: of the map.
-        tiles: of the level.
-        grid: of the level.
+        finest: what the first of them is made of.
+        coarser: the tiles of each overview, from fine to coarse.
+        cell: which tile of the last one.
+
+    Returns:
+        What `Layer.halve` takes of the tile; None if there is no data.
     """
-    halved: Tiles = {}
-    for row, column in {(row // 2, column // 2) for row, column in tiles}:
-        four = layer.empty(2 * BLOCK, 2 * BLOCK)
-        for down, across in np.ndindex(2, 2):
-            tile = tiles.get((2 * row + down, 2 * column + across))
-            if tile is not None:
-                four[down * BLOCK : (down + 1) * BLOCK, across * BLOCK : (across + 1) * BLOCK] = (
-                    _pixels(tile, layer.dtype)
-                )
-        # What a tile holds beyond the edge of its level is not part of the map.
-        four[max(0, grid.height - 2 * BLOCK * row) :] = layer.nodata
-        four[:, max(0, grid.width - 2 * BLOCK * column) :] = layer.nodata
-        halved[row, column] = zlib.compress(
-            layer.halve(four).astype(_little(layer.dtype)).tobytes(), PROFILE["zlevel"]
-        )
-    return halved
+    if not coarser:
+        return finest.read(cell)
+    layer = finest.layer
+    four = [
+        [
+            _halve_tiles(finest, coarser[:-1], (2 * cell[0] + down, 2 * cell[1] + across))
+            for across in range(2)
+        ]
+        for down in range(2)
+    ]
+    if all(tile is None for pair in four for tile in pair):
+        return None
+    nothing = layer.empty(BLOCK, BLOCK)
+    halves = [[layer.halve(nothing if tile is None else tile) for tile in pair] for pair in four]
+    made_of = np.concatenate([np.concatenate(pair, axis=-1) for pair in halves], axis=-2)
+    values = layer.shown(made_of).astype(_little(layer.dtype), copy=False)
+    coarser[-1][cell] = zlib.compress(values.tobytes(), PROFILE["zlevel"])
+    return made_of
 
 
-def _pixels(tile: Span | bytes, dtype: str) -> Integers:
-    content = tile if isinstance(tile, bytes) else tile.read()
-    return np.frombuffer(zlib.decompress(content), _little(dtype)).reshape(BLOCK, BLOCK)
+def _pixels(tile: Span, dtype: str) -> Integers:
+    content = zlib.decompress(tile.read())
+    return np.frombuffer(content, _little(dtype)).reshape(BLOCK, BLOCK).astype(dtype)
 
 
 def _little(dtype: str) -> np.dtype[Any]:

@@ -75,6 +75,39 @@ def read_entries(
 
 
 @compiled
+def add_areas(
+    codes: NDArray[np.uint8],
+    knots: NDArray[np.float64],
+    step: int,
+    pixels: NDArray[np.int64],
+    areas: NDArray[np.float64],
+) -> None:
+    """Count the pixels of each code, and add up their areas.
+
+    Args:
+        codes: (rows, columns).
+        knots: the area of a pixel at every so many rows and columns, from the upper left corner to
+            beyond the lower right one; between them it is linear both ways.
+        step: how many rows and columns are from one knot to the next.
+        pixels: what is added to, (256,).
+        areas: what is added to, (256,).
+    """
+    for row in range(codes.shape[0]):
+        above = row // step
+        down = (row + 0.5) / step - above
+        for first in range(0, codes.shape[1], step):
+            column = first // step
+            left = knots[above, column] * (1 - down) + knots[above + 1, column] * down
+            right = knots[above, column + 1] * (1 - down) + knots[above + 1, column + 1] * down
+            slope = (right - left) / step
+            area = left + slope / 2
+            for at in range(first, min(first + step, codes.shape[1])):
+                pixels[codes[row, at]] += 1
+                areas[codes[row, at]] += area
+                area += slope
+
+
+@compiled
 def _four(values: NDArray[np.integer[Any]], row: int, column: int, nodata: np.integer[Any]) -> Four:
     """Return the four pixels beneath one of half the size, nodata beyond the edges."""
     rows, columns = values.shape
@@ -114,28 +147,65 @@ def halve_mode(
 
 
 @compiled
-def halve_mean(
-    values: NDArray[np.integer[Any]], nodata: np.integer[Any]
-) -> NDArray[np.integer[Any]]:
-    """Return values at half the size, rounded up, in which each pixel is the mean of four.
-
-    Nodata counts only where all four are nodata; a half is rounded up.
+def sum_fours(
+    values: NDArray[np.integer[Any]],
+    nodata: np.integer[Any],
+    totals: NDArray[np.integer[Any]],
+) -> None:
+    """Add up the pixels beneath each pixel of half the size.
 
     Args:
         values: numbers, or nodata (rows, columns).
         nodata: of their type.
+        totals: what is written: the sums and the counts of those that are not nodata, (2, rows,
+            columns) of half the size, rounded up.
     """
-    rows, columns = values.shape
-    half = np.empty(((rows + 1) // 2, (columns + 1) // 2), values.dtype)
-    for row in range(half.shape[0]):
-        for column in range(half.shape[1]):
+    for row in range(totals.shape[1]):
+        for column in range(totals.shape[2]):
             total, count = 0, 0
             for value in _four(values, row, column, nodata):
                 if value != nodata:
                     total += int(value)
                     count += 1
-            half[row, column] = (2 * total + count) // (2 * count) if count else nodata
-    return half
+            totals[0, row, column] = total
+            totals[1, row, column] = count
+
+
+@compiled
+def add_fours(beneath: NDArray[np.integer[Any]], totals: NDArray[np.integer[Any]]) -> None:
+    """Add up the sums and counts beneath each pixel of half the size.
+
+    Args:
+        beneath: sums and counts, (2, rows, columns).
+        totals: what is written: the same at half the size, rounded up.
+    """
+    none = beneath.dtype.type(0)
+    for part in range(2):
+        for row in range(totals.shape[1]):
+            for column in range(totals.shape[2]):
+                first, second, third, last = _four(beneath[part], row, column, none)
+                totals[part, row, column] = first + second + third + last
+
+
+@compiled
+def round_means(
+    totals: NDArray[np.integer[Any]],
+    nodata: np.integer[Any],
+    means: NDArray[np.integer[Any]],
+) -> None:
+    """Divide sums by counts, to the nearest integer.
+
+    A half is rounded to the even neighbour: rounded up, it would raise the mean of a whole map.
+
+    Args:
+        totals: sums and counts, (2, rows, columns).
+        nodata: the mean of none.
+        means: what is written, (rows, columns).
+    """
+    for row in range(means.shape[0]):
+        for column in range(means.shape[1]):
+            total, count = totals[0, row, column], totals[1, row, column]
+            means[row, column] = np.rint(total / count) if count else nodata
 
 
 @compiled

@@ -1,6 +1,6 @@
-"""Layers: the rasters that a map is made of, and how each of them is halved for its overviews."""
+"""Layers: the rasters that a map is made of, and how their overviews are made."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,17 +9,12 @@ from numpy.typing import NDArray
 
 from landcover.classes import NODATA, Legend, legend_of
 from landcover.files import file_name
-from landcover.maps.kernels import halve_mean, halve_mode
+from landcover.maps.kernels import add_fours, halve_mode, round_means, sum_fours
 from landcover.period import Period
 
 Integers = NDArray[np.integer[Any]]
 
 Halving = Literal["mode", "mean"]
-
-_HALVE: Mapping[str, Callable[[Integers, np.integer[Any]], Integers]] = {
-    "mode": halve_mode,
-    "mean": halve_mean,
-}
 
 
 @dataclass(frozen=True)
@@ -33,7 +28,8 @@ class Layer:
     legend: Legend | None
     """What its values mean; None where they are numbers."""
     halving: Halving
-    """How a pixel of an overview is made of four: their mode, or their mean."""
+    """What a pixel of an overview is: the mode of the four pixels beneath it, or the mean of all
+    pixels of the map beneath it."""
     dtype: str = "uint8"
     """An integer type, as numpy names it."""
     nodata: int = NODATA
@@ -48,13 +44,45 @@ class Layer:
         """Return pixels without data, (height, width)."""
         return np.full((height, width), self.nodata, dtype=self.dtype)
 
-    def halve(self, values: Integers) -> Integers:
-        """Return values at half the size, rounded up.
+    def halve(self, beneath: Integers) -> Integers:
+        """Return what an overview is made of, rounded up to half the size.
+
+        Means of means would count pixels at the edge of nodata more than others, and be rounded at
+        each level; so sums and counts are handed on from level to level.
 
         Args:
-            values: of the layer's type, (rows, columns).
+            beneath: the map, of the layer's type, (rows, columns); or what `halve` returned.
+
+        Returns:
+            Modes, (rows, columns); or sums and counts, (2, rows, columns). See `shown`.
         """
-        return _HALVE[self.halving](values, np.dtype(self.dtype).type(self.nodata))
+        nodata = np.dtype(self.dtype).type(self.nodata)
+        if self.halving == "mode":
+            return halve_mode(beneath, nodata)
+        rows, columns = beneath.shape[-2:]
+        totals = np.empty((2, (rows + 1) // 2, (columns + 1) // 2), self.totals)
+        if beneath.ndim == 2:
+            sum_fours(beneath, nodata, totals)
+        else:
+            add_fours(beneath, totals)
+        return totals
+
+    def shown(self, halved: Integers) -> Integers:
+        """Return the values of an overview, of the layer's type, (rows, columns).
+
+        Args:
+            halved: what `halve` returned.
+        """
+        if halved.ndim == 2:
+            return halved
+        means = np.empty(halved.shape[1:], self.dtype)
+        round_means(halved, means.dtype.type(self.nodata), means)
+        return means
+
+    @property
+    def totals(self) -> str:
+        """The type of sums: that of an overview pixel over 2048 x 2048 bytes fits 32 bits."""
+        return "int32" if np.dtype(self.dtype).itemsize == 1 else "int64"
 
 
 def prediction_layers(period: Period, names: Mapping[int, str]) -> tuple[Layer, Layer]:

@@ -20,7 +20,7 @@ from landcover.model.forest import load
 # most 512 MB, in practice a few. Four bands of 64 levels make 2**24 cells, of 128 levels 2**28.
 MAX_CELLS = 2**28
 
-# Pixels looked up at once: few enough that their cells stay in the processor's cache.
+# Pixels predicted at once: few enough that their cells stay in the processor's cache.
 CHUNK = 65_536
 
 # Fewer cells than this are worked out on one core: calling the forest costs as much as 1000.
@@ -34,6 +34,9 @@ Confidence = NDArray[np.uint8]
 
 class Predictor(Protocol):
     """What gives pixels their class codes."""
+
+    pixels_a_second: float
+    """About what a core of an ordinary machine reads, predicts and writes."""
 
     def predict(
         self, values: NDArray[np.generic], wanted: NDArray[np.bool_]
@@ -81,6 +84,8 @@ def fastest(pipeline: Pipeline) -> Predictor:
 class Direct:
     """The model itself, asked for every pixel."""
 
+    pixels_a_second = 0.1e6
+
     def __init__(self, pipeline: Pipeline) -> None:
         """Keep the model."""
         self._pipeline = pipeline
@@ -89,11 +94,14 @@ class Direct:
         self, values: NDArray[np.generic], wanted: NDArray[np.bool_]
     ) -> tuple[Codes, Confidence]:
         """See `Predictor.predict`."""
-        codes = np.full(wanted.shape, NODATA, dtype=np.uint8)
-        confidence = np.zeros(wanted.shape, dtype=np.uint8)
-        if wanted.any():
-            codes[wanted], confidence[wanted] = _ask(self._pipeline, values[:, wanted].T)
-        return codes, confidence
+        flat, pixels = values.reshape(len(values), -1), np.flatnonzero(wanted)
+        codes = np.full(wanted.size, NODATA, dtype=np.uint8)
+        confidence = np.zeros(wanted.size, dtype=np.uint8)
+        # In chunks: a forest's answers to a strip of imagery at once take gigabytes, and minutes.
+        for start in range(0, pixels.size, CHUNK):
+            part = pixels[start : start + CHUNK]
+            codes[part], confidence[part] = _ask(self._pipeline, flat[:, part].T)
+        return codes.reshape(wanted.shape), confidence.reshape(wanted.shape)
 
 
 class Lookup:
@@ -102,6 +110,8 @@ class Lookup:
     An entry is 0 until it is filled; then its low byte is the class code plus one, and its high
     byte the confidence.
     """
+
+    pixels_a_second = 20e6
 
     def __init__(self, pipeline: Pipeline) -> None:
         """Make an empty table.
@@ -181,7 +191,9 @@ class Lookup:
             # One core for each part, and within it the trees summed in their order: the result of a
             # sum must not depend on which thread came first.
             cores = os.cpu_count() or 1
-            parts = np.array_split(cells, cores) if cells.size >= FEW else [cells]
+            parts = [cells]
+            if cells.size >= FEW:
+                parts = np.array_split(cells, max(cores, -(-cells.size // CHUNK)))
             with ThreadPoolExecutor(cores) as pool:
                 for part, entries in zip(parts, pool.map(self._entries_of, parts), strict=True):
                     self._entries[part] = entries

@@ -6,12 +6,17 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
 
-from landcover.areas import SQUARE_METRES_A_HECTARE, pixel_areas
+from landcover.areas import SQUARE_METRES_A_HECTARE, areas_at
 from landcover.classes import NODATA
 from landcover.grid import grid_of
-from landcover.maps.kernels import count_codes
-from landcover.windows import BLOCK, split
+from landcover.maps.kernels import add_areas, count_codes
+from landcover.windows import BLOCK, LARGEST, split
+
+# The areas of pixels are worked out at every so many rows and columns.
+KNOTS = 64
 
 # How many pixels have each value; values that no pixel has are left out.
 Counts = Counter[int]
@@ -34,7 +39,7 @@ def count_values(values: NDArray[np.integer[Any]]) -> Counts:
 def measure_classes(path: str, nodata: int = NODATA) -> tuple[Counts, dict[int, float]]:
     """Count the pixels of each class code of a map, and return the area of each class.
 
-    Every pixel of a block of 512 x 512 counts the block's mean pixel area.
+    Every pixel counts its own area: in most projections it changes along rows too.
 
     Args:
         path: what GDAL opens: a GeoTIFF of class codes, in any CRS.
@@ -43,20 +48,21 @@ def measure_classes(path: str, nodata: int = NODATA) -> tuple[Counts, dict[int, 
     Returns:
         The pixels and the hectares of each class code that is there, without nodata.
     """
-    counts: Counts = Counter()
-    hectares: dict[int, float] = {}
+    pixels, areas = np.zeros(256, dtype=np.int64), np.zeros(256)
     with rasterio.open(path) as dataset:
         grid = grid_of(dataset)
-        pixel_area = pixel_areas(grid)
-        for block in split(grid.whole, BLOCK, BLOCK):
-            pixels = count_values(dataset.read(1, window=block))
-            del pixels[nodata]
-            if pixels:
-                area = pixel_area(block) / SQUARE_METRES_A_HECTARE
-                for code, count in pixels.items():
-                    hectares[code] = hectares.get(code, 0.0) + count * area
-            counts.update(pixels)
-    return counts, dict(sorted(hectares.items()))
+        for part in split(grid.whole, BLOCK, LARGEST):
+            codes = dataset.read(1, window=part)
+            # Between knots the area is all but linear, even where a pixel is half a kilometre wide.
+            columns, rows = (
+                start + KNOTS * np.arange(-(-size // KNOTS) + 1.0)
+                for start, size in ((part.col_off, part.width), (part.row_off, part.height))
+            )
+            add_areas(codes, areas_at(grid, columns, rows), KNOTS, pixels, areas)
+    pixels[nodata] = 0
+    found = np.flatnonzero(pixels).tolist()
+    hectares = {code: float(areas[code]) / SQUARE_METRES_A_HECTARE for code in found}
+    return Counter({code: int(pixels[code]) for code in found}), hectares
 
 
 def count_map(path: str, nodata: int = NODATA) -> Counts:
@@ -68,7 +74,26 @@ def count_map(path: str, nodata: int = NODATA) -> Counts:
     """
     counts: Counts = Counter()
     with rasterio.open(path) as dataset:
-        for strip in split(grid_of(dataset).whole, BLOCK):
-            counts.update(count_values(dataset.read(1, window=strip)))
+        for part in split(grid_of(dataset).whole, BLOCK, LARGEST):
+            if _has_tiles(dataset, part):
+                counts.update(count_values(dataset.read(1, window=part)))
     del counts[nodata]
     return counts
+
+
+def _has_tiles(dataset: DatasetReader, part: Window) -> bool:
+    """Tell whether a part of a raster is in its file; what is not, reads as nodata.
+
+    A map of an area far larger than its imagery has millions of tiles that are not there.
+
+    Args:
+        dataset: an open raster.
+        part: a row of its blocks.
+    """
+    if dataset.driver != "GTiff" or dataset.block_shapes[0] != (BLOCK, BLOCK):
+        return True
+    row, first = part.row_off // BLOCK, part.col_off // BLOCK
+    return any(
+        dataset.get_tag_item(f"BLOCK_OFFSET_{column}_{row}", "TIFF", bidx=1) is not None
+        for column in range(first, first - (-part.width // BLOCK))
+    )

@@ -4,7 +4,7 @@ All of that is done window by window and side by side, so that a map is assemble
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from upath import UPath
 from landcover.classes import NODATA
 from landcover.errors import TransientError
 from landcover.grid import Grid
+from landcover.imagery.doubts import Doubts
 from landcover.imagery.images import gdal_path
 from landcover.maps.layers import Integers, Layer
 from landcover.maps.measure import Counts, count_map, count_values, measure_classes
@@ -26,7 +27,6 @@ from landcover.windows import BLOCK
 # files a fifth smaller.
 PROFILE: dict[str, Any] = {
     "driver": "GTiff",
-    "count": 1,
     "tiled": True,
     "blockxsize": BLOCK,
     "blockysize": BLOCK,
@@ -35,6 +35,9 @@ PROFILE: dict[str, Any] = {
     # Tiles are copied into the map as they are, whose tables have the lowest byte first.
     "endianness": "LITTLE",
 }
+
+# The tag of a piece's classes that keeps doubts about the imagery.
+DOUBTS = "DOUBTS"
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,13 @@ class Plan:
         """The files of all layers of a window, by the layer's key; the classes last."""
         return {layer.key: self.piece(layer, window) for layer in reversed(self.layers)}
 
-    def sieved(self, window: Window, smallest: int) -> UPath:
-        """The file of a window's classes without patches of fewer pixels."""
-        return self._file(f"sieved{smallest}", window)
+    def sieved(self, window: Window, smallest: int) -> dict[str, UPath]:
+        """The files of all layers of a window without patches of fewer pixels; the classes last."""
+        others = {
+            layer.key: self._file(f"sieved{smallest}{layer.key}", window)
+            for layer in reversed(self.layers[1:])
+        }
+        return {**others, self.classes.key: self._file(f"sieved{smallest}", window)}
 
     def thumbnail(self, window: Window) -> UPath:
         """The file of a window's thumbnail."""
@@ -96,6 +103,10 @@ class Piece:
     """The true area of each class code."""
     pixels: Counts
     """How many have each class code."""
+    sieved: int = 0
+    """How many of them took the class of what surrounds them, for which no confidence is known."""
+    doubts: Doubts = field(default_factory=Doubts)
+    """What is doubtful about the imagery that it was made from."""
 
 
 def overview_factors(grid: Grid) -> list[int]:
@@ -127,9 +138,16 @@ def piece_factors(grid: Grid, window_size: int) -> list[int]:
 
 
 def write_piece(
-    layer: Layer, values: Integers, grid: Grid, factors: Sequence[int], path: Path
+    layer: Layer,
+    values: Integers,
+    grid: Grid,
+    factors: Sequence[int],
+    path: Path,
+    doubts: Doubts | None = None,
 ) -> None:
     """Write a layer of a window, and its overviews.
+
+    Where coarser overviews are not made of the last one's values, what they are made of follows.
 
     Args:
         layer: what the values are.
@@ -137,24 +155,57 @@ def write_piece(
         grid: the window's.
         factors: of the overviews.
         path: the GeoTIFF to write.
+        doubts: about the imagery, which the file is to keep for a run that takes it up.
     """
+    halved = values
     for factor in [1, *factors]:
-        level = grid.coarser(factor)
         if factor > 1:
-            values = layer.halve(values)
-        with rasterio.open(
-            path,
-            "w",
-            **PROFILE,
-            dtype=layer.dtype,
-            nodata=layer.nodata,
-            width=level.width,
-            height=level.height,
-            crs=level.crs,
-            transform=level.transform,
-            append_subdataset=factor > 1,
-        ) as dataset:
-            dataset.write(values, 1)
+            halved = layer.halve(halved)
+        band = layer.shown(halved)[np.newaxis]
+        tags = {DOUBTS: doubts.to_json()} if doubts is not None and factor == 1 else {}
+        _write(band, grid.coarser(factor), path, layer.nodata, tags, append=factor > 1)
+    if halved.ndim == 3:
+        ends = np.min_scalar_type(halved.min()), np.min_scalar_type(halved.max())
+        small = halved.astype(np.promote_types(*ends))
+        _write(small, grid.coarser(factors[-1]), path, append=True)
+
+
+def _write(
+    bands: Integers,
+    grid: Grid,
+    path: Path,
+    nodata: int | None = None,
+    tags: Mapping[str, str] = {},
+    *,
+    append: bool,
+) -> None:
+    """Write values (bands, rows, columns) as a GeoTIFF, or as one more raster of it."""
+    with rasterio.open(
+        path,
+        "w",
+        **PROFILE,
+        count=len(bands),
+        interleave="band",
+        dtype=bands.dtype,
+        nodata=nodata,
+        width=grid.width,
+        height=grid.height,
+        crs=grid.crs,
+        transform=grid.transform,
+        append_subdataset=append,
+    ) as dataset:
+        dataset.write(bands)
+        dataset.update_tags(**tags)
+
+
+def totals_of(path: Path, factors: Sequence[int]) -> str:
+    """Return what GDAL opens to read the sums and counts of the last overview of a piece.
+
+    Args:
+        path: of the piece, which has overviews.
+        factors: of these.
+    """
+    return f"GTIFF_DIR:{len(factors) + 2}:{path.absolute()}"
 
 
 def levels(path: Path, factors: Sequence[int]) -> list[str]:
@@ -171,19 +222,36 @@ def levels(path: Path, factors: Sequence[int]) -> list[str]:
     return [str(path.absolute()), *(f"GTIFF_DIR:{n}:{path.absolute()}" for n in overviews)]
 
 
-def describe_piece(window: Window, files: Mapping[str, UPath], classes: str) -> Piece:
+def describe_piece(
+    window: Window, files: Mapping[str, UPath], classes: str, sieved: int = 0
+) -> Piece:
     """Return a piece, by reading what was written of its classes.
 
     Args:
         window: which pixels of the map.
         files: by the layer's key.
         classes: what GDAL opens to read the class codes.
+        sieved: how many pixels took the class of what surrounds them.
 
     Raises:
         RasterioIOError: if they cannot be read.
     """
     pixels, hectares = measure_classes(classes)
-    return Piece(window, files, hectares, pixels)
+    return Piece(window, files, hectares, pixels, sieved, read_doubts(classes))
+
+
+def read_doubts(classes: str) -> Doubts:
+    """Return what the file of a piece's classes keeps of doubts about the imagery.
+
+    Args:
+        classes: what GDAL opens to read the class codes.
+
+    Raises:
+        RasterioIOError: if it cannot be opened.
+    """
+    with rasterio.open(classes) as dataset:
+        kept = dataset.tags().get(DOUBTS)
+    return Doubts.from_json(kept) if kept else Doubts()
 
 
 def read_finished(plan: Plan, window: Window) -> Piece:
@@ -203,6 +271,39 @@ def read_finished(plan: Plan, window: Window) -> Piece:
         with rasterio.open(gdal_path(plan.thumbnail(window))) as thumbnail:
             thumbnail.read()
     return describe_piece(window, files, gdal_path(files[plan.classes.key]))
+
+
+def read_sieved(plan: Plan, window: Window, smallest: int) -> Piece:
+    """Return the piece that an earlier run has sieved.
+
+    Args:
+        plan: where it is.
+        window: which pixels of the map.
+        smallest: pixels of the smallest patch that was kept.
+
+    Raises:
+        RasterioIOError: if one of its files is not whole.
+    """
+    files = plan.sieved(window, smallest)
+    for layer in plan.layers[1:]:
+        count_map(gdal_path(files[layer.key]), layer.nodata)
+    classes = files[plan.classes.key]
+    taken = read_piece(classes) != read_piece(plan.piece(plan.classes, window))
+    return describe_piece(window, files, gdal_path(classes), int(taken.sum()))
+
+
+def read_piece(path: UPath) -> Integers:
+    """Return the values of a piece, (rows, columns).
+
+    Args:
+        path: of one of its layers.
+
+    Raises:
+        RasterioIOError: if it cannot be read.
+    """
+    with rasterio.open(gdal_path(path)) as dataset:
+        values: Integers = dataset.read(1)
+    return values
 
 
 def check_written(piece: Piece, codes: NDArray[np.uint8]) -> None:

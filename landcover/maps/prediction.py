@@ -10,6 +10,8 @@ from rasterio.windows import Window, bounds
 from shapely.geometry.base import BaseGeometry
 
 from landcover.classes import NODATA
+from landcover.geometry import intersection
+from landcover.imagery.doubts import Inspection
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.thumbnails import Thumbnail
 from landcover.maps.lookup import Predictor
@@ -25,7 +27,8 @@ class PredictionSettings(BaseModel):
         default=False,
         title="Allow gaps",
         description="Map what there is where quads that the area of interest needs are missing or "
-        "hold no valid pixel. Without it they end the run.",
+        "hold no valid pixel, or where a single image does not cover it. Without it they end the "
+        "run.",
     )
     smallest_patch: int = Field(
         default=1,
@@ -33,7 +36,7 @@ class PredictionSettings(BaseModel):
         le=1000,
         title="Smallest patch",
         description="The minimum mapping unit in pixels: smaller patches take the class of what "
-        "surrounds them. With 1 the map stays as predicted.",
+        "surrounds them, and have no confidence then. With 1 the map stays as predicted.",
     )
 
 
@@ -44,6 +47,7 @@ def predict_window(
     area: BaseGeometry,
     window: Window,
     thumbnail: Thumbnail | None = None,
+    inspection: Inspection | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Predict the valid pixels of a window that lie inside an area.
 
@@ -57,6 +61,7 @@ def predict_window(
         area: the area of interest, in the mosaic's CRS.
         window: which pixels of the mosaic.
         thumbnail: of the window, to which the imagery is added; None where none is wanted.
+        inspection: to which doubts about the pixels are added; None where none are wanted.
 
     Returns:
         Class codes and the model's confidence in percent, both (rows, columns), nodata where a
@@ -69,9 +74,12 @@ def predict_window(
     numbers = [mosaic.bands[name] for name in bands]
     with mosaic.open() as reader:
         for strip, inside in strips_inside(mosaic, area, window):
-            values, valid = reader.read(numbers, strip)
+            pixels = reader.read(numbers, strip)
+            values, valid = pixels.values, pixels.valid
             if thumbnail is not None:
                 thumbnail.add(strip, values, valid)
+            if inspection is not None:
+                inspection.add(strip, pixels, inside)
             place, wanted = within(strip, window), valid & inside
             codes[place], certain = predictor.predict(values, wanted)
             np.copyto(confidence[place], certain, where=wanted)
@@ -95,7 +103,7 @@ def strips_inside(
         The strip, on the map's blocks, and which of its pixels are inside, (rows, columns).
     """
     # Of an area with thousands of vertices, only those near the window matter to its strips.
-    near = shapely.intersection(area, shapely.box(*bounds(window, mosaic.grid.transform)))
+    near = intersection(area, shapely.box(*bounds(window, mosaic.grid.transform)))
     for strip in split(window, BLOCK):
         inside = pixels_inside(near, strip, mosaic.grid.transform)
         columns = np.flatnonzero(inside.any(axis=0))

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, time
 from pathlib import Path
 
-import geopandas
 import pystac
 import rasterio
 import shapely
@@ -26,11 +25,18 @@ from shapely.geometry import MultiPolygon, box
 from shapely.geometry.base import BaseGeometry
 from shapely.geometry.polygon import orient
 
-from landcover.aoi import LONLAT, polygonal
 from landcover.areas import pixel_areas
 from landcover.classes import NODATA, Colour, Legend
 from landcover.errors import LandcoverError
 from landcover.files import file_name
+from landcover.geometry import (
+    LONLAT,
+    intersection,
+    lonlat_bounds,
+    narrowest,
+    polygonal,
+    reproject,
+)
 from landcover.grid import Grid, grid_of
 from landcover.period import Period
 from landcover.version import code_version
@@ -65,10 +71,11 @@ def prediction_item(
     """Describe a finished map as a STAC item.
 
     Its footprint is where the map can hold data: the area of interest as far as the map reaches,
-    to some ten metres. It belongs to the collection `chocoforest`, because pgSTAC takes no item
-    without one, and links to it as `./collection.json`, because STAC takes no such item without the
-    link: see `map_collection`. Resolutions are the side of a square with the pixels' true mean
-    area, in metres.
+    to some ten metres; over the antimeridian, the west of its bounds is greater than the east. It
+    belongs to the collection `chocoforest`, because pgSTAC takes no item without one, and links to
+    it as `./collection.json`, because STAC takes no such item without the link: see
+    `map_collection`. Resolutions are the side of a square with the pixels' true mean area, in
+    metres.
 
     Args:
         path: the map on this machine, as `landcover.maps.cog.write_cog` writes it.
@@ -80,18 +87,18 @@ def prediction_item(
         made: when the map was made, with its time zone.
 
     Raises:
-        LandcoverError: if the map lies outside the area of interest.
+        LandcoverError: if the map lies outside the area of interest, or both reach over a pole.
         RasterioIOError: if the map cannot be read.
     """
     with rasterio.open(path) as dataset:
         grid = grid_of(dataset)
         authority = dataset.crs.to_authority()
-    footprint = _footprint(area, grid, path)
+    shape = footprint(area, grid, f"The map {path}")
     resolution = round(pixel_areas(grid)(grid.whole) ** 0.5, 3)
     item = pystac.Item(
         id=Path(file_name("item", period)).stem,
-        geometry=json.loads(shapely.to_geojson(footprint)),
-        bbox=list(footprint.bounds),
+        geometry=json.loads(shapely.to_geojson(shape)),
+        bbox=list(lonlat_bounds(shape)),
         datetime=None,
         start_datetime=datetime.combine(period.start, time(), UTC),
         end_datetime=datetime.combine(period.end, time(23, 59, 59), UTC),
@@ -119,11 +126,16 @@ def map_collection(items: Sequence[pystac.Item]) -> pystac.Collection:
     Args:
         items: of `prediction_item`, at least one, in the order in which they should be linked.
     """
+    extent = pystac.Extent.from_items(items)
+    # pystac knows no bounds over the antimeridian.
+    boxes = [item.bbox for item in items if item.bbox]
+    if boxes:
+        extent.spatial = pystac.SpatialExtent([list(narrowest(boxes))])
     collection = pystac.Collection(
         id=COLLECTION,
         title="Monthly land cover",
         description="Land cover by month, classified from satellite mosaics by a random forest.",
-        extent=pystac.Extent.from_items(items),
+        extent=extent,
         license="other",
     )
     for item in items:
@@ -142,20 +154,34 @@ def stac_text(document: pystac.Item | pystac.Collection) -> str:
     return json.dumps(document.to_dict(include_self_link=False, transform_hrefs=False), indent=2)
 
 
-def _footprint(area: BaseGeometry, grid: Grid, path: Path) -> BaseGeometry:
-    """Return a grid's part of an area, in longitude and latitude, its outer rings anticlockwise."""
-    west, south, east, north = grid.bounds
-    # The edges of a grid are curves in longitude and latitude.
-    outline = shapely.segmentize(box(*grid.bounds), max(east - west, north - south) / 32)
-    (reach,) = geopandas.GeoSeries([outline], crs=grid.crs).to_crs(LONLAT)
-    part = shapely.simplify(area.intersection(reach), _TOLERANCE)
-    polygons = shapely.get_parts(polygonal(shapely.set_precision(part, _PRECISION)))
-    if not len(polygons):
+def footprint(area: BaseGeometry, grid: Grid, what: str = "The map") -> BaseGeometry:
+    """Return a grid's part of an area, in longitude and latitude.
+
+    Polygons are cut at the antimeridian, and their outer rings run anticlockwise (RFC 7946, 3.1.6
+    and 3.1.9).
+
+    Args:
+        area: polygons in longitude and latitude.
+        grid: of a map.
+        what: the map, for messages.
+
+    Raises:
+        LandcoverError: if the grid lies outside the area, or both reach over a pole.
+    """
+    outline = box(*grid.bounds)
+    try:
+        part = intersection(area, reproject(outline, grid.crs, LONLAT, "The map's grid"))
+    except LandcoverError:
+        # A grid may reach over a pole, or over the edge of the globe, where the area does not.
+        there = intersection(outline, reproject(area, LONLAT, grid.crs))
+        part = reproject(there, grid.crs, LONLAT, "The part of the area of interest on the map")
+    small = shapely.set_precision(shapely.simplify(part, _TOLERANCE), _PRECISION)
+    if polygonal(small).is_empty:
         raise LandcoverError(
-            f"The map {path} lies outside the area of interest: AOI_DEFINITION should be the one "
-            "that the map was made for."
+            f"{what} lies outside the area of interest: AOI_DEFINITION should be the one that the "
+            "map was made for."
         )
-    oriented = [orient(polygon) for polygon in polygons]
+    oriented = [orient(polygon) for polygon in shapely.get_parts(polygonal(small))]
     return oriented[0] if len(oriented) == 1 else MultiPolygon(oriented)
 
 

@@ -1,13 +1,14 @@
 """Folds: which samples are held out together, and which samples train the model that predicts them.
 
 Pixels of one polygon are near copies of each other, so a split through a polygon measures memory,
-not skill. Neighbouring polygons are alike too (Roberts et al. 2017, Cross-validation
-strategies for data with temporal, spatial, hierarchical, or phylogenetic structure,
-doi:10.1111/ecog.02881), which is what blocks are for.
+not skill. So does one between polygons that lie on the same ground (see `landcover.model.ground`):
+a ground is held out whole, with all polygons on it. Neighbouring polygons are alike too (Roberts et
+al. 2017, Cross-validation strategies for data with temporal, spatial, hierarchical, or phylogenetic
+structure, doi:10.1111/ecog.02881), which is what blocks are for.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,33 +18,38 @@ from sklearn.model_selection import BaseCrossValidator, StratifiedGroupKFold, St
 from landcover.errors import SettingsError
 from landcover.model.balance import at_most_per_class
 from landcover.model.forest import ForestSettings
+from landcover.model.ground import Together, ground_of
 
 Indices = NDArray[np.intp]
 Fold = tuple[Indices, Indices]
 
 
 def validation_folds(
-    samples: pd.DataFrame, codes: pd.Series, settings: ForestSettings
+    samples: pd.DataFrame, codes: pd.Series, settings: ForestSettings, together: Together = ()
 ) -> list[Fold]:
-    """Deal whole polygons or blocks into folds, and cap the training samples of each class.
+    """Deal whole grounds or blocks into folds, and cap the training samples of each class.
 
     Args:
         samples: a row for each sample, with `polygon_id`, `x` and `y`.
         codes: the class code of each sample.
         settings: of the forest and its validation.
+        together: the ids of polygons that lie on the same ground; the others lie alone.
 
     Returns:
-        Row numbers of the training and of the held-out samples of each fold.
+        Row numbers of the training and of the held-out samples of each fold; no fold if no class
+        lies on two grounds.
 
     Raises:
-        SettingsError: if blocks are to be held out, and all polygons lie in one.
+        SettingsError: if blocks are to be held out, and no class lies in two of them although one
+            lies on two grounds.
     """
-    polygons = samples["polygon_id"]
-    if settings.holdout == "blocks":
-        blocks = blocks_of(samples, settings.block_size)
-        dealt = block_folds(polygons, blocks, codes, settings.folds, settings.seed)
-    else:
-        dealt = polygon_folds(polygons, codes, settings.folds, settings.seed)
+    grounds = ground_of(samples["polygon_id"], together)
+    dealt = polygon_folds(grounds, codes, settings.folds, settings.seed)
+    if dealt and settings.holdout == "blocks":
+        blocks = blocks_of(samples, grounds, settings.block_size)
+        dealt = block_folds(samples["polygon_id"], blocks, codes, settings.folds, settings.seed)
+        if not dealt:
+            raise SettingsError(_describe_blocks(samples, blocks, settings.block_size))
     return capped(dealt, codes, settings)
 
 
@@ -61,41 +67,44 @@ def capped(folds: Sequence[Fold], codes: pd.Series, settings: ForestSettings) ->
     ]
 
 
-def polygon_folds(polygons: pd.Series, codes: pd.Series, folds: int, seed: int) -> list[Fold]:
-    """Deal whole polygons into folds, each class evenly.
+def polygon_folds(grounds: pd.Series, codes: pd.Series, folds: int, seed: int) -> list[Fold]:
+    """Deal polygons into folds, whole and with what lies on the same ground, each class evenly.
 
-    A polygon that is the only one of its class always stays in training: if it were held out, the
-    model would not know its class.
+    A ground that is the only one of a class always stays in training: if it were held out, the
+    model would not know that class. One with polygons of several classes is dealt as one of the
+    class that lies on the fewest grounds.
 
-    Here class 4 has a single polygon, and the other classes have two each:
+    Here class 4 lies on a single ground, and the other classes on two each:
 
-    >>> polygons = pd.Series(["a", "a", "b", "c", "c", "d", "e"])
+    >>> grounds = pd.Series(["a", "a", "b", "c", "c", "d", "e"])
     >>> codes = pd.Series([0, 0, 0, 1, 1, 1, 4])
-    >>> for train, held_out in polygon_folds(polygons, codes, folds=5, seed=0):
+    >>> for train, held_out in polygon_folds(grounds, codes, folds=5, seed=0):
     ...     print(train, held_out)
     [0 1 5 6] [2 3 4]
     [2 3 4 6] [0 1 5]
 
     Args:
-        polygons: the polygon id of each sample.
+        grounds: the ground of each sample (see `landcover.model.ground.ground_of`).
         codes: the class code of each sample.
-        folds: how many folds; there are fewer if no class has as many polygons.
+        folds: how many folds; there are fewer if no class lies on as many grounds.
         seed: of the dealing.
 
     Returns:
         Row numbers of the training and of the held-out samples of each fold; no fold if every class
-        has a single polygon.
+        lies on a single ground.
     """
-    classes = codes.groupby(polygons).first()
-    counts = classes.map(classes.value_counts())
-    dealt = classes[counts > 1]
+    there = pd.DataFrame({"ground": grounds, "code": codes}).drop_duplicates()
+    there["grounds"] = there.groupby("code")["ground"].transform("size")
+    classes = there.sort_values(["ground", "grounds", "code"]).groupby("ground").first()
+    dealt = classes.loc[classes["grounds"] > 1, "code"]
     if dealt.empty:
         return []
-    dealer = StratifiedKFold(min(folds, int(counts.max())), shuffle=True, random_state=seed)
-    return [
-        _split(polygons.isin(dealt.index[held_out]).to_numpy(), codes)
-        for held_out in _deal(dealer, dealt)
-    ]
+    number = min(folds, int(dealt.value_counts().max()))
+    if number > 1:
+        away = _deal(StratifiedKFold(number, shuffle=True, random_state=seed), dealt)
+    else:  # what else there is of each class stays in training
+        away = np.array_split(np.arange(len(dealt)), min(folds, len(dealt)))
+    return _split(grounds, [dealt.index[held_out] for held_out in away], codes)
 
 
 def block_folds(
@@ -118,7 +127,8 @@ def block_folds(
         seed: of the dealing.
 
     Returns:
-        Row numbers of the training and of the held-out samples of each fold.
+        Row numbers of the training and of the held-out samples of each fold; no fold if no class
+        lies in two blocks.
     """
     block = pd.Series(np.asarray(blocks), index=codes.index)
     dealt = pd.DataFrame({"code": codes, "block": block}).groupby(polygons).first()
@@ -126,11 +136,8 @@ def block_folds(
     if number < 2:
         return []
     dealer = StratifiedGroupKFold(number, shuffle=True, random_state=seed)
-    parts = [
-        _split(block.isin(dealt["block"].iloc[held_out]).to_numpy(), codes)
-        for held_out in _deal(dealer, dealt["code"], dealt["block"])
-    ]
-    return [(train, test) for train, test in parts if test.size]
+    away = _deal(dealer, dealt["code"], dealt["block"])
+    return _split(block, [dealt["block"].iloc[held_out] for held_out in away], codes)
 
 
 def pixel_folds(codes: pd.Series, among: Indices, folds: int, seed: int) -> list[Fold]:
@@ -149,36 +156,36 @@ def pixel_folds(codes: pd.Series, among: Indices, folds: int, seed: int) -> list
     if not among.size or number < 2:
         return []
     dealer = StratifiedKFold(number, shuffle=True, random_state=seed)
-    chosen = np.isin(np.arange(len(codes)), among)
-    return [
-        _split(chosen & np.isin(np.arange(len(codes)), held_out), codes)
-        for held_out in _deal(dealer, codes)
-    ]
+    rows = pd.Series(np.arange(len(codes)), index=codes.index)
+    away = [held_out[np.isin(held_out, among)] for held_out in _deal(dealer, codes)]
+    return _split(rows, away, codes)
 
 
-def blocks_of(samples: pd.DataFrame, size: float) -> pd.Series:
-    """Return the block that each sample's polygon lies in, by column and row of a square grid.
+def blocks_of(samples: pd.DataFrame, grounds: pd.Series, size: float) -> pd.Series:
+    """Return the block that each sample's ground lies in, by column and row of a square grid.
 
-    A polygon that crosses the border of two blocks belongs wholly to the one that holds the mean
+    A ground that crosses the border of two blocks belongs wholly to the one that holds the mean
     position of its samples.
 
     Args:
-        samples: with `polygon_id`, `x` and `y`.
+        samples: with `x` and `y`.
+        grounds: the ground of each sample.
         size: side of a block, in units of `x` and `y`, which are those of the mosaic's CRS.
-
-    Raises:
-        SettingsError: if every polygon lies in one block.
     """
-    places = samples.groupby("polygon_id")[["x", "y"]].transform("mean")
+    places = samples.groupby(grounds)[["x", "y"]].transform("mean")
     numbers = np.floor(places / size).astype(int).astype(str)
     blocks: pd.Series = numbers["x"] + " " + numbers["y"]
-    if blocks.nunique() == 1:
-        extent = max(np.ptp(places["x"]), np.ptp(places["y"]))
-        raise SettingsError(
-            f"All training polygons lie in one block of {size:g}, so none can be held out: give a "
-            f"smaller --block_size; they span {extent:g}, in units of the mosaic's CRS."
-        )
     return blocks
+
+
+def _describe_blocks(samples: pd.DataFrame, blocks: pd.Series, size: float) -> str:
+    one = blocks.nunique() == 1
+    what = "All training polygons lie" if one else "The training polygons of each class lie"
+    extent = max(np.ptp(samples["x"]), np.ptp(samples["y"]))
+    return (
+        f"{what} in one block of {size:g}, so none can be held out: give a smaller --block_size; "
+        f"they span {extent:g}, in units of the mosaic's CRS."
+    )
 
 
 def _deal(
@@ -191,7 +198,21 @@ def _deal(
         return [held_out for _, held_out in dealer.split(codes, codes, groups)]
 
 
-def _split(held_out: NDArray[np.bool_], codes: pd.Series) -> Fold:
-    """Split samples into those that train, and held-out ones whose class the training has."""
-    known = codes.isin(codes[~held_out].unique()).to_numpy()
-    return np.flatnonzero(~held_out), np.flatnonzero(held_out & known)
+def _split(units: pd.Series, held_out: Iterable[Iterable[object]], codes: pd.Series) -> list[Fold]:
+    """Split samples into those that train, and held-out ones whose class the training has.
+
+    Folds that hold none are left out.
+
+    Args:
+        units: what each sample is dealt by.
+        held_out: the units of each fold.
+        codes: the class code of each sample.
+    """
+    folds = []
+    for its in held_out:
+        away = units.isin(its).to_numpy()
+        known = codes.isin(codes[~away].unique()).to_numpy()
+        test = np.flatnonzero(away & known)
+        if test.size:
+            folds.append((np.flatnonzero(~away), test))
+    return folds

@@ -2,13 +2,17 @@
 
 import hashlib
 import sys
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Literal
 
 import joblib
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import Pipeline
@@ -148,10 +152,48 @@ def fit(
         codes: the class code of each sample.
         settings: the forest's.
     """
-    rows = at_most_per_class(codes, settings.max_pixels_per_class, settings.seed)
+    rows = _training_rows(codes, settings)
     pipeline = new_pipeline(settings)
-    pipeline.fit(samples[list(bands)].to_numpy()[rows], codes.to_numpy()[rows])
+    with without_false_alarms():
+        pipeline.fit(samples[list(bands)].to_numpy()[rows], codes.to_numpy()[rows])
     return pipeline
+
+
+@contextmanager
+def without_false_alarms() -> Iterator[None]:
+    """Let a forest be grown of few trees or samples without warnings that mean nothing here."""
+    with warnings.catch_warnings():
+        # Some samples are in all trees: they are not counted (see `oob_accuracy`).
+        warnings.filterwarnings("ignore", message="Some inputs do not have OOB scores")
+        # Class codes are no measurements, however many there are.
+        warnings.filterwarnings("ignore", message="The number of unique classes is greater")
+        yield
+
+
+def oob_accuracy(pipeline: Pipeline, codes: pd.Series, settings: ForestSettings) -> float:
+    """Return the share of samples that the trees that were grown without them give their class.
+
+    The forest's own `oob_score_` counts a sample that all trees were grown with as one of the first
+    class.
+
+    Args:
+        pipeline: the model, as `fit` returned it.
+        codes: the class code of each sample that it was given.
+        settings: the forest's.
+
+    Returns:
+        The accuracy, 0 to 1; NaN if all trees were grown with every sample.
+    """
+    forest = pipeline["forest"]
+    votes = forest.oob_decision_function_
+    voted = votes.sum(axis=1) > 0
+    true = codes.to_numpy()[_training_rows(codes, settings)]
+    right = forest.classes_[votes.argmax(axis=1)] == true
+    return float(pd.Series(right[voted], dtype=float).mean())
+
+
+def _training_rows(codes: pd.Series, settings: ForestSettings) -> NDArray[np.intp]:
+    return at_most_per_class(codes, settings.max_pixels_per_class, settings.seed)
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,8 @@ class Scores(Overall):
     """How well held-out pixels are predicted, class by class too."""
 
     not_validated: tuple[str, ...]
-    """Names of the classes with too few polygons, or blocks, to hold one out."""
+    """Names of the classes of which none could be held out, because their polygons lie on a single
+    ground or in a single block."""
 
     classes: Mapping[str, ClassMetrics]
     """By name, in the order of the class codes."""
@@ -188,10 +189,11 @@ class Metrics(Scores):
 
     optimism: float | None
     """The accuracy of `random_pixels` minus `accuracy`: the share of it that is memory of the same
-    polygon. None where nothing could be validated."""
+    ground. None where nothing could be validated."""
 
     oob_accuracy: float | None
-    """The forest's out-of-bag accuracy."""
+    """The forest's out-of-bag accuracy, over the samples that some tree was grown without; None if
+    there are none."""
 
     suspected_mislabels: tuple[Suspect, ...]
     """The clearest first."""
@@ -284,8 +286,7 @@ def describe_metrics(metrics: Metrics) -> str:
         [
             *_overall_lines(metrics),
             classes.to_string(),
-            "pixels by true class (rows) and predicted class (columns)",
-            pd.DataFrame(metrics.confusion_matrix).T.to_string(),
+            *_confusion_lines(metrics),
             *_suspect_lines(metrics.suspected_mislabels),
         ]
     )
@@ -305,8 +306,19 @@ def _overall_lines(metrics: Metrics) -> list[str]:
     if metrics.oob_accuracy is not None:
         lines.append(f"out-of-bag accuracy {metrics.oob_accuracy:.3f}")
     if metrics.not_validated:
-        lines.append(f"not validated, too few polygons: {', '.join(metrics.not_validated)}")
+        lines.append(
+            f"not validated, polygons in fewer than two places: {', '.join(metrics.not_validated)}"
+        )
     return lines
+
+
+def _confusion_lines(metrics: Metrics) -> list[str]:
+    if metrics.accuracy.value is None:
+        return []
+    return [
+        "pixels by true class (rows) and predicted class (columns)",
+        pd.DataFrame(metrics.confusion_matrix).T.to_string(),
+    ]
 
 
 def _suspect_lines(suspects: tuple[Suspect, ...]) -> list[str]:

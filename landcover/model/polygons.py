@@ -1,11 +1,16 @@
 """Training polygons: checked and mended before they are sampled."""
 
-import geopandas
-import pandas as pd
+from itertools import chain
 
-from landcover.aoi import polygonal
+import geopandas
+import numpy as np
+import pandas as pd
+import shapely
+from shapely.geometry.base import BaseGeometry
+
 from landcover.classes import label_key
 from landcover.errors import LandcoverError
+from landcover.geometry import polygonal
 from landcover.listing import listed
 
 # At most this many polygons are named in a message.
@@ -22,8 +27,8 @@ def tidy_polygons(
         where: the table or file they come from, for messages.
 
     Returns:
-        Valid polygons with unique text ids; and a sentence about each thing that was mended or left
-        out.
+        Valid polygons with unique text ids, the parts of multipolygons each as one; and a sentence
+        about each thing that was taken apart, mended or left out.
 
     Raises:
         LandcoverError: if a polygon has no class, or if there are fewer than two classes.
@@ -32,6 +37,8 @@ def tidy_polygons(
     polygons = found.assign(polygon_id=_unique(ids))
     warnings = _describe_duplicates(ids, where)
     _check_labels(polygons, where)
+    polygons, taken_apart = _take_apart(polygons, where)
+    warnings += taken_apart
     polygons["class_label"] = polygons["class_label"].map(str).str.strip()
     broken = ~polygons.geometry.is_valid & ~polygons.geometry.isna()
     if broken.any():
@@ -55,6 +62,52 @@ def _unique(ids: pd.Series) -> pd.Series:
         repeats = ids.groupby(ids).cumcount()
         ids = ids.where(repeats == 0, ids + "#" + (repeats + 1).astype(str))
     return ids
+
+
+def _take_apart(
+    polygons: geopandas.GeoDataFrame, where: str
+) -> tuple[geopandas.GeoDataFrame, list[str]]:
+    """Make each part of a multipolygon a polygon of its own, before mending makes parts of one.
+
+    Tools that dissolve make one multipolygon of all polygons of a class. Of such, no part could be
+    held out, and all together would give no more samples than one polygon.
+    """
+    parts = [_parts(shape) for shape in polygons.geometry]
+    counts = np.array([len(its) for its in parts])
+    if not (counts > 1).any():
+        return polygons, []
+    apart = polygons.iloc[np.repeat(np.arange(len(polygons)), counts)].reset_index(drop=True)
+    shapes = geopandas.GeoSeries(list(chain.from_iterable(parts)), crs=polygons.crs)
+    of = apart.groupby("polygon_id")["polygon_id"]
+    numbered = apart["polygon_id"] + "#" + (of.cumcount() + 1).astype(str)
+    ids = apart["polygon_id"].where(of.transform("size") == 1, numbered)
+    several = pd.Series(counts > 1, index=polygons.index)
+    first = polygons.loc[several, "polygon_id"].iloc[0]
+    told = (
+        f"{_describe(polygons, several)} of {where} have several parts, each of which counts as a "
+        f"polygon: {first}#1, {first}#2 and so on."
+    )
+    return apart.assign(polygon_id=_unique(ids)).set_geometry(shapes), [told]
+
+
+def _parts(shape: BaseGeometry | None) -> list[BaseGeometry | None]:
+    """Return the polygons that a shape is made of; what is one polygon or none stays as it is."""
+    flat = shapely.get_parts(shapely.get_parts(shape)) if shape is not None else ()
+    parts = [part for part in flat if part.geom_type == "Polygon" and not part.is_empty]
+    if shape is None or len(parts) < 2:
+        return [shape]
+    if shape.is_valid:
+        return parts
+    # Some programs write a hole as a part within another: mending cuts it out of that.
+    mended = shapely.make_valid(parts)
+    areas = shapely.area(mended)
+    inner, outer = shapely.STRtree(mended).query(mended, predicate="within")
+    home = np.arange(len(parts))
+    for place in np.argsort(areas[outer]):
+        if areas[outer[place]] > areas[inner[place]]:
+            home[inner[place]] = outer[place]
+    of_each = ([parts[number] for number in np.flatnonzero(home == n)] for n in np.unique(home))
+    return [its[0] if len(its) == 1 else shapely.MultiPolygon(its) for its in of_each]
 
 
 def _describe_duplicates(ids: pd.Series, where: str) -> list[str]:

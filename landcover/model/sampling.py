@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
@@ -20,8 +20,12 @@ from upath import UPath
 
 from landcover.classes import label_key
 from landcover.errors import LandcoverError
+from landcover.geometry import reproject_rows
 from landcover.grid import Grid
+from landcover.imagery.doubts import Doubts, Inspection
 from landcover.imagery.mosaic import Mosaic, MosaicReader
+from landcover.model.ground import Together, same_ground
+from landcover.text import as_text
 from landcover.windows import pixels_inside, split
 
 # Large polygons are read in parts of this many pixels a side (34 MB a band of uint16).
@@ -75,6 +79,10 @@ class Samples:
     """The reason for each polygon id that gave no sample."""
     contested: int
     """How many pixels were drawn from under polygons of different classes."""
+    together: Together
+    """The ids of the polygons that lie on the same ground, a tuple for each such ground."""
+    doubts: Doubts = field(default_factory=Doubts)
+    """What is doubtful about the pixels under the polygons."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,9 @@ class Origin:
     """Of the file of the polygons as they were fetched."""
     sampling: Mapping[str, object] | None = None
     """The settings of the sampling."""
+    together: Together | None = None
+    """The ids of the polygons that lie on the same ground, a tuple for each such ground; None where
+    that is not known."""
 
 
 def write_samples(rows: geopandas.GeoDataFrame, origin: Origin, path: Path) -> None:
@@ -135,7 +146,10 @@ def read_samples(path: UPath, bands: Sequence[str]) -> tuple[pd.DataFrame, Origi
         polygons=rows.attrs.get("polygons"),
         polygons_sha256=rows.attrs.get("polygons_sha256"),
         sampling=rows.attrs.get("sampling"),
+        together=_together(rows.attrs.get("together")),
     )
+    # Pandas would copy them with every table that is made of these rows.
+    rows.attrs = {}
     missing = [name for name in (*COLUMNS, *origin.bands) if name not in rows]
     if missing:
         raise LandcoverError(
@@ -143,13 +157,21 @@ def read_samples(path: UPath, bands: Sequence[str]) -> tuple[pd.DataFrame, Origi
         )
     if rows.empty:
         raise LandcoverError(f"{path} holds no samples: {make}")
+    for name in ("polygon_id", "class_label"):
+        rows[name] = as_text(rows[name], f"The column {name} of {path}")
+        if rows[name].map(label_key, na_action="ignore").fillna("").eq("").any():
+            raise LandcoverError(f"{path} has samples without a {name}: {make}")
     return rows, origin
+
+
+def _together(found: Sequence[Sequence[str]] | None) -> Together | None:
+    return None if found is None else tuple(map(tuple, found))
 
 
 def sample_polygons(
     mosaic: Mosaic, polygons: geopandas.GeoDataFrame, settings: SamplingSettings
 ) -> Samples:
-    """Take the valid pixels under polygons, each pixel once.
+    """Take the valid pixels under polygons, each pixel once, and find what lies on the same ground.
 
     A pixel drawn from under several polygons goes to the one that comes first.
 
@@ -158,19 +180,23 @@ def sample_polygons(
         polygons: `polygon_id` (text, unique), `class_label` and geometries in any CRS.
         settings: how to draw the pixels.
     """
-    shapes = polygons.to_crs(mosaic.grid.crs).geometry.array
+    shapes = reproject_rows(polygons.geometry, mosaic.grid.crs).array
+    ids = polygons["polygon_id"].map(str).to_numpy()
+    pixel = min(mosaic.grid.transform.a, -mosaic.grid.transform.e)
+    together = tuple(tuple(ids[members]) for members in same_ground(shapes, pixel))
     drawn: dict[int, Pixels] = {}
     skipped: dict[str, str] = {}
+    inspection = Inspection(mosaic.grid, flat=mosaic.nodata != "none")
     with mosaic.open() as reader:
         for number in _reading_order(shapes, mosaic.grid):
-            polygon_id = str(polygons["polygon_id"].iloc[number])
-            found = _pixels_under(shapes[number], reader, mosaic, settings, polygon_id)
+            found = _pixels_under(shapes[number], reader, mosaic, settings, ids[number], inspection)
             if isinstance(found, str):
-                skipped[polygon_id] = found
+                skipped[ids[number]] = found
             else:
                 drawn[number] = found
     if not drawn:
-        return Samples(_as_points(pd.DataFrame(), mosaic), skipped, 0)
+        nothing = _as_points(pd.DataFrame(), mosaic)
+        return Samples(nothing, skipped, 0, together, inspection.found)
     pixels = _as_table(drawn, polygons, list(mosaic.bands))
     keys = pixels["class_label"].map(label_key)
     classes = keys.groupby([pixels["row"], pixels["column"]]).transform("nunique")
@@ -178,9 +204,8 @@ def sample_polygons(
     once = pixels.drop_duplicates(["row", "column"], ignore_index=True)
     for polygon_id in set(pixels["polygon_id"]) - set(once["polygon_id"]):
         skipped[polygon_id] = "its pixels were drawn for other polygons"
-    return Samples(
-        _as_points(_one_row_per(once, settings.row_per), mosaic), skipped, len(contested)
-    )
+    rows = _as_points(_one_row_per(once, settings.row_per), mosaic)
+    return Samples(rows, skipped, len(contested), together, inspection.found)
 
 
 def _reading_order(shapes: Sequence[BaseGeometry], grid: Grid) -> list[int]:
@@ -188,6 +213,8 @@ def _reading_order(shapes: Sequence[BaseGeometry], grid: Grid) -> list[int]:
     west, _, _, north = grid.bounds
 
     def place(number: int) -> tuple[float, float]:
+        if shapes[number].is_empty:
+            return np.inf, np.inf
         left, _, _, top = shapes[number].bounds
         return (
             (north - top) // (PART * -grid.transform.e),
@@ -203,6 +230,7 @@ def _pixels_under(
     mosaic: Mosaic,
     settings: SamplingSettings,
     polygon_id: str,
+    inspection: Inspection,
 ) -> Pixels | str:
     """Return the pixels drawn from under a polygon, or the reason why there are none."""
     window = _window_around(polygon, mosaic.grid, reader.extent)
@@ -217,12 +245,13 @@ def _pixels_under(
         if not inside.any():
             continue
         covered += int(inside.sum())
-        values, valid = reader.read(list(mosaic.bands.values()), part)
-        rows, columns = np.nonzero(inside & valid)
+        read = reader.read(list(mosaic.bands.values()), part)
+        inspection.add(part, read, inside)
+        rows, columns = np.nonzero(inside & read.valid)
         draw = random.random(rows.size)
         least = _least(draw, settings.max_pixels)
         at = rows[least], columns[least]
-        here = at[0] + part.row_off, at[1] + part.col_off, values[:, *at]
+        here = at[0] + part.row_off, at[1] + part.col_off, read.values[:, *at]
         found.append((draw[least], here))
     if not covered:
         return "smaller than a pixel"
@@ -246,8 +275,8 @@ def _least(draws: NDArray[np.float64], count: int) -> NDArray[np.intp]:
 
 def _window_around(polygon: BaseGeometry, grid: Grid, extent: Window) -> Window | None:
     """Return the pixels that a polygon's bounds touch; None where there is no imagery."""
-    # Bounds are infinite where a polygon cannot be brought to the mosaic's CRS, NaN without points.
-    if not np.isfinite(polygon.bounds).all():
+    # It is where a polygon cannot be brought to the mosaic's CRS.
+    if polygon.is_empty:
         return None
     exact = from_bounds(*polygon.bounds, transform=grid.transform)
     left, top = int(np.floor(exact.col_off)), int(np.floor(exact.row_off))

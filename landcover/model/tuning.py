@@ -13,7 +13,8 @@ from sklearn.pipeline import Pipeline
 
 from landcover.errors import LandcoverError
 from landcover.model.folds import validation_folds
-from landcover.model.forest import ForestSettings, new_pipeline
+from landcover.model.forest import ForestSettings, new_pipeline, without_false_alarms
+from landcover.model.ground import Together
 
 # What is searched. Bins are not: finer ones, or none, would rule out the look-up table. Nor is
 # log2, which equals sqrt for the few bands of an image.
@@ -52,6 +53,7 @@ def tune(
     codes: pd.Series,
     settings: ForestSettings,
     number: int,
+    together: Together = (),
 ) -> Tuning:
     """Try other settings, drawn at random, on folds of whole polygons or blocks.
 
@@ -66,18 +68,18 @@ def tune(
         codes: the class code of each sample.
         settings: of the forest; those that are not searched stay as they are.
         number: how many candidates to draw.
+        together: the ids of polygons that lie on the same ground, which are held out together.
 
     Raises:
-        LandcoverError: if no class has two polygons or blocks, so that none can be held out.
-        SettingsError: if blocks are to be held out, and all polygons lie in one.
+        LandcoverError: if no class has polygons in two places, so that none can be held out.
+        SettingsError: if blocks are to be held out, and no class lies in two of them.
     """
-    folds = validation_folds(
-        samples, codes, settings.model_copy(update={"seed": settings.seed + 1})
-    )
+    other = settings.model_copy(update={"seed": settings.seed + 1})
+    folds = validation_folds(samples, codes, other, together)
     if not folds:
         raise LandcoverError(
-            "No class has two training polygons, or none in two blocks, so settings cannot be "
-            "compared on held-out ones: draw more polygons, or leave out --tune."
+            "No class has training polygons in two places, so settings cannot be compared on "
+            "held-out ones: draw more polygons, or leave out --tune."
         )
     candidates = _draw(settings, number)
     search = GridSearchCV(
@@ -88,7 +90,8 @@ def tune(
         refit=False,
         error_score="raise",
     )
-    search.fit(samples[list(bands)].to_numpy(), codes.to_numpy(np.uint8))
+    with without_false_alarms():
+        search.fit(samples[list(bands)].to_numpy(), codes.to_numpy(np.uint8))
     table = _table(search.cv_results_, candidates)
     return Tuning(candidates[table.index[0]], table.reset_index(drop=True))
 

@@ -10,7 +10,8 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from sklearn.pipeline import Pipeline
 
 from landcover.model.folds import capped, pixel_folds, validation_folds
-from landcover.model.forest import ForestSettings
+from landcover.model.forest import ForestSettings, oob_accuracy
+from landcover.model.ground import Together
 from landcover.model.held_out import HeldOut, predict_held_out
 from landcover.model.metrics import (
     BY_CLASS,
@@ -48,6 +49,7 @@ def validate(
     codes: pd.Series,
     names: Mapping[int, str],
     settings: ForestSettings,
+    together: Together = (),
 ) -> Validation:
     """Cross-validate a trained model with whole polygons or blocks held out.
 
@@ -62,13 +64,15 @@ def validate(
         codes: the class code of each sample.
         names: the name of each class code.
         settings: of the forest and its validation.
+        together: the ids of polygons that lie on the same ground, which are held out together.
 
     Raises:
-        SettingsError: if blocks are to be held out, and all polygons lie in one.
+        SettingsError: if blocks are to be held out, and no class lies in two of them.
     """
     values = samples[list(bands)].to_numpy()
     polygons = samples["polygon_id"]
-    held_out = predict_held_out(pipeline, values, codes, validation_folds(samples, codes, settings))
+    folds = validation_folds(samples, codes, settings, together)
+    held_out = predict_held_out(pipeline, values, codes, folds)
     pixels = pixel_folds(codes, held_out.samples, settings.folds, settings.seed)[:RANDOM_FOLDS]
     at_random = predict_held_out(pipeline, values, codes, capped(pixels, codes, settings))
     scores = score(held_out, polygons, codes, names)
@@ -79,7 +83,7 @@ def validate(
         holdout=_holdout(settings),
         random_pixels=Overall(random.accuracy, random.macro_f1, random.folds),
         optimism=_difference(random.accuracy.value, scores.accuracy.value),
-        oob_accuracy=_rounded(pipeline["forest"].oob_score_),
+        oob_accuracy=_rounded(oob_accuracy(pipeline, codes, settings)),
         suspected_mislabels=suspects(by_polygon),
     )
     return Validation(metrics, by_polygon)

@@ -19,7 +19,7 @@ from pyproj import Geod, Transformer
 from shapely.geometry.base import BaseGeometry
 from shapely.plotting import patch_from_polygon
 
-from landcover.aoi import LONLAT
+from landcover.geometry import LONLAT, difference, intersection, polygonal
 from landcover.grid import Bounds
 from landcover.report.texts import FIXED
 from landcover.report.wording import Wording
@@ -153,9 +153,9 @@ def add_outline(axes: Axes, frame: Frame, area: BaseGeometry, *, fade: bool = Fa
         area: in the frame's CRS.
         fade: whether to make what lies outside paler.
     """
-    shown = area.simplify(frame.unit / 2)
+    shown = polygonal(area.simplify(frame.unit / 2))
     if fade:
-        outside = shapely.box(*frame.bounds).difference(shown)
+        outside = difference(shapely.box(*frame.bounds), shown)
         axes.add_patch(
             patch_from_polygon(outside, facecolor="white", alpha=0.5, linewidth=0, zorder=2)
         )
@@ -166,7 +166,7 @@ def add_outline(axes: Axes, frame: Frame, area: BaseGeometry, *, fade: bool = Fa
 
 def add_hatching(axes: Axes, frame: Frame, area: BaseGeometry) -> None:
     """Hatch an area; it shows where nothing is drawn over it."""
-    shown = area.simplify(frame.unit / 2)
+    shown = polygonal(area.simplify(frame.unit / 2))
     axes.add_patch(
         patch_from_polygon(
             shown, facecolor="#fafafa", edgecolor="#b4b4b4", hatch="//////", linewidth=0, zorder=0
@@ -207,7 +207,7 @@ def _emptiest_corner(frame: Frame, area: BaseGeometry) -> str:
         "upper left": (west, north - up, west + across, north),
     }
     shown = area.simplify(frame.unit)
-    return min(corners, key=lambda name: shapely.box(*corners[name]).intersection(shown).area)
+    return min(corners, key=lambda name: intersection(shown, shapely.box(*corners[name])).area)
 
 
 def round_down(value: float) -> float:
@@ -240,15 +240,23 @@ def _lines(
 ) -> Iterator[tuple[float, NDArray[np.float64], NDArray[np.float64], int]]:
     """Yield each line's degrees, its points, and the decimals that tell lines apart."""
     west, south, east, north = frame.to_lonlat.transform_bounds(*frame.bounds)
+    if west > east:  # over the antimeridian
+        east += 360
     low, high, start, end = (west, east, south, north) if meridian else (south, north, west, east)
     values = np.asarray(MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high))
-    decimals = next(n for n in range(9) if np.allclose(np.round(values, n), values, atol=1e-9))
+    decimals = _decimals(values)
     along = np.linspace(start, end, _POINTS)
     for value in values[(values > low) & (values < high)]:
         line = np.full_like(along, value)
         lonlat = (line, along) if meridian else (along, line)
         xs, ys = frame.to_lonlat.transform(*lonlat, direction="INVERSE")
         yield float(value), np.asarray(xs), np.asarray(ys), decimals
+
+
+def _decimals(values: NDArray[np.float64]) -> int:
+    """Return how many decimals evenly spaced values need, so that they are as far apart."""
+    most = 1e-3 * abs(values[1] - values[0])
+    return next(n for n in range(16) if np.abs(np.round(values, n) - values).max() <= most)
 
 
 def _rising(
@@ -260,8 +268,10 @@ def _rising(
 
 def _degrees(value: float, decimals: int, wording: Wording, *, meridian: bool) -> str:
     negative, positive = ("west", "east") if meridian else ("south", "north")
+    if value > 180:
+        value -= 360
     number = wording.number(abs(value), decimals)
-    if round(value, decimals) == 0:
+    if round(value, decimals) in (0, 180):
         return f"{number}°"
     return f"{number}°{FIXED}{wording.say(negative if value < 0 else positive)}"
 

@@ -16,6 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from shapely.plotting import patch_from_polygon
 
 from landcover.classes import NODATA, Colour, colour, label_key
+from landcover.geometry import reproject_rows
 from landcover.grid import Bounds, grid_of
 from landcover.imagery.mosaic import Mosaic
 from landcover.report.cartography import (
@@ -84,7 +85,8 @@ def image_map(
     add_hatching(axes, frame, area)
     _show(axes, true_colour(mosaic, area, frame), frame.bounds, "bilinear")
     add_outline(axes, frame, area, fade=True)
-    _add_polygons(axes, frame, polygons.to_crs(frame.crs), names)
+    shown = polygons.set_geometry(reproject_rows(polygons.geometry, frame.crs))
+    _add_polygons(axes, frame, shown[~shown.is_empty], names)
     return _finish(figure, axes, frame, area, wording)
 
 

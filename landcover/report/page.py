@@ -32,7 +32,7 @@ from landcover.report.tables import (
     mislabel_rows,
     provenance_rows,
 )
-from landcover.report.wording import Language, Wording
+from landcover.report.wording import SMALLEST_SHARE, Language, Wording
 
 # At most this many classes are named in the descriptions of pictures.
 DESCRIBED = 3
@@ -68,8 +68,11 @@ class Report:
     hectares: Mapping[str, float]
     """The true area of each class, by name; classes that are not on the map may be left out."""
 
+    pixels: int
+    """How many pixels of the map have a class."""
+
     low_confidence: float
-    """The share of the map, 0 to 1, on which fewer than half of the trees agree."""
+    """The share of the map, 0 to 1, on which the confidence is below 50 percent."""
 
     metrics: Metrics | None
     """Of the model; None where none are recorded."""
@@ -80,6 +83,9 @@ class Report:
     provenance: Mapping[str, object]
     """What made the map: texts and numbers, or lists and mappings of them, by name (see
     `landcover.report.texts.Texts.terms`)."""
+
+    sieved: float = 0.0
+    """The share of the map, 0 to 1, that took the class of what surrounds it."""
 
 
 def render(report: Report, language: Language, pictures: Mapping[str, Picture]) -> str:
@@ -211,18 +217,29 @@ def _measured(report: Report) -> dict[str, ClassMetrics]:
 
 def _headline(report: Report, wording: Wording) -> dict[str, object]:
     coverage = report.coverage
+    without_class = coverage.without_class(report.hectares, report.pixels)
     accuracy = report.metrics.accuracy if report.metrics else Estimate(None)
     value, error = accuracy.value, accuracy.standard_error
     return {
         "accuracy": _known_percent(value, wording),
         "accuracy_error": None if error is None else wording.points(error),
-        "right": None if value is None else wording.number(100 * value),
+        "accuracy_words": _accuracy_words(report.metrics, wording),
         "aoi_hectares": wording.hectares(coverage.hectares),
         "without_imagery": wording.percent(coverage.without_imagery),
-        "without_class": wording.percent(coverage.without_class(report.hectares)),
+        "holes": without_class > 0,
+        "without_class": wording.percent(without_class),
         "low_confidence": wording.percent(report.low_confidence),
-        "gaps": gap_rows(coverage.gaps, wording),
+        "sieved": wording.percent(report.sieved) if report.sieved else None,
+        "gaps": gap_rows(coverage, wording),
     }
+
+
+def _accuracy_words(metrics: Metrics | None, wording: Wording) -> str:
+    if metrics is None:
+        return wording.say("accuracy_unrecorded")
+    if metrics.accuracy.value is None:
+        return wording.say("accuracy_missing")
+    return wording.say("accuracy_meaning", right=wording.number(100 * metrics.accuracy.value))
 
 
 def _areas(report: Report, wording: Wording) -> dict[str, object]:
@@ -255,15 +272,15 @@ def _quality(report: Report, wording: Wording) -> dict[str, object]:
     }
 
 
-def _random_pixels(metrics: Metrics, wording: Wording) -> dict[str, str | None] | None:
+def _random_pixels(metrics: Metrics, wording: Wording) -> str | None:
     random, ours = metrics.random_pixels, metrics.accuracy.value
     if random is None or metrics.optimism is None or ours is None:
         return None
-    return {
-        "accuracy": _with_error(random.accuracy, wording),
-        "optimism": wording.points(metrics.optimism),
-        "honest": wording.percent(ours),
-    }
+    accuracy = _with_error(random.accuracy, wording)
+    if metrics.optimism < SMALLEST_SHARE:
+        return wording.say("random_same", accuracy=accuracy)
+    optimism, honest = wording.points(metrics.optimism), wording.percent(ours)
+    return wording.say("random", accuracy=accuracy, optimism=optimism, honest=honest)
 
 
 def _with_error(found: Estimate, wording: Wording) -> str | None:

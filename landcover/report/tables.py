@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from landcover.imagery.coverage import Gap
+from landcover.imagery.coverage import Coverage
 from landcover.model.metrics import ClassMetrics, Estimate, Suspect
 from landcover.report.wording import NONE, Wording
 
@@ -60,10 +60,17 @@ def hectares_rows(
     ]
 
 
-def gap_rows(gaps: Sequence[Gap], wording: Wording) -> list[tuple[str, str]]:
+def gap_rows(coverage: Coverage, wording: Wording) -> list[tuple[str, str]]:
     """Return name and hectares of each part without imagery, the largest first."""
-    ordered = sorted(gaps, key=lambda gap: -gap.hectares)
-    return [(gap.name, wording.hectares(gap.hectares)) for gap in ordered]
+    ordered = sorted(coverage.gaps, key=lambda gap: -gap.hectares)
+    rows = [
+        (wording.say("outside", name=gap.name) if gap.outside else gap.name, gap.hectares)
+        for gap in ordered
+    ]
+    if coverage.more_missing:
+        others = coverage.uncovered - sum(gap.hectares for gap in ordered)
+        rows.append((wording.say("more", count=wording.number(coverage.more_missing)), others))
+    return [(name, wording.hectares(max(0.0, area))) for name, area in rows]
 
 
 def accuracy_rows(

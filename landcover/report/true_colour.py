@@ -21,7 +21,7 @@ from upath import UPath
 from landcover.grid import Bounds, Grid
 from landcover.imagery.images import open_image, read_patiently
 from landcover.imagery.mosaic import Mosaic
-from landcover.imagery.pixels import read_pixels
+from landcover.imagery.pixels import Pixels, read_pixels
 from landcover.imagery.quads import Quad
 from landcover.imagery.thumbnails import primaries
 from landcover.report.cartography import Frame
@@ -34,9 +34,6 @@ DECIDING = 100_000
 DARKEST, BRIGHTEST = 2, 98
 MOST_MEDIANS = 4
 GAMMA = 1.5
-
-# Values and which of them are valid.
-Picture = tuple[NDArray[np.generic], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -112,15 +109,16 @@ def true_colour(mosaic: Mosaic, area: BaseGeometry, frame: Frame) -> NDArray[np.
         place = _place(quad.grid, frame, (rows, columns))
         if place is not None:
             part, target = place
-            found, good = read_patiently(UPath(quad.path), partial(_read_quad, quad, bands, part))
-            np.copyto(values[:, *target], found, where=good)
-            valid[target] |= good
+            read = partial(_read_quad, quad, bands, part, mosaic.nodata_value)
+            found = read_patiently(UPath(quad.path), read)
+            np.copyto(values[:, *target], found.values, where=found.valid)
+            valid[target] |= found.valid
     return _stretched(values, valid)
 
 
-def _read_quad(quad: Quad, bands: Sequence[int], part: Part) -> Picture:
+def _read_quad(quad: Quad, bands: Sequence[int], part: Part, nodata: float | None) -> Pixels:
     with _open(quad) as dataset:
-        return read_pixels(dataset, bands, part.window, part.shape, Resampling.average)
+        return read_pixels(dataset, bands, part.window, part.shape, Resampling.average, nodata)
 
 
 @contextmanager

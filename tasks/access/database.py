@@ -1,7 +1,11 @@
 """The database: PostGIS, or the embedded SQLite file where neither block nor `DB_HOST` is set."""
 
+import errno
+import fcntl
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from prefect_sqlalchemy import ConnectionComponents, SqlAlchemyConnector, SyncDriver
 from sqlalchemy import URL, Connection, create_engine, make_url, text
@@ -27,7 +31,7 @@ NOTICE_SILENCE = {
     "tcp_user_timeout": 120_000,  # milliseconds
 }
 
-# What PostgreSQL says while it starts, stops or is full; its other refusals are for good.
+# What PostgreSQL and pools say while they start, stop or are full; other refusals are for good.
 _PASSING = (
     "starting up",
     "shutting down",
@@ -35,14 +39,54 @@ _PASSING = (
     "too many",
     "remaining connection",
     "terminating connection",
+    "query_wait_timeout",
+    "no more connections allowed",
+    "server login has been failing",
+    "cannot connect to server",
 )
+
+# What to do, by what the server, a pool before it or libpq says; no library has codes for these
+# where a connection is not made.
+_ADVICE = {
+    "too many": "wait for others to end, or let its owner allow more connections",
+    "remaining connection": "wait for others to end, or let its owner allow more connections",
+    "query_wait_timeout": "wait for others to end, or let its owner raise default_pool_size",
+    "no more connections allowed": "wait for others to end, or let its owner raise max_client_conn",
+    "translate host name": "check DB_HOST and the network",
+    "timeout expired": "check DB_HOST and DB_PORT, and that no firewall is between",
+    "server closed the connection unexpectedly": "check that DB_PORT is PostgreSQL's",
+    "invalid response to SSL negotiation": "check that DB_PORT is PostgreSQL's",
+    "password authentication failed": "check DB_USER and DB_PASSWORD",
+    "it wants a password": "set it",
+    "no pg_hba.conf entry": "let the server's owner allow this machine, role and database in "
+    "pg_hba.conf; where it says no encryption, set DB_SSLMODE to require",
+    "does not support SSL": "set DB_SSLMODE to prefer",
+    "certificate": "check DB_SSLMODE, and that ~/.postgresql/root.crt holds who signed it",
+    "startup parameter": "let the owner of the pool (PgBouncer) add it to "
+    "ignore_startup_parameters, or set DB_HOST and DB_PORT to the server itself",
+    "no such database": "check DB_NAME",
+    'database "': "check DB_NAME",
+    "no such user": "check DB_USER",
+    'role "': "check DB_USER",
+}
 
 NO_PERMISSION = "42501"  # insufficient_privilege
 _READ_ONLY = "25006"  # read_only_sql_transaction
 _CANCELLED = "57014"  # query_canceled
 
+# What a system says of a lock on a file system that has none: some network and FUSE file systems.
+CANNOT_LOCK = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
+
 # What libpq says where TLS cannot be had at all; a connection that is lost may name SSL too.
 _TLS = ("does not support SSL", "certificate", "sslmode")
+
+# What to do, by SQLite's name for what it refuses.
+_EMBEDDED = {
+    "SQLITE_IOERR": "Look after its disk, or set a file on a disk of this machine",
+    "SQLITE_FULL": "Make room on its disk, or set a file on another",
+    "SQLITE_NOTADB": "Set another file",
+    "SQLITE_CORRUPT": "The file is damaged: put back a copy of it, or set another",
+}
 
 # The schema of the settings comes first; that of PostGIS is added for its functions.
 _SEARCH_PATH = text(
@@ -239,14 +283,21 @@ def _explain(error: DatabaseError, url: URL) -> LandcoverError | None:
     place = place_of(url)
     refusal = _refusal(str(error.orig))
     if refusal:
+        usual = "check DB_NAME, DB_USER, DB_PASSWORD and DB_SSLMODE"
         return SettingsError(
             f"The database {place} refuses the connection ({refusal}): "
-            "check DB_NAME, DB_USER, DB_PASSWORD and DB_SSLMODE, or the database block."
+            f"{_advice(refusal) or usual}, or the database block."
         )
+    said = first_line(error)
+    usual = "check that it runs, and DB_HOST and DB_PORT"
     return TransientError(
-        f"The database {place} cannot be reached ({first_line(error)}): "
-        "check that it runs, and DB_HOST and DB_PORT, or the database block."
+        f"The database {place} cannot be reached ({said}): {_advice(said) or usual}, or the "
+        "database block."
     )
+
+
+def _advice(said: str) -> str | None:
+    return next((advice for words, advice in _ADVICE.items() if words in said), None)
 
 
 def place_of(url: URL) -> str:
@@ -255,17 +306,54 @@ def place_of(url: URL) -> str:
 
 
 def _explain_embedded(error: DatabaseError, url: URL) -> LandcoverError | None:
-    said = first_line(error)
-    if "locked" in said:
-        return TransientError(
-            f"The database {url.database} is in use by another program: close it there."
-        )
+    """Say what SQLite refuses, by its own name for it."""
+    said, path = first_line(error), Path(str(url.database))
+    name = getattr(error.orig, "sqlite_errorname", "")
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_IOERR", "SQLITE_PROTOCOL")):
+        # SQLite calls it busy, too, where the file system cannot lock.
+        if refusal := refused_lock(path):
+            return refusal
+        if not name.startswith("SQLITE_IOERR"):
+            return TransientError(
+                f"The database {path} is in use by another program: close it there."
+            )
     if isinstance(error, OperationalError) or "not a database" in said:
-        return LandcoverError(
-            f"METADATA_DB cannot be used: {url.database} ({said}). Give this user "
-            "permission to write it, or set another file."
+        advice = next(
+            (advice for kind, advice in _EMBEDDED.items() if name.startswith(kind)),
+            "Give this user permission to write it, or set another file",
         )
+        return LandcoverError(f"METADATA_DB cannot be used: {path} ({said}). {advice}.")
     return None
+
+
+def refused_lock(path: Path) -> LandcoverError | None:
+    """Try to lock a file beside the embedded database; say so where the file system cannot.
+
+    Args:
+        path: of the database. It is not opened: to close it would undo SQLite's own locks.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=path.parent) as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in CANNOT_LOCK:
+            return cannot_lock(path, error)
+    return None
+
+
+def cannot_lock(path: Path, error: OSError) -> LandcoverError:
+    """Say that the file system of the embedded database locks no files.
+
+    Args:
+        path: that was to be locked.
+        error: what the system says.
+    """
+    return LandcoverError(
+        f"The file system of METADATA_DB cannot lock {path} ({error.strerror}), as some network "
+        "disks cannot: set METADATA_DB to a file on a disk of this machine, so that two runs at "
+        "once do not spoil each other's work."
+    )
 
 
 def _refusal(said: str) -> str | None:

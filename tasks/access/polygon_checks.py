@@ -3,6 +3,8 @@
 from landcover.errors import LandcoverError, SettingsError
 from tasks.access.settings import PolygonSettings
 
+NO_COLUMNS = "none (a Shapefile has them in the .dbf beside it)"
+
 
 def check_columns(there: list[str], settings: PolygonSettings, with_geometry: bool) -> None:
     """Make sure that the columns that the settings name are there.
@@ -25,7 +27,7 @@ def check_columns(there: list[str], settings: PolygonSettings, with_geometry: bo
         if name and name not in there:
             raise SettingsError(
                 f"{settings.training_polygon_table} has no column {name!r}, which {setting} "
-                f"names; its columns are {', '.join(there)}."
+                f"names; its columns are {', '.join(there) or NO_COLUMNS}."
             )
 
 

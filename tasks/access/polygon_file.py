@@ -1,80 +1,88 @@
 """Training polygons from a vector file."""
 
-from pathlib import Path
-
 import geopandas
 import pandas as pd
-import pyogrio
-from pyogrio.errors import DataSourceError, GeometryError
 
 from landcover.errors import SettingsError
+from landcover.period import months_of
+from landcover.text import as_text
+from landcover.vectors import (
+    Features,
+    VectorFile,
+    are_finite,
+    describe_kinds,
+    has_area,
+    read_features,
+    touching,
+)
 from tasks.access.polygon_checks import check_columns, check_month
 from tasks.access.settings import PolygonSettings
 
 
 def read_file(
-    path: Path, settings: PolygonSettings, when: str, aoi: geopandas.GeoSeries
+    file: VectorFile, settings: PolygonSettings, when: str, aoi: geopandas.GeoSeries
 ) -> geopandas.GeoDataFrame:
     """Read the month's polygons that touch the area of interest, and those without a geometry.
 
     Args:
-        path: the file.
+        file: the file.
         settings: its columns.
         when: the month, YYYY-MM.
         aoi: the area of interest, one geometry.
 
+    Returns:
+        `polygon_id` and `class_label`, as text, and geometries.
+
     Raises:
-        SettingsError: if the file or a column is missing, or the file cannot be read.
-        LandcoverError: if there are none of that month.
+        SettingsError: if the file or a column is missing, the file cannot be read, or it does not
+            hold polygons.
+        LandcoverError: if there are none of that month, a column is not what it should be, or the
+            area of interest cannot be brought to their CRS.
     """
-    if not path.is_file():
-        raise SettingsError(
-            "TRAINING_POLYGON_TABLE is a file that does not exist: "
-            f"{settings.training_polygon_table}."
-        )
-    try:
-        rows = _read_layer(path).reset_index(drop=True)
-    except (DataSourceError, GeometryError, ValueError) as error:
-        raise SettingsError(f"TRAINING_POLYGON_TABLE cannot be read: {path} ({error}).") from error
-    if not isinstance(rows, geopandas.GeoDataFrame):
-        raise SettingsError(f"TRAINING_POLYGON_TABLE holds no geometries: {path}.")
-    if rows.crs is None:
-        raise SettingsError(f"{path} does not say its coordinate reference system: set it.")
-    check_columns([str(name) for name in rows.columns], settings, with_geometry=False)
-    if settings.training_polygon_month_col:
-        months = _month_text(rows[settings.training_polygon_month_col])
-        check_month(sorted(set(months.dropna())), when, settings)
-        rows = rows[months == when]
-    ids = settings.training_polygon_id_col
+    named = {
+        "class_label": settings.training_polygon_class_col,
+        "polygon_id": settings.training_polygon_id_col,
+        "month": settings.training_polygon_month_col,
+    }
+    wanted = [name for name in named.values() if name]
+    features = read_features(file, "TRAINING_POLYGON_TABLE", wanted)
+    feature_ids = [name for name in wanted if features.has(name)]
+    check_columns([*features.columns, *feature_ids], settings, with_geometry=False)
+    _check_polygons(features, file)
+    # The number of its row is the id of a polygon that has no other.
+    rows = features.rows
+    ids = named["polygon_id"]
     polygons = geopandas.GeoDataFrame(
         {
-            # Whole numbers stay whole where some polygons have none.
-            "polygon_id": rows[ids].convert_dtypes() if ids else rows.index + 1,
-            "class_label": rows[settings.training_polygon_class_col],
+            "polygon_id": _text(features, ids, file) if ids else range(1, len(rows) + 1),
+            "class_label": _text(features, settings.training_polygon_class_col, file),
         },
-        geometry=rows.geometry.force_2d(),
+        geometry=rows.geometry.where(are_finite(rows.geometry)),
     )
-    touching = polygons.geometry.to_crs(aoi.crs).make_valid().intersects(aoi.iloc[0])
+    if settings.training_polygon_month_col:
+        polygons = polygons[_in_month(features, settings, when)]
     missing = polygons.geometry.isna() | polygons.geometry.is_empty
-    return polygons[touching | missing].reset_index(drop=True)
+    return polygons[touching(polygons.geometry, aoi) | missing].reset_index(drop=True)
 
 
-def _read_layer(path: Path) -> pd.DataFrame:
-    rows: pd.DataFrame
-    if path.suffix.lower() == ".parquet":
-        rows = geopandas.read_parquet(path)
-        return rows
-    layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
-    if len(layers) > 1:
+def _text(features: Features, name: str, file: VectorFile) -> pd.Series:
+    return as_text(features.column(name), f"The column {name} of {file}")
+
+
+def _in_month(features: Features, settings: PolygonSettings, when: str) -> list[bool]:
+    name = settings.training_polygon_month_col
+    assert name
+    where = f"The column {name} of {settings.training_polygon_table}"
+    months = [str(month or "") for month in months_of(features.column(name), where)]
+    check_month(sorted({*months} - {""}), when, settings)
+    return [month == when for month in months]
+
+
+def _check_polygons(features: Features, file: VectorFile) -> None:
+    shapes = features.rows.geometry
+    there = shapes[~(shapes.isna() | shapes.is_empty)]
+    if len(there) and not has_area(there).any():
         raise SettingsError(
-            f"TRAINING_POLYGON_TABLE should hold one layer of polygons, but {path} holds "
-            f"{', '.join(layers)}: save the one to be used as a file of its own."
+            f"TRAINING_POLYGON_TABLE holds {describe_kinds(list(there.geom_type))}, but no "
+            f"polygon: {file}; draw polygons, because pixels are taken from under them."
         )
-    rows = geopandas.read_file(path, layer=layers[0] if layers else None)
-    return rows
-
-
-def _month_text(values: pd.Series) -> pd.Series:
-    date = pd.api.types.is_datetime64_any_dtype(values)
-    text: pd.Series = values.dt.strftime("%Y-%m") if date else values.astype("string")
-    return text.str.slice(0, 7)

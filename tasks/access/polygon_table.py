@@ -1,8 +1,12 @@
 """Training polygons from a PostGIS table or view."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import geopandas
+import numpy as np
+import pandas as pd
 import shapely
 from geoalchemy2 import Geometry
 from geoalchemy2.shape import from_shape
@@ -26,11 +30,17 @@ from sqlalchemy import (
 from sqlalchemy.exc import NoSuchTableError
 from sqlalchemy.types import TypeEngine
 
-from landcover.aoi import LONLAT_SRID
-from landcover.errors import SettingsError
+from landcover.errors import LandcoverError, SettingsError
+from landcover.geometry import LONLAT_SRID, reproject
+from landcover.period import months_of
+from landcover.text import as_text
+from landcover.vectors import check_degrees, describe_kinds
 from tasks.access.database import check_postgis, database
 from tasks.access.polygon_checks import check_columns, check_month
 from tasks.access.settings import PolygonSettings
+
+# What PostGIS calls surfaces that lie in space.
+NOT_READ = {"POLYHEDRALSURFACE", "TIN", "TRIANGLE"}
 
 
 def read_table(
@@ -46,8 +56,8 @@ def read_table(
 
     Raises:
         SettingsError: if the table or a column is missing, or the geometry's column is of another
-            type.
-        LandcoverError: if there are none of that month.
+            type or does not hold polygons.
+        LandcoverError: if there are none of that month, or a column is not what it should be.
         TransientError: if the database cannot be reached.
     """
     if not settings.training_polygon_geom_col:
@@ -55,12 +65,12 @@ def read_table(
             "TRAINING_POLYGON_GEOM_COL is not set; it should be the geometry column of "
             f"{settings.training_polygon_table}, such as geom."
         )
-    with database(database_block) as connection:
+    with database(database_block) as connection, _decoded(settings):
         if connection.dialect.name == "sqlite":
             raise SettingsError(
                 f"TRAINING_POLYGON_TABLE is {settings.training_polygon_table}, a table, but there "
-                "is no DB_HOST: set DB_HOST, or give the path of a GeoPackage, GeoJSON or "
-                "Shapefile."
+                "is no DB_HOST: set DB_HOST, or give the path of a GeoPackage, GeoJSON, Shapefile "
+                "or another vector file."
             )
         check_postgis(connection)
         polygons, types = _describe_table(connection, settings)
@@ -75,29 +85,74 @@ def read_table(
         return _read(connection, polygons, settings, in_month, aoi, srid)
 
 
+@contextmanager
+def _decoded(settings: PolygonSettings) -> Iterator[None]:
+    """Tell of text that the database itself cannot read, as one of the encoding SQL_ASCII."""
+    try:
+        yield
+    except UnicodeError as error:
+        raise LandcoverError(
+            f"{settings.training_polygon_table} holds text that is not in the encoding of its "
+            f"database ({error}): let its owner correct the text, or move the table to a database "
+            "of the encoding UTF8."
+        ) from error
+
+
 def _srid(
     connection: Connection,
     geometry: ColumnElement[object],
     in_month: ColumnElement[bool],
     settings: PolygonSettings,
 ) -> int:
-    query = select(func.ST_SRID(geometry)).where(in_month, geometry.is_not(None)).distinct()
-    srids: list[int] = list(connection.scalars(query))
+    """Return the SRID of the month's geometries, after a look at what they are."""
+    kind, number = func.GeometryType(geometry), func.ST_SRID(geometry)
+    extent = func.ST_Extent(func.ST_Envelope(geometry))
+    edges = [side(extent) for side in (func.ST_XMin, func.ST_YMin, func.ST_XMax, func.ST_YMax)]
+    query = select(number, kind, func.count(), *edges).where(in_month, geometry.is_not(None))
+    groups = connection.execute(query.group_by(number, kind)).all()
+    srids = sorted({group[0] for group in groups})
     if len(srids) > 1 or 0 in srids:
         raise SettingsError(
             f"The geometries of {settings.training_polygon_table} should have one SRID, but have "
-            f"{' and '.join(str(srid or 'none') for srid in sorted(srids))}: "
+            f"{' and '.join(str(srid or 'none') for srid in srids)}: "
             "set it with UpdateGeometrySRID."
         )
     srid = srids[0] if srids else LONLAT_SRID
     try:
-        CRS.from_epsg(srid)
+        crs = CRS.from_epsg(srid)
     except CRSError as error:
         raise SettingsError(
             f"The geometries of {settings.training_polygon_table} have SRID {srid}, which is "
             "not an EPSG code: transform them to one, such as 4326, with ST_Transform."
         ) from error
+    _check_polygons(groups, crs, settings.training_polygon_table)
     return srid
+
+
+def _check_polygons(groups: Sequence[Any], crs: CRS, where: str) -> None:
+    """Make sure that geometries are polygons, and may be where they are said to be.
+
+    Args:
+        groups: SRID, kind, number, west, south, east and north of the geometries of each kind.
+        crs: theirs.
+        where: their table.
+    """
+    kinds = [group[1] for group in groups for _ in range(group[2])]
+    odd = sorted({kind for kind in kinds if kind in NOT_READ})
+    if odd:
+        raise SettingsError(
+            f"{where} holds geometries of the kind {' and '.join(odd)}, which are not read: make "
+            "polygons of them, or delete them."
+        )
+    if kinds and not any(mark in kind for kind in kinds for mark in ("POLYGON", "SURF", "COLL")):
+        raise SettingsError(
+            f"TRAINING_POLYGON_TABLE holds {describe_kinds(kinds)}, but no polygon: {where}; draw "
+            "polygons, because pixels are taken from under them."
+        )
+    edges = np.array([group[3:] for group in groups if group[3] is not None], dtype=np.float64)
+    if len(edges):
+        bounds = [*edges[:, :2].min(axis=0), *edges[:, 2:].max(axis=0)]
+        check_degrees(bounds, crs, where, "their SRID with UpdateGeometrySRID")
 
 
 def _describe_table(
@@ -132,12 +187,20 @@ def _in_month(
     name = settings.training_polygon_month_col
     if not name:
         return true()
-    date = isinstance(types[name], Date | DateTime)
-    month = polygons.c[name]
-    text = func.to_char(month, "YYYY-MM") if date else func.left(cast(month, Text), 7)
-    months = connection.scalars(select(text).where(text.is_not(None)).distinct()).all()
-    check_month(sorted(months), when, settings)
-    return text == when
+    month: ColumnElement[Any] = polygons.c[name]
+    kind = types[name]
+    if isinstance(kind, DateTime) and kind.timezone:
+        # Not the month that it is in this machine's time zone.
+        month = func.timezone("UTC", month)
+    text = (
+        func.to_char(month, "YYYY-MM") if isinstance(kind, Date | DateTime) else cast(month, Text)
+    )
+    written = connection.scalars(select(text).where(text.is_not(None)).distinct()).all()
+    where = f"The column {name} of {settings.training_polygon_table}"
+    months = [str(found or "") for found in months_of(written, where)]
+    check_month(sorted({*months} - {""}), when, settings)
+    ours = [value for value, found in zip(written, months, strict=True) if found == when]
+    return text.in_(ours)
 
 
 def _read(
@@ -155,14 +218,14 @@ def _read(
     """
     assert settings.training_polygon_geom_col
     geometry = polygons.c[settings.training_polygon_geom_col]
-    area = from_shape(aoi.to_crs(srid).iloc[0], srid=srid)
+    area = from_shape(reproject(aoi.iloc[0], aoi.crs, srid), srid=srid)
     label = polygons.c[settings.training_polygon_class_col]
     key = settings.training_polygon_id_col or _primary_key(connection, polygons)
     flat = func.ST_AsBinary(func.ST_Force2D(func.ST_CurveToLine(geometry)))
     order: list[ColumnElement[Any]] = [flat, cast(label, Text)]
     if key:
         order.insert(0, polygons.c[key])
-    ids = cast(polygons.c[key], Text) if key else func.row_number().over(order_by=order)
+    ids = polygons.c[key] if key else func.row_number().over(order_by=order)
     query = (
         select(
             ids.label("polygon_id"),
@@ -174,10 +237,15 @@ def _read(
     )
     # geopandas' own reader would hide the database's refusal behind another error.
     rows = connection.execute(query).all()
+    where = f"of {settings.training_polygon_table}"
+    found = {
+        "polygon_id": (f"The column {key} {where}", [row.polygon_id for row in rows]),
+        "class_label": (f"The column {label.name} {where}", [row.class_label for row in rows]),
+    }
     return geopandas.GeoDataFrame(
         {
-            "polygon_id": [row.polygon_id for row in rows],
-            "class_label": [row.class_label for row in rows],
+            name: as_text(pd.Series(values, dtype=object), column)
+            for name, (column, values) in found.items()
         },
         geometry=shapely.from_wkb([row.geometry for row in rows]),
         crs=srid,

@@ -22,16 +22,16 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from upath import UPath
 
 from landcover.errors import SettingsError
-from landcover.imagery.mosaic import parse_bands
-
-VECTOR_SUFFIXES = {".gpkg", ".geojson", ".json", ".shp", ".fgb", ".parquet"}
+from landcover.files import expanded
+from landcover.imagery.mosaic import Nodata, parse_bands, parse_nodata
+from landcover.vectors import VectorFile, is_vector_file, vector_file
 
 
 def _local(value: object) -> Path:
     text = str(value)
     if "://" in text:
         raise ValueError(f"{text!r} is not on this machine")
-    return Path(text)
+    return Path(expanded(text))
 
 
 def _folder(value: object) -> UPath:
@@ -39,13 +39,16 @@ def _folder(value: object) -> UPath:
     kind, separator, rest = text.partition("://")
     if separator and (kind != "s3" or not rest.strip("/")):
         raise ValueError(f"{text!r} is neither a folder on this machine nor s3://bucket/folder")
-    return UPath(text)
+    return UPath(expanded(text))
 
 
 def _address(text: str) -> str:
     address = urlsplit(text)
     if address.scheme not in {"http", "https"} or not address.hostname:
         raise ValueError(f"{text!r} does not start with https:// or http:// and a host")
+    # s3fs would ask below it, and GDAL would leave it out.
+    if address.path.strip("/") or address.query:
+        raise ValueError(f"{text!r} has a path; the bucket is named in s3://bucket/folder alone")
     return text.rstrip("/")
 
 
@@ -85,6 +88,11 @@ class MosaicSettings(_Settings):
         description="names and numbers of the bands that the model reads, such as "
         "blue=1,green=2,red=3,nir=4",
     )
+    mosaic_nodata: Annotated[Nodata, BeforeValidator(parse_nodata)] = Field(
+        default=None,
+        description="a value that counts as no data in every band, whatever the files say, such as "
+        "0; or none: no value does that the files do not declare",
+    )
 
 
 class AoiSettings(_Settings):
@@ -92,7 +100,7 @@ class AoiSettings(_Settings):
 
     aoi_definition: str = Field(
         description="WKT in longitude and latitude (or EWKT, SRID=3857;POLYGON(...)), or the path "
-        "of a GeoJSON, GeoPackage or Shapefile"
+        "of a vector file, such as a GeoPackage, GeoJSON or Shapefile"
     )
 
 
@@ -110,19 +118,21 @@ class PolygonSettings(_Settings):
         description="the geometry column of the polygon table, such as geom (a file needs none)",
     )
     training_polygon_id_col: str | None = Field(
-        default=None, description="the column that holds each polygon's id (may be left out)"
+        default=None,
+        description="the column that holds each polygon's id; of a file also fid, the feature id "
+        "that QGIS shows (may be left out)",
     )
     training_polygon_month_col: str | None = Field(
         default=None,
-        description="the column that holds each polygon's month, a date or text YYYY-MM "
-        "(left out: all polygons serve every month)",
+        description="the column that holds each polygon's month, such as a date, 2025-06, "
+        "06/2025 or June 2025 (left out: all polygons serve every month)",
     )
 
     @property
-    def vector_file(self) -> Path | None:
-        """The path of the polygons where they are in a file, else None."""
-        path = Path(self.training_polygon_table)
-        return path if path.suffix.lower() in VECTOR_SUFFIXES else None
+    def vector_file(self) -> VectorFile | None:
+        """The file of the polygons where they are in a file, else None."""
+        named = self.training_polygon_table
+        return vector_file(named) if is_vector_file(named) else None
 
 
 class FolderSettings(_Settings):

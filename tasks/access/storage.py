@@ -1,24 +1,27 @@
 """The bucket: s3fs lists and moves files, GDAL reads windows, both with the same credentials."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import Context, copy_context
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 import fsspec
 import rasterio
+from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError, ClientError
 from prefect.runtime import flow_run
-from rasterio.session import AWSSession
+from rasterio.session import AWSSession, DummySession
 
-from landcover.errors import SettingsError
+from landcover.errors import NothingThereError, SettingsError
 from tasks.access.blocks import load_block
 from tasks.access.once import settings_of_run
 from tasks.access.process import configure
-from tasks.access.refusals import explain
+from tasks.access.refusals import advise_on_endpoint, explain
 from tasks.access.settings import StorageSettings
 from tasks.retries import GDAL_PAUSE, REQUEST_RETRIES
 
@@ -37,6 +40,15 @@ REQUEST_TIMEOUT = 60  # seconds, of one request by GDAL
 # Seconds without a byte before s3fs and GDAL give up; GDAL reads less at a time.
 READ_TIMEOUT = 20
 STALLED = 15
+
+AMAZON = "s3.amazonaws.com"
+
+# What botocore would read beside the environment: profiles, and the files that hold them.
+_NO_PROFILE = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+}
 
 # A server of the team's own has no host name for each bucket.
 _PATH_STYLE = {"addressing_style": "path"}
@@ -71,12 +83,16 @@ def storage_of(credentials: "AwsCredentials", what: str) -> Iterator[None]:
         what: is read or written, for messages.
     """
     configure()
-    endpoint = credentials.aws_client_parameters.endpoint_url
+    endpoint = _endpoint(credentials)
     try:
-        session = _session(credentials, flow_run.id)
+        session = _session_or_none(credentials, endpoint)
         fsspec.config.conf["s3"] = _for_s3fs(session, endpoint)
-        with rasterio.Env(session, **_for_gdal(endpoint)):
+        with rasterio.Env(session or DummySession(), **_for_gdal(endpoint)):
             yield
+    except NothingThereError as error:
+        if advice := advise_on_endpoint(what, endpoint):
+            raise NothingThereError(f"{error} Or {advice}.") from error
+        raise
     except (BotoCoreError, ClientError, OSError) as error:
         explained = explain(error, what, endpoint)
         if explained is None:
@@ -134,26 +150,79 @@ def credentials_of_settings() -> "AwsCredentials":
     )
 
 
+def _endpoint(credentials: "AwsCredentials") -> str | None:
+    """Return the service's address, for s3fs and GDAL alike; None for Amazon's.
+
+    botocore reads these variables too, but GDAL does not.
+    """
+    of_environment = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    return credentials.aws_client_parameters.endpoint_url or of_environment or None
+
+
+def _session_or_none(credentials: "AwsCredentials", endpoint: str | None) -> AWSSession | None:
+    """Return the credentials for GDAL; None where they cannot be found.
+
+    Nothing may be in a bucket. Where something is, s3fs looks for them again and says why not.
+    """
+    run = flow_run.id
+    try:
+        if run is None:
+            return _session(credentials, endpoint)
+        return _session_once(credentials, endpoint, run)
+    except BotoCoreError:
+        return None
+
+
 # Making one takes 20 milliseconds, and a month asks for it for every quad and window.
 @lru_cache(maxsize=8)
-def _session(credentials: "AwsCredentials", run: str | None) -> AWSSession:  # noqa: ARG001
-    """Return the credentials for GDAL, which wants the endpoint without its scheme.
+def _session_once(
+    credentials: "AwsCredentials",
+    endpoint: str | None,
+    run: str,  # noqa: ARG001
+) -> AWSSession:
+    return _session(credentials, endpoint)
 
-    Args:
-        credentials: of the block or of the settings.
-        run: the flow run, for which they are kept.
+
+def _session(credentials: "AwsCredentials", endpoint: str | None) -> AWSSession:
+    """Return the credentials for GDAL, which wants the endpoint without its scheme."""
+    known = credentials.aws_access_key_id and not (
+        credentials.profile_name or credentials.assume_role_arn
+    )
+    session = _session_of_keys(credentials) if known else credentials.get_boto3_session()
+    return AWSSession(
+        session=session,
+        aws_unsigned=False,  # whatever AWS_NO_SIGN_REQUEST says
+        endpoint_url=urlsplit(endpoint or "").netloc or AMAZON,
+    )
+
+
+def _session_of_keys(credentials: "AwsCredentials") -> SimpleNamespace:
+    """Return what rasterio asks of a boto3 session, for keys that are known.
+
+    boto3 itself would read the profile that AWS_PROFILE names, which may be gone or broken.
     """
-    address = urlsplit(credentials.aws_client_parameters.endpoint_url or "")
-    return AWSSession(session=credentials.get_boto3_session(), endpoint_url=address.netloc or None)
+    secret = credentials.aws_secret_access_key
+    keys = Credentials(
+        credentials.aws_access_key_id,
+        secret.get_secret_value() if secret else None,
+        credentials.aws_session_token,
+    )
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    return SimpleNamespace(
+        get_credentials=lambda: keys, region_name=credentials.region_name or region
+    )
 
 
-def _for_s3fs(session: AWSSession, endpoint: str | None) -> dict[str, object]:
+def _for_s3fs(session: AWSSession | None, endpoint: str | None) -> dict[str, object]:
     """Return how s3fs is to be opened: it wants the endpoint with its scheme."""
-    known = session.credentials
+    known = session.credentials if session else {}
     return {
         "key": known.get("aws_access_key_id"),
         "secret": known.get("aws_secret_access_key"),
         "token": known.get("aws_session_token"),
+        # What else a profile says would be s3fs's alone.
+        **({"session_vars": _NO_PROFILE} if "aws_access_key_id" in known else {}),
+        "requester_pays": _pays(),
         "client_kwargs": {"endpoint_url": endpoint, "region_name": known.get("aws_region")},
         "config_kwargs": {
             "connect_timeout": CONNECT_TIMEOUT,
@@ -173,6 +242,11 @@ def _for_gdal(endpoint: str | None) -> dict[str, object]:
     return {
         "AWS_HTTPS": "NO" if (endpoint or "").startswith("http:") else "YES",
         "AWS_VIRTUAL_HOSTING": "FALSE",
+        "AWS_NO_SIGN_REQUEST": "NO",
+        # Another's, where the environment has one; that of these credentials replaces it.
+        "AWS_SESSION_TOKEN": "",
+        "AWS_REQUEST_PAYER": "requester" if _pays() else "",
+        **_certificates(),
         "GDAL_HTTP_CONNECTTIMEOUT": CONNECT_TIMEOUT,
         "GDAL_HTTP_TIMEOUT": REQUEST_TIMEOUT,
         "GDAL_HTTP_LOW_SPEED_TIME": STALLED,
@@ -182,3 +256,14 @@ def _for_gdal(endpoint: str | None) -> dict[str, object]:
         # A quad that is replaced must not be remembered from the run before.
         "CPL_VSIL_CURL_NON_CACHED": "/vsis3/",
     }
+
+
+def _pays() -> bool:
+    """Tell whether whoever reads the bucket pays for it."""
+    return os.environ.get("AWS_REQUEST_PAYER") == "requester"
+
+
+def _certificates() -> dict[str, str]:
+    """Return the certificates that GDAL trusts: those of botocore, if any are named."""
+    named = os.environ.get("AWS_CA_BUNDLE")
+    return {"CURL_CA_BUNDLE": named} if named else {}

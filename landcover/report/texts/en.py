@@ -2,17 +2,11 @@
 
 from landcover import notices
 from landcover.model.metrics import WHOLE_BLOCKS, WHOLE_POLYGONS
+from landcover.period import MONTH_NAMES
 from landcover.report.texts import Texts
 
-# fmt: off
-MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
-)
-# fmt: on
-
 ENGLISH = Texts(
-    months=MONTHS,
+    months=MONTH_NAMES["en"],
     class_names={},  # they are English
     terms={
         "code_version": "Code version",
@@ -39,11 +33,13 @@ ENGLISH = Texts(
         "not_estimated": "not estimated",
         "accuracy_meaning": "Of every 100 pixels in training areas that the model had not seen, "
         "about {right} were given the right class.",
-        "accuracy_missing": "The accuracy of this map could not be estimated: no class has enough "
-        "training polygons to set some aside for testing.",
+        "accuracy_missing": "The accuracy of this map is not known: no class has training polygons "
+        "in two places, so that one could be set aside for testing.",
+        "accuracy_unrecorded": "The accuracy of this map is not known: none is recorded with its "
+        "model.",
         "mapped": "Area mapped",
         "mapped_of": "of an area of interest of {hectares} ha",
-        "without_imagery": "Without imagery",
+        "without_imagery": "Missing imagery",
         "share_of_aoi": "of the area of interest",
         "warnings": "Warnings",
         "warnings_one": "see below",
@@ -52,12 +48,15 @@ ENGLISH = Texts(
         "no_warnings": "None: nothing was reported while this map was made.",
         "warnings_title": "Warnings and gaps",
         **notices.ENGLISH,
-        "without_class": "{share} of the area of interest has no class: there is no valid imagery.",
+        "without_class": "{share} of the area of interest has no class, because there is no valid "
+        "imagery of it.",
+        "all_classes": "All of the area of interest has a class.",
+        "outside": "outside {name}",
+        "more": "and {count} more",
         "gaps_caption": "Parts of the area of interest without imagery, by the image file that is "
         "missing or empty there",
         "gap": "Image file",
-        "low_confidence": "On {share} of the map fewer than half of the model's decision trees "
-        "agree.",
+        "low_confidence": "On {share} of the map the confidence is below 50%.",
         "maps": "Maps",
         "map": "Land cover",
         "map_caption": "Land-cover classes. Hatched: inside the area of interest, but without "
@@ -70,9 +69,12 @@ ENGLISH = Texts(
         "confidence": "Confidence",
         "confidence_caption": "How sure the model is of the class shown, from 0 to 100 %.",
         "confidence_alt": "Map of the model's confidence in {month}, from 0 to 100 %.",
-        "confidence_reading": "Confidence is the share of the model's decision trees that agree on "
-        "the class. Low values mark places that resemble several classes, such as the edges of "
-        "clouds and of forest: check them before acting on the map. Confidence is not accuracy.",
+        "confidence_reading": "Confidence is the probability that the model gives the class shown: "
+        "the mean of what its decision trees say. Low values mark places that resemble several "
+        "classes, such as the edges of clouds and of forest: check them before acting on the map. "
+        "Confidence is not accuracy.",
+        "sieved": "On {share} of the map patches that were too small took the class of what "
+        "surrounds them. Confidence in that class is not known, so there is none there.",
         "legend": "Legend",
         "no_imagery": "No valid imagery",
         "aoi": "Area of interest",
@@ -104,16 +106,22 @@ ENGLISH = Texts(
         "polygons": "Polygons",
         "quality_alt": "Chart of precision, recall and F1 of each class with standard errors; the "
         "values are in the table above.",
-        "macro_f1": "Macro F1 (mean over classes): {value}.",
+        "macro_f1": "Macro F1 (mean over the classes that could be validated): {value}.",
         "quality_reading": "Precision: of the pixels mapped as the class, the share that truly "
         "are. Recall: of the pixels that truly are of the class, the share mapped so. F1 combines "
         "both.",
-        "not_validated": "Too few training polygons to validate: {classes}.",
+        "not_validated": "Could not be validated, for want of training polygons in two separate "
+        "places: {classes}.",
         "random": "With single pixels set aside instead, the accuracy would seem to be "
         "{accuracy}, a difference of {optimism} percentage points. That difference is optimism: "
         "pixels of one polygon resemble each other, so the model would be tested on what it has "
         "all but seen. The figure to trust is {honest}.",
+        "random_same": "With single pixels set aside instead, the accuracy is {accuracy}: no "
+        "better, so that it owes nothing to pixels that resemble each other.",
         "oob": "The forest's out-of-bag accuracy, {value}, is tested on single pixels too.",
+        "oob_alone": "The forest's out-of-bag accuracy, {value}, is no substitute for a "
+        "validation: it is tested on single pixels, whose neighbours in the same polygon the model "
+        "has seen.",
         "confusion": "Which classes are confused",
         "confusion_caption": "Validation pixels by true class (rows) and mapped class (columns). "
         "The darker a cell, the larger its share of the row: green is right, red is wrong.",
@@ -122,7 +130,7 @@ ENGLISH = Texts(
         "mislabels": "Training polygons to check",
         "mislabels_caption": "Polygons that the model, trained without them, contradicts. Either "
         "the label is mistaken or the place is unusual.",
-        "mislabels_none": "None: the model contradicts no training polygon.",
+        "mislabels_none": "None: the model contradicts none of the polygons that were held out.",
         "mislabels_more": "And {count} more, which the model's metrics list.",
         "polygon": "Polygon",
         "drawn_as": "Drawn as",

@@ -1,16 +1,10 @@
 """What the report says in Spanish."""
 
+from landcover.period import MONTH_NAMES
 from landcover.report.texts import NARROW, Texts
 
-# fmt: off
-MONTHS = (
-    "enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto", "septiembre",
-    "octubre", "noviembre", "diciembre",
-)
-# fmt: on
-
 SPANISH = Texts(
-    months=MONTHS,
+    months=MONTH_NAMES["es"],
     class_names={
         "Forest": "Bosque",
         "Non-Forest": "No bosque",
@@ -45,11 +39,13 @@ SPANISH = Texts(
         "not_estimated": "no estimada",
         "accuracy_meaning": "De cada 100 píxeles de áreas de entrenamiento que el modelo no había "
         "visto, unos {right} recibieron la clase correcta.",
-        "accuracy_missing": "No se pudo estimar la exactitud de este mapa: ninguna clase tiene "
-        "suficientes polígonos de entrenamiento para reservar algunos como prueba.",
+        "accuracy_missing": "No se conoce la exactitud de este mapa: ninguna clase tiene polígonos "
+        "de entrenamiento en dos lugares, para poder reservar uno como prueba.",
+        "accuracy_unrecorded": "No se conoce la exactitud de este mapa: no consta ninguna con su "
+        "modelo.",
         "mapped": "Superficie cartografiada",
         "mapped_of": "de un área de interés de {hectares} ha",
-        "without_imagery": "Sin imagen",
+        "without_imagery": "Imágenes que faltan",
         "share_of_aoi": "del área de interés",
         "warnings": "Advertencias",
         "warnings_one": "véase abajo",
@@ -69,9 +65,33 @@ SPANISH = Texts(
         "muestras de las que aprende el modelo, donde no tiene en qué apoyarse: {found}; dibuje "
         "polígonos en ese tipo de terreno (también nubes) o, si las muestras se tomaron de otras "
         "imágenes, tómelas de estas.",
+        "polygons_on_same_ground": "{count} de {polygons} polígonos de entrenamiento están en el "
+        "mismo terreno que otros, por ejemplo {ids}, y se reservan junto con ellos: si se copiaron "
+        "o se dibujaron dos veces, borre las copias.",
+        "unlike_on_same_ground": "Hay polígonos de entrenamiento de clases distintas en el mismo "
+        "terreno, por ejemplo {ids} (lugares: {count}): compruebe qué clase es la correcta; un "
+        "píxel bajo varios polígonos cuenta solo para el primero de ellos.",
+        "partial_nodata": "{hectares} hectáreas del mosaico {mosaic} no tienen dato en algunas de "
+        "las bandas, pero sí en otras, y quedan sin clase: a menudo es agua tan oscura que su "
+        "infrarrojo cercano es justo el valor que significa sin dato; si es así, retire ese valor "
+        "(en los archivos de imagen con `gdal_edit.py -unsetnodata`, o MOSAIC_NODATA) y marque lo "
+        "vacío con una máscara o una banda alfa.",
         "not_validated_at_all": "Nada se pudo validar, porque ninguna clase tiene polígonos de "
         "entrenamiento en dos lugares, de modo que no se conoce la exactitud del mapa: dibuje más "
         "polígonos.",
+        "class_lookalike": "La clase {name} es nueva y tiene el código {code}, pero su nombre se "
+        "parece mucho a {others}, que ya tiene código: si son una sola clase, dé esa etiqueta a "
+        "sus polígonos y procese el mes de nuevo.",
+        "classes_alike": "La clase nueva {name} se parece mucho a {others}, que también es nueva: "
+        "si son una sola clase, dé esa etiqueta a sus polígonos y procese el mes de nuevo.",
+        "class_misread": "La clase nueva {name}, con el código {code}, parece ser {meant}, leída "
+        "con otra codificación: guarde los polígonos de entrenamiento en UTF-8, por ejemplo en un "
+        "GeoPackage, y procese el mes de nuevo.",
+        "class_codes": "En meses anteriores la clase {name} recibió varios códigos, que difieren "
+        "solo en la ortografía: este mapa tiene {code}, y los mapas que en su lugar tienen "
+        "{others} muestran la misma clase.",
+        "class_colours": "Hay clases del mismo color, porque solo {most} colores se distinguen a "
+        "simple vista: distíngalas por sus códigos, o use menos etiquetas.",
         "higher": "todas las bandas son unos {shift} más altas ({bands})",
         "lower": "todas las bandas son unos {shift} más bajas ({bands})",
         "shifted": "{band}, mediana {ours} frente a {theirs}",
@@ -80,11 +100,13 @@ SPANISH = Texts(
         "outside_range": "{share} en {band}",
         "without_class": "El {share} del área de interés no tiene clase, por falta de imagen "
         "válida.",
+        "all_classes": "Toda el área de interés tiene clase.",
+        "outside": "fuera de {name}",
+        "more": "y {count} más",
         "gaps_caption": "Partes del área de interés sin imagen, según el archivo de imagen que "
         "falta o está vacío",
         "gap": "Archivo de imagen",
-        "low_confidence": "En el {share} del mapa coinciden menos de la mitad de los árboles de "
-        "decisión del modelo.",
+        "low_confidence": f"En el {{share}} del mapa la confianza es inferior al 50{NARROW}%.",
         "maps": "Mapas",
         "map": "Cobertura del suelo",
         "map_caption": "Clases de cobertura del suelo. Rayado: dentro del área de interés, pero "
@@ -98,10 +120,12 @@ SPANISH = Texts(
         "confidence": "Confianza",
         "confidence_caption": "Cuán seguro está el modelo de la clase mostrada, de 0 a 100 %.",
         "confidence_alt": "Mapa de la confianza del modelo en {month}, de 0 a 100 %.",
-        "confidence_reading": "La confianza es la proporción de los árboles de decisión del modelo "
-        "que coinciden en la clase. Los valores bajos señalan lugares que se parecen a varias "
-        "clases, como los bordes de las nubes y del bosque: conviene verificarlos antes de actuar "
-        "según el mapa. La confianza no es la exactitud.",
+        "confidence_reading": "La confianza es la probabilidad que el modelo da a la clase "
+        "mostrada: la media de lo que dicen sus árboles de decisión. Los valores bajos señalan "
+        "lugares que se parecen a varias clases, como los bordes de las nubes y del bosque: "
+        "conviene verificarlos antes de actuar según el mapa. La confianza no es la exactitud.",
+        "sieved": "En el {share} del mapa, manchas demasiado pequeñas tomaron la clase de lo que "
+        "las rodea. No se conoce la confianza en esa clase, de modo que ahí no hay ninguna.",
         "legend": "Leyenda",
         "no_imagery": "Sin imagen válida",
         "aoi": "Área de interés",
@@ -133,17 +157,23 @@ SPANISH = Texts(
         "polygons": "Polígonos",
         "quality_alt": "Gráfico de precisión, sensibilidad y F1 de cada clase con errores "
         "estándar; los valores están en la tabla anterior.",
-        "macro_f1": "F1 macro (media de las clases): {value}.",
+        "macro_f1": "F1 macro (media de las clases que se pudieron validar): {value}.",
         "quality_reading": "Precisión: de los píxeles cartografiados como la clase, la proporción "
         "que de verdad lo son. Sensibilidad: de los píxeles que de verdad son de la clase, la "
         "proporción cartografiada así. F1 combina ambas.",
-        "not_validated": "Con muy pocos polígonos de entrenamiento para validarse: {classes}.",
+        "not_validated": "No se pudieron validar, por falta de polígonos de entrenamiento en dos "
+        "lugares distintos: {classes}.",
         "random": "Si en su lugar se reservaran píxeles sueltos, la exactitud parecería ser "
         "{accuracy}, una diferencia de {optimism} puntos porcentuales. Esa diferencia es "
         "optimismo: los píxeles de un polígono se parecen entre sí, de modo que el modelo se "
         "probaría con lo que casi ha visto. La cifra fiable es {honest}.",
+        "random_same": "Si en su lugar se reservan píxeles sueltos, la exactitud es {accuracy}: no "
+        "mejor, de modo que no debe nada a que los píxeles se parezcan entre sí.",
         "oob": "La exactitud out-of-bag del bosque aleatorio, {value}, también se prueba con "
         "píxeles sueltos.",
+        "oob_alone": "La exactitud out-of-bag del bosque aleatorio, {value}, no sustituye a una "
+        "validación: se prueba con píxeles sueltos, cuyos vecinos en el mismo polígono ha visto el "
+        "modelo.",
         "confusion": "Qué clases se confunden",
         "confusion_caption": "Píxeles de validación por clase verdadera (filas) y clase "
         "cartografiada (columnas). Cuanto más oscura una celda, mayor su proporción de la fila: "
@@ -153,7 +183,7 @@ SPANISH = Texts(
         "mislabels": "Polígonos de entrenamiento por revisar",
         "mislabels_caption": "Polígonos que el modelo, entrenado sin ellos, contradice. O bien la "
         "etiqueta es errónea, o bien el lugar es inusual.",
-        "mislabels_none": "Ninguno: el modelo no contradice ningún polígono de entrenamiento.",
+        "mislabels_none": "Ninguno: el modelo no contradice ninguno de los polígonos reservados.",
         "mislabels_more": "Y {count} más, que figuran en las métricas del modelo.",
         "polygon": "Polígono",
         "drawn_as": "Dibujado como",

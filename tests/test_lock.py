@@ -1,0 +1,159 @@
+"""The lock of a run: behind a pool, after a power cut, and where files cannot be locked."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from sqlalchemy import URL, Engine, text
+
+from landcover.errors import LandcoverError
+from landcover.period import Period
+from tasks.access import lock
+from tasks.access.lock import hold, only_run
+from tasks.access.tables import check_tables
+from tests.servers.pgbouncer import pooled
+from tests.servers.waiting import PATIENCE, wait_for
+
+JUNE = Period(2025, 6)
+
+# Of this test's database: others use the same server.
+HOLDERS = text(
+    "SELECT pg_stat_activity.pid, state, backend_xmin, backend_xid"
+    " FROM pg_locks JOIN pg_stat_activity USING (pid)"
+    " WHERE locktype = 'advisory' AND datname = current_database() AND granted"
+)
+
+
+def holders(engine: Engine):
+    """Return the server's connections that hold a lock of a run."""
+    with engine.connect() as connection:
+        return connection.execute(HOLDERS).all()
+
+
+@pytest.fixture
+def pool(
+    in_database: URL, settings: Callable[..., None], request: pytest.FixtureRequest
+) -> Iterator[URL]:
+    """Settings that point to a pool before the test's database, of as many connections."""
+    with pooled(in_database, request.param) as url:
+        settings(DB_HOST=url.host, DB_PORT=url.port)
+        yield url
+
+
+@pytest.mark.parametrize("pool", [5], indirect=True)
+def test_behind_a_pool_a_period_is_run_by_one_at_a_time_and_is_free_afterwards(
+    pool: URL, engine: Engine
+):
+    for _ in range(2):
+        with only_run(JUNE, None):
+            check_tables(None)
+            with (
+                pytest.raises(LandcoverError, match="Another run of 2025-06"),
+                only_run(JUNE, None),
+            ):
+                pass
+            with only_run(Period(2025, 5), None):
+                hold(JUNE)
+            hold(JUNE)
+            assert len(holders(engine)) == 1
+        # The pool keeps the connection, which would keep a lock of its session.
+        wait_for("the lock is free", lambda: not holders(engine) or None)
+
+
+@pytest.mark.parametrize("pool", [1], indirect=True)
+def test_a_pool_of_one_connection_is_told_at_once(
+    pool: URL, engine: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(lock, "SECOND", 1)
+    with (
+        pytest.raises(LandcoverError, match="lends no second connection within 1 seconds"),
+        only_run(JUNE, None),
+    ):
+        pass
+    wait_for("the lock is free", lambda: not holders(engine) or None)
+
+
+def test_the_lock_keeps_no_vacuum_back_and_outlasts_the_servers_patience(
+    role: str, engine: Engine, run_sql
+):
+    run_sql(f"ALTER ROLE {role} SET idle_in_transaction_session_timeout = 500")
+    with only_run(JUNE, None):
+        ((pid, state, *numbers),) = holders(engine)
+        assert (state, numbers) == ("idle in transaction", [None, None])
+        time.sleep(1.5)
+        hold(JUNE)
+        assert [holder.pid for holder in holders(engine)] == [pid]
+
+
+def test_the_server_ends_the_lock_of_a_machine_that_is_silent(
+    in_database: URL, engine: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(lock, "SILENCE", 1)
+    with only_run(JUNE, None):
+        wait_for("the lock is free", lambda: not holders(engine) or None)
+        # Alive after all, and nobody else came meanwhile.
+        hold(JUNE)
+        assert len(holders(engine)) == 1
+
+
+def test_the_connection_is_used_now_and_then(
+    in_database: URL, engine: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(lock, "PULSE", 0.05)
+
+    def used() -> bool | None:
+        with engine.connect() as connection:
+            found = connection.scalar(
+                text(
+                    "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT 1'"
+                    " AND state = 'idle in transaction' AND datname = current_database()"
+                )
+            )
+        return bool(found) or None
+
+    with only_run(JUNE, None):
+        wait_for("the connection is used", used)
+        # What the pulse finds lost, `hold` takes again.
+        with engine.begin() as connection:
+            connection.execute(
+                text("SELECT pg_terminate_backend(:pid, 300000)"), {"pid": holders(engine)[0].pid}
+            )
+        time.sleep(0.5)
+        hold(JUNE)
+        assert len(holders(engine)) == 1
+
+
+UNLOCKABLE = """
+from pathlib import Path
+from landcover.errors import LandcoverError
+from landcover.period import Period
+from tasks.access.lock import only_run
+from tasks.access.tables import check_tables
+from tests.servers.syscalls import refuse_locks
+
+Path("data").mkdir(exist_ok=True)
+refuse_locks()
+for what in (check_tables, lambda _: only_run(Period(2025, 6), None).__enter__()):
+    try:
+        what(None)
+    except LandcoverError as error:
+        print(type(error).__name__, error)
+"""
+
+
+def test_a_file_system_that_cannot_lock_is_told(settings):
+    done = subprocess.run(
+        [sys.executable, "-c", UNLOCKABLE],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE,
+    )
+    said = done.stdout.splitlines()
+    assert len(said) == 2
+    for line in said:
+        assert line.startswith("LandcoverError The file system of METADATA_DB cannot lock data/")
+        assert "(No locks available)" in line
+        assert "set METADATA_DB to a file on a disk of this machine" in line
