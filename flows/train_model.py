@@ -11,6 +11,7 @@ from flows.command import command
 from flows.parameters import Month, Year
 from flows.provenance import describe_run
 from flows.summary import Steps, Summary, finish
+from landcover.files import expanded
 from landcover.model.forest import ForestSettings
 from landcover.period import Period
 from tasks.access.blocks import Blocks
@@ -41,7 +42,8 @@ def train_model(
         # At once, because the Prefect server that is asked may be away later.
         made_by = describe_run(run)
 
-        training = train(run, UPath(input_data), forest, load_classes(run))
+        samples = UPath(expanded(input_data))
+        training = train(run, samples, forest, load_classes(run))
         record_model(run, training, made_by)
         remove_work(run, [run.files.training])
         steps.done("model")
@@ -50,7 +52,7 @@ def train_model(
             run,
             f"The model of {run} is trained.",
             steps,
-            {"model": training.model.path, "samples": UPath(input_data)},
+            {"model": training.model.path, "samples": samples},
             training,
         )
 

@@ -260,10 +260,11 @@ def test_settings_come_from_the_env_file_and_the_environment_wins(chiapas, setti
 
 @api
 @pytest.mark.usefixtures("chiapas")
-def test_the_steps_make_the_same_map_as_the_month(capfd):
+def test_the_steps_make_the_same_map_as_the_month(capfd, monkeypatch):
     assert prepare_data.main(MONTH) == 0
     assert capfd.readouterr().out == f"{PREPARED}\n"
-    assert train_model.main([*MONTH, *FEW, "--input_data", str(PREPARED)]) == 0
+    monkeypatch.setenv("HOME", str(Path.cwd()))
+    assert train_model.main([*MONTH, *FEW, "--input_data", f"~/{PREPARED}"]) == 0
     trained = capfd.readouterr().out
     assert trained.startswith("The model of 1999-11 is trained.\n")
     assert "model: data/models/rf_model_199911.joblib" in trained
