@@ -7,7 +7,7 @@ are handed in with every new month.
 
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from landcover.errors import LandcoverError
@@ -71,6 +71,17 @@ _OTHER_COLOURS: tuple[Colour, ...] = (
     (255, 204, 153),
     (0, 92, 49),
 )
+
+
+@dataclass(frozen=True)
+class KnownClasses:
+    """The classes that months have been given so far."""
+
+    codes: Mapping[str, int] = field(default_factory=dict)
+    """The code of each name, whichever month gave it."""
+    earlier: Mapping[str, int] = field(default_factory=dict)
+    """Those of the months before: a class that none of them had is new."""
+
 
 # What separates words, and no more: spaces, underscores, the soft hyphen, the minus sign (U+2212)
 # and what Unicode calls dashes.

@@ -31,7 +31,8 @@ def class_notices(codes: Mapping[str, int], given: Mapping[str, int]) -> tuple[N
 
     Args:
         codes: the codes of this month's labels, as `assign_codes` returns them.
-        given: names and codes of other classes given in earlier months.
+        given: names and codes of the classes of earlier months; what is told of a month is told
+            again when it is run again.
     """
     known = {**given, **FIXED_CODES}
     new = _new_names(codes, known)

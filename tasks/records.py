@@ -9,6 +9,7 @@ from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Connection, func, select, text
 from upath import UPath
 
+from landcover.classes import KnownClasses
 from landcover.errors import LandcoverError
 from landcover.files import absolute, publish_all, scratch
 from landcover.geometry import LONLAT, LONLAT_SRID
@@ -18,6 +19,7 @@ from landcover.maps.stac import COLLECTION_NAME
 from landcover.model.forest import Model
 from landcover.model.metrics import Metrics
 from landcover.notices import Notice
+from landcover.period import Period
 from tasks.access.lock import hold
 from tasks.access.tables import (
     DETAILS,
@@ -36,7 +38,7 @@ ONE_COLLECTION = text("SELECT pg_advisory_xact_lock(hashtext('chocoforest collec
 
 
 @io_task("load classes", "load classes {run}")
-def load_classes(run: Run) -> dict[str, int]:
+def load_classes(run: Run) -> KnownClasses:
     """Return the names and codes of all classes given so far, so that labels keep their codes.
 
     Args:
@@ -46,7 +48,7 @@ def load_classes(run: Run) -> dict[str, int]:
         TransientError: if the database cannot be reached.
     """
     with run.tables() as connection:
-        return _classes(connection)
+        return KnownClasses(_classes(connection), _classes(connection, before=run.period))
 
 
 @io_task("record model", "record model {run}")
@@ -242,8 +244,14 @@ def _publish_map(run: Run, finished: FinishedMap, report: UPath) -> None:
         )
 
 
-def _classes(connection: Connection, but: str | None = None) -> dict[str, int]:
+def _classes(
+    connection: Connection, but: str | None = None, before: Period | None = None
+) -> dict[str, int]:
+    """Return names and codes of classes: of all models, of all but one, or of earlier months."""
     query = select(ml_models.c.parameters).where(ml_models.c.model_filename.is_distinct_from(but))
+    if before:
+        number = ml_models.c.year * 12 + ml_models.c.month
+        query = query.where(number < before.year * 12 + before.month)
     # In this order, because of two rows that give a name unlike codes the later one counts.
     rows = connection.scalars(query.order_by(ml_models.c.model_id)).all()
     return {name: code for row in rows for name, code in (row or {}).get("classes", {}).items()}

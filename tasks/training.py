@@ -8,7 +8,7 @@ import joblib
 from prefect.logging import get_run_logger
 from upath import UPath
 
-from landcover.classes import assign_codes, class_names
+from landcover.classes import KnownClasses, assign_codes, class_names
 from landcover.files import publish_all, scratch, sha256
 from landcover.lookalikes import class_notices, describe_merged
 from landcover.model.forest import ForestSettings, Model, fit
@@ -45,7 +45,7 @@ class Training:
 
 @io_task("train model", "train model {run}")
 def train_model(
-    run: Run, input_data: UPath, settings: ForestSettings, classes: dict[str, int]
+    run: Run, input_data: UPath, settings: ForestSettings, classes: KnownClasses
 ) -> Training:
     """Validate and train the month's random forest; the work folder keeps it until it is recorded.
 
@@ -53,7 +53,7 @@ def train_model(
         run: whose model.
         input_data: the samples, as `sample_mosaic` writes them.
         settings: the forest's.
-        classes: names and codes of the classes of other months.
+        classes: that months have been given so far.
 
     Raises:
         LandcoverError: if the samples are missing, or not such a file.
@@ -62,8 +62,8 @@ def train_model(
     with run.storage(input_data):
         samples, origin = read_samples(input_data, list(run.settings[MosaicSettings].mosaic_bands))
     bands = list(origin.bands)
-    codes = assign_codes(samples["class_label"], classes)
-    names = class_names(codes, classes)
+    codes = assign_codes(samples["class_label"], classes.codes)
+    names = class_names(codes, classes.codes)
     truth = samples["class_label"].map(codes)
     logger = get_run_logger()
     for merged in describe_merged(codes, names):
@@ -90,7 +90,7 @@ def train_model(
     # The command line prints them at its end.
     logger.info("%s", describe_metrics(metrics), extra={"printed": True})
     notices = (
-        *class_notices(codes, classes),
+        *class_notices(codes, classes.earlier),
         *ground_notices(samples["polygon_id"], truth, together),
         *(() if metrics.folds else (Notice("not_validated_at_all"),)),
     )

@@ -1,5 +1,6 @@
 """Rows of the tables of models and predictions, as a run records them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from affine import Affine
@@ -21,11 +22,18 @@ from tasks import records
 from tasks.access.lock import only_run
 from tasks.access.tables import check_tables
 from tasks.records import record_model, record_prediction
+from tasks.run import Run
 from tasks.training import Training
 from tests.months import run_of
 
 # Without Prefect, which takes ten times as long: how tasks are tried again is not the subject.
-find_model, load_classes = records.find_model.fn, records.load_classes.fn
+find_model = records.find_model.fn
+
+
+def load_classes(run: Run) -> Mapping[str, int]:
+    """Names and codes of all classes given so far."""
+    return records.load_classes.fn(run).codes
+
 
 AOI = "POLYGON((-79.5 0.1, -79.4 0.1, -79.4 0.2, -79.5 0.1))"
 
@@ -48,7 +56,7 @@ CONTRACT = """
 
 
 def training(
-    year: int = 2025, month: int = 6, given: dict[str, int] | None = None, labels: str = "Forest"
+    year: int = 2025, month: int = 6, given: Mapping[str, int] | None = None, labels: str = "Forest"
 ) -> Training:
     """A training of so many labels, with the codes that a month's run would give them."""
     codes = assign_codes(labels.split(), given or {})

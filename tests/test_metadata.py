@@ -10,6 +10,7 @@ from upath import UPath
 
 from landcover.classes import FIXED_CODES
 from landcover.errors import LandcoverError, SettingsError, TransientError
+from landcover.lookalikes import class_notices
 from landcover.model.forest import Model
 from landcover.model.metrics import Metrics
 from tasks import records
@@ -303,6 +304,17 @@ def test_a_label_of_the_teams_own_keeps_its_code_whatever_others_come():
     }
 
 
+@pytest.mark.usefixtures("tables")
+def test_what_is_told_of_a_new_class_is_told_again_when_its_month_is_run_again():
+    record(month=1, labels="pasture")
+    record(month=2, labels="pastures")
+    known = records.load_classes.fn(run_of(2025, 2))
+    assert known.codes == {"pasture": 7, "pastures": 8}
+    assert known.earlier == {"pasture": 7}
+    (notice,) = class_notices({"pastures": 8}, known.earlier)
+    assert str(notice).startswith("The class pastures is new and has the code 8")
+
+
 @pytest.mark.parametrize(
     ("other", "told"),
     [
@@ -424,7 +436,7 @@ def test_a_connection_that_the_server_cuts_is_tried_again(in_database, engine):
     event.listen(Engine, "before_cursor_execute", cut_once)
     try:
         hasty = records.load_classes.with_options(retry_delay_seconds=0.1, retry_jitter_factor=None)
-        assert hasty(run_of()) == {"cacao": 7}
+        assert hasty(run_of()).codes == {"cacao": 7}
     finally:
         event.remove(Engine, "before_cursor_execute", cut_once)
     assert cut

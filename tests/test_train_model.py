@@ -9,6 +9,7 @@ import pytest
 from prefect import flow
 from upath import UPath
 
+from landcover.classes import KnownClasses
 from landcover.model.forest import ForestSettings
 from landcover.model.ground import Together
 from landcover.model.sampling import Origin, write_samples
@@ -41,7 +42,7 @@ def trained(**changed: object) -> Training:
 
     @flow
     def training() -> Training:
-        return train_model(run, PATH, ForestSettings(**{"trees": 5, **changed}), {})
+        return train_model(run, PATH, ForestSettings(**{"trees": 5, **changed}), KnownClasses())
 
     return training()
 
