@@ -31,6 +31,7 @@ from prefect.settings import (
 from sqlalchemy import URL, Engine, create_engine, make_url
 
 from demo.world import World, build_world
+from landcover.imagery import images
 from tasks.retries import TASK_PAUSES
 from tests.servers.environment import SETTINGS
 from tests.servers.ports import free_port
@@ -198,8 +199,9 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., N
 
 
 @pytest.fixture
-def hasty(prefect_api: None) -> Iterator[None]:
-    """Retries of all tasks that follow each other at once."""
+def hasty(prefect_api: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Retries of all tasks, and of reading images, that follow each other at once."""
+    monkeypatch.setattr(images, "READ_PAUSES", [0.01] * len(images.READ_PAUSES))
     pauses = TASK_PAUSES.copy()
     TASK_PAUSES[:] = [0.01]
     yield
