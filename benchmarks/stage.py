@@ -20,6 +20,7 @@ from benchmarks.report import Figure
 from demo.world import World
 from landcover.classes import FIXED_CODES, assign_codes
 from landcover.files import sha256
+from landcover.imagery.doubts import Inspection
 from landcover.imagery.mosaic import Mosaic, mosaic_of
 from landcover.maps.assembly import assemble_layer
 from landcover.maps.layers import Layer, prediction_layers
@@ -78,10 +79,12 @@ def predict(mosaic: Mosaic, predictor: Predictor, folder: Path, *, confidence: b
     )
 
     def piece(window: Window) -> None:
-        values = predict_window(mosaic, predictor, list(BANDS), area, window)
+        inspection = Inspection(mosaic.grid)
+        values = predict_window(mosaic, predictor, list(BANDS), area, window, inspection=inspection)
         part = mosaic.grid.part(window)
         for layer, those in zip(plan.layers, values, strict=False):
-            write_piece(layer, those, part, plan.factors, Path(plan.piece(layer, window)))
+            built = Path(plan.piece(layer, window))
+            write_piece(layer, those, part, plan.factors, built, inspection.found)
         measure_classes(str(plan.piece(plan.classes, window)))
 
     def assemble(layer: Layer) -> Path:
