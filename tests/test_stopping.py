@@ -70,8 +70,10 @@ def test_a_second_ctrl_c_ends_a_command_at_once():
             process.send_signal(SIGINT)
             return process.poll()
 
-        assert wait_for("the process ends", interrupted, pause=0.5) == 128 + SIGINT
-        assert process.stderr.read() == SENTENCE
+        # A third may come while Python goes down, where it has no handler any more.
+        status = wait_for("the process ends", interrupted, pause=0.5)
+        assert status in {128 + SIGINT, -SIGINT}
+        assert process.stderr.read() == SENTENCE or status == -SIGINT
 
 
 # The last step of Python waits for threads too, when all has been said.
