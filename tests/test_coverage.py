@@ -21,7 +21,7 @@ from landcover.imagery.coverage import (
     find_gaps,
     is_empty,
 )
-from landcover.imagery.mosaic import Mosaic, describe_mosaic
+from landcover.imagery.mosaic import Mosaic, Nodata, describe_mosaic
 from landcover.imagery.quads import Quad, read_quad, write_index
 from landcover.imagery.quads import find_quads as find
 from tests.rasters import ORIGIN, mosaic_of, moved, pixel_box, random_values, write_raster
@@ -93,6 +93,17 @@ def test_an_empty_scene_that_others_cover_or_the_area_does_not_need_is_no_gap(
     assert [is_empty(mosaic, area, quad) for quad in mosaic.quads()] == [False, True, False]
     assert coverage_of(mosaic, area).gaps == ()
     assert coverage_of(mosaic, area).uncovered == 0
+
+
+@pytest.mark.parametrize(("nodata", "empty"), [(0.0, True), (None, False), ("none", False)])
+def test_a_quad_of_what_is_said_to_be_no_data_is_empty(
+    tmp_path: Path, nodata: Nodata, empty: bool
+) -> None:
+    zeros = np.zeros((4, SIDE, SIDE), dtype=np.uint16)
+    plain = mosaic_of([write_raster(tmp_path / "a.tif", zeros)], tmp_path)
+    (quad,) = plain.quads()
+    mosaic = describe_mosaic([quad], "here", plain.bands, plain.index, nodata=nodata)
+    assert is_empty(mosaic, pixel_box(0, 0, SIDE, SIDE), quad) is empty
 
 
 # --- a single image -------------------------------------------------------------------------------

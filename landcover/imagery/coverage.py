@@ -20,7 +20,7 @@ from landcover.classes import CLOUD
 from landcover.errors import LandcoverError
 from landcover.geometry import difference, intersection, union
 from landcover.grid import Grid
-from landcover.imagery.mosaic import Mosaic, MosaicReader
+from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.quads import Quad
 from landcover.windows import BLOCK, count_inside, pixels_inside, windows_touching
 
@@ -242,7 +242,7 @@ def is_empty(mosaic: Mosaic, area: BaseGeometry, quad: Quad) -> bool:
     part = intersection(area, shapely.box(*quad.grid.bounds))
     bands = list(mosaic.bands.values())
     needed = False
-    with MosaicReader(mosaic.grid, [quad]) as reader:
+    with mosaic.open([quad]) as reader:
         for block in _middle_first(quad.grid, part, mosaic.grid):
             inside = pixels_inside(part, block, mosaic.grid.transform)
             needed |= bool(inside.any())
