@@ -79,7 +79,7 @@ def predict(mosaic: Mosaic, predictor: Predictor, folder: Path, *, confidence: b
     )
 
     def piece(window: Window) -> None:
-        inspection = Inspection(mosaic.grid)
+        inspection = Inspection.of(mosaic)
         values = predict_window(mosaic, predictor, list(BANDS), area, window, inspection=inspection)
         part = mosaic.grid.part(window)
         for layer, those in zip(plan.layers, values, strict=False):

@@ -122,7 +122,7 @@ def predict_window(window: Window, run: Run, plan: Plan, mosaic: Mosaic, model: 
         where = f"at column {window.col_off}, row {window.row_off}"
         with run.imagery(mosaic, where), scratch(plan.folder) as local:
             thumbnail = Thumbnail(window, model.bands) if plan.thumbnails else None
-            inspection = Inspection(mosaic.grid, flat=mosaic.nodata != "none")
+            inspection = Inspection.of(mosaic)
             area = run.area(mosaic.grid.crs)
             layers = predict(mosaic, predictor, model.bands, area, window, thumbnail, inspection)
             grid = plan.grid.part(window)

@@ -240,7 +240,7 @@ def test_nodata_in_some_bands_is_told_with_its_hectares(tmp_path: Path) -> None:
     values[3, 100:150, 500:560] = 0
     values[:, :100] = 0
     mosaic = mosaic_of([write_raster(tmp_path / "a.tif", values, nodata=0)], tmp_path)
-    inspection = Inspection(mosaic.grid)
+    inspection = Inspection.of(mosaic)
     inside = np.ones((600, 600), bool)
     inside[:, :530] = False
     with mosaic.open() as reader:

@@ -113,6 +113,15 @@ class Inspection:
         self._flat = flat
         self.found = Doubts()
 
+    @classmethod
+    def of(cls, mosaic: Mosaic) -> "Inspection":
+        """Return one that looks for what `MOSAIC_NODATA` leaves in doubt.
+
+        Args:
+            mosaic: the imagery.
+        """
+        return cls(mosaic.grid, flat=mosaic.nodata != "none")
+
     def add(self, window: Window, pixels: Pixels, inside: Mask) -> None:
         """Look at the pixels of a window.
 

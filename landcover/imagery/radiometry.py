@@ -218,7 +218,7 @@ def draw_pixels(mosaic: Mosaic, area: BaseGeometry, seed: int = 42) -> pd.DataFr
     """
     bands = list(mosaic.bands.values())
     drawn = []
-    inspection = Inspection(mosaic.grid, flat=mosaic.nodata != "none")
+    inspection = Inspection.of(mosaic)
     blocks = _draw_blocks(mosaic, area, seed)
     with mosaic.open() as reader:
         for block in blocks:

@@ -186,7 +186,7 @@ def sample_polygons(
     together = tuple(tuple(ids[members]) for members in same_ground(shapes, pixel))
     drawn: dict[int, Pixels] = {}
     skipped: dict[str, str] = {}
-    inspection = Inspection(mosaic.grid, flat=mosaic.nodata != "none")
+    inspection = Inspection.of(mosaic)
     with mosaic.open() as reader:
         for number in _reading_order(shapes, mosaic.grid):
             found = _pixels_under(shapes[number], reader, mosaic, settings, ids[number], inspection)
