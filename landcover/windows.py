@@ -140,6 +140,23 @@ def windows_touching(grid: Grid, area: BaseGeometry, size: int) -> list[Window]:
     return sorted(found, key=lambda window: (window.row_off, window.col_off))
 
 
+def part_windows_touching(
+    part: Grid, whole: Grid, area: BaseGeometry, size: int
+) -> Iterator[Window]:
+    """Yield the windows of a part of a grid that touch an area, in pixels of the whole grid.
+
+    Args:
+        part: whose blocks the windows start on, such as a quad's grid.
+        whole: the grid, such as the mosaic's.
+        area: in the CRS of both.
+        size: height and width of a window, in pixels.
+    """
+    place = whole.window_of(part)
+    for window in windows_touching(part, area, size):
+        left, top = place.col_off + window.col_off, place.row_off + window.row_off
+        yield Window(left, top, window.width, window.height)
+
+
 def _touching(windows: Iterable[Window], grid: Grid, area: BaseGeometry) -> list[Window]:
     """Return those of some windows that an area, which is prepared, has a part in."""
     windows = list(windows)

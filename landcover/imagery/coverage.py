@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, floor
+from math import ceil, dist, floor
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -22,7 +22,7 @@ from landcover.geometry import difference, intersection, union
 from landcover.grid import Grid
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.quads import Quad
-from landcover.windows import BLOCK, count_inside, pixels_inside, windows_touching
+from landcover.windows import BLOCK, count_inside, part_windows_touching, pixels_inside
 
 # Columns and rows of Planet's grid of quads, as their files are named: 570-1026.tif. Rows are
 # counted from the south. A month, as in mosaic_2025-06_570-1026.tif, looks like it.
@@ -320,18 +320,15 @@ def _missing(
     return named, int(in_it.sum()) - len(named) + len(others)
 
 
-def _middle_first(quad: Grid, part: BaseGeometry, mosaic: Grid) -> Iterator[Window]:
-    """Yield the blocks of a quad that an area has a part in, those nearest its middle first."""
-    place = mosaic.window_of(quad)
+def _middle_first(quad: Grid, part: BaseGeometry, mosaic: Grid) -> list[Window]:
+    """Return the blocks of a quad that an area has a part in, those nearest its middle first."""
+    middle = _middle(mosaic.window_of(quad))
+    blocks = part_windows_touching(quad, mosaic, part, BLOCK)
+    return sorted(blocks, key=lambda block: dist(_middle(block), middle))
 
-    def distance(block: Window) -> float:
-        across = block.col_off + block.width / 2 - quad.width / 2
-        down = block.row_off + block.height / 2 - quad.height / 2
-        return float(across**2 + down**2)
 
-    for block in sorted(windows_touching(quad, part, BLOCK), key=distance):
-        left, top = place.col_off + block.col_off, place.row_off + block.row_off
-        yield Window(left, top, block.width, block.height)
+def _middle(window: Window) -> tuple[float, float]:
+    return window.col_off + window.width / 2, window.row_off + window.height / 2
 
 
 def _numbered(quads: Sequence[Quad]) -> Cell | None:

@@ -5,7 +5,7 @@ ones. A wrong scale factor, or an offset that was added or left in, changes all 
 tells the two apart.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypedDict
 
@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
-from landcover.grid import Grid
 from landcover.imagery.doubts import Inspection, check_flat
 from landcover.imagery.mosaic import Mosaic
 from landcover.notices import IN_ENGLISH, Phrasing
-from landcover.windows import pixels_inside, windows_touching
+from landcover.windows import part_windows_touching, pixels_inside
 
 Floats = NDArray[np.float64]
 
@@ -298,20 +297,14 @@ def outside_range(pixels: pd.DataFrame, samples: pd.DataFrame) -> dict[str, floa
 def _draw_blocks(mosaic: Mosaic, area: BaseGeometry, seed: int) -> list[Window]:
     # Quad by quad, so that none is drawn where the mosaic has no imagery.
     blocks = [
-        block for quad in mosaic.quads() for block in _blocks_touching(quad.grid, mosaic.grid, area)
+        block
+        for quad in mosaic.quads()
+        for block in part_windows_touching(quad.grid, mosaic.grid, area, SIDE)
     ]
     count = min(len(blocks), MOST_BLOCKS)
     chosen = np.random.default_rng(seed).choice(len(blocks), count, replace=False)
     # In order, so that a quad is opened once.
     return [blocks[number] for number in np.sort(chosen)]
-
-
-def _blocks_touching(quad: Grid, mosaic: Grid, area: BaseGeometry) -> Iterator[Window]:
-    """Yield the blocks of a quad that touch an area, in pixels of the mosaic."""
-    place = mosaic.window_of(quad)
-    for block in windows_touching(quad, area, SIDE):
-        left, top = place.col_off + block.col_off, place.row_off + block.row_off
-        yield Window(left, top, block.width, block.height)
 
 
 def _curves(of: Distribution, bands: list[str]) -> Floats:
