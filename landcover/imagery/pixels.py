@@ -62,7 +62,7 @@ def read_pixels(
     Raises:
         RasterioIOError: if the image cannot be read.
     """
-    alpha = _alpha(dataset)
+    alpha = alpha_bands(dataset)
     exact = out_shape is None or resampling == Resampling.nearest
     if exact:
         values, layers = _read(dataset, bands, alpha, window, out_shape)
@@ -89,6 +89,19 @@ def read_pixels(
     if len(found) == len(empty):
         partial &= ~reduce(np.logical_and, found)
     return Pixels(values, unmasked & ~some, partial)
+
+
+def alpha_bands(dataset: DatasetReader) -> tuple[int, ...]:
+    """Return the numbers of the bands marked as alpha, usually none or one.
+
+    Args:
+        dataset: an open image.
+    """
+    return tuple(
+        number
+        for number, interp in enumerate(dataset.colorinterp, start=1)
+        if interp == ColorInterp.alpha
+    )
 
 
 def common_type(types: Sequence[str]) -> np.dtype[np.generic]:
@@ -127,15 +140,6 @@ def _read(
     if len(set(types)) == 1:
         return read[types[0]][: len(bands)], layers
     return np.stack([layers[band] for band in bands], dtype=common_type(types)), layers
-
-
-def _alpha(dataset: DatasetReader) -> list[int]:
-    """Return the numbers of the alpha bands, usually none or one."""
-    return [
-        number
-        for number, interp in enumerate(dataset.colorinterp, start=1)
-        if interp == ColorInterp.alpha
-    ]
 
 
 def _masked(dataset: DatasetReader, bands: Sequence[int]) -> list[int]:

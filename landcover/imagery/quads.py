@@ -18,7 +18,6 @@ from affine import Affine
 from fsspec import AbstractFileSystem
 from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
-from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
 from upath import UPath
@@ -33,6 +32,7 @@ from landcover.files import is_local
 from landcover.geometry import LONLAT
 from landcover.grid import Grid, grid_of
 from landcover.imagery.images import find_files, open_image, read_patiently
+from landcover.imagery.pixels import alpha_bands
 from landcover.listing import listed
 
 # How the names of images end. What GIS programs leave beside an image (.tif.aux.xml, .tif.ovr,
@@ -351,11 +351,7 @@ def read_quad(image: ImageFile) -> Quad:
                 nodata=tuple(map(str, dataset.nodatavals)),
                 scales=tuple(dataset.scales),
                 offsets=tuple(dataset.offsets),
-                alpha=tuple(
-                    number
-                    for number, interp in enumerate(dataset.colorinterp, start=1)
-                    if interp == ColorInterp.alpha
-                ),
+                alpha=alpha_bands(dataset),
             )
 
     try:
