@@ -7,7 +7,7 @@ from upath import UPath
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.radiometry import Earlier, Radiometry, compare_imagery, draw_pixels
 from landcover.model.sampling import read_samples
-from tasks.access.tables import DETAILS, RADIOMETRY, raster_predictions
+from tasks.access.tables import DETAILS, RADIOMETRY, is_before, raster_predictions
 from tasks.retries import io_task
 from tasks.run import Run
 
@@ -40,13 +40,12 @@ def measure_radiometry(run: Run, mosaic: Mosaic, samples: UPath | None) -> Radio
 
 def _month_before(run: Run) -> Earlier | None:
     columns = raster_predictions.c
-    number = columns.year * 12 + columns.month
     # A path that is not there, or leads to JSON's null, is never more than 0.
     measured = columns[DETAILS][RADIOMETRY, "pixels"].as_integer() > 0
     query = (
         select(columns.year, columns.month, columns.source_mosaic, columns[DETAILS][RADIOMETRY])
-        .where(number < run.period.year * 12 + run.period.month, measured)
-        .order_by(number.desc())
+        .where(is_before(raster_predictions, run.period), measured)
+        .order_by(columns.year.desc(), columns.month.desc())
     )
     with run.tables() as connection:
         row = connection.execute(query.limit(1)).one_or_none()

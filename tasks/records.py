@@ -24,6 +24,7 @@ from tasks.access.lock import hold
 from tasks.access.tables import (
     DETAILS,
     RADIOMETRY,
+    is_before,
     ml_models,
     raster_predictions,
     replace_row,
@@ -250,8 +251,7 @@ def _classes(
     """Return names and codes of classes: of all models, of all but one, or of earlier months."""
     query = select(ml_models.c.parameters).where(ml_models.c.model_filename.is_distinct_from(but))
     if before:
-        number = ml_models.c.year * 12 + ml_models.c.month
-        query = query.where(number < before.year * 12 + before.month)
+        query = query.where(is_before(ml_models, before))
     # In this order, because of two rows that give a name unlike codes the later one counts.
     rows = connection.scalars(query.order_by(ml_models.c.model_id)).all()
     return {name: code for row in rows for name, code in (row or {}).get("classes", {}).items()}

@@ -9,6 +9,7 @@ from geoalchemy2 import Geometry, WKBElement
 from sqlalchemy import (
     JSON,
     Column,
+    ColumnElement,
     Connection,
     DateTime,
     ForeignKey,
@@ -27,6 +28,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.types import TypeEngine
 
 from landcover.errors import LandcoverError, SettingsError
+from landcover.period import Period
 from tasks.access.database import (
     NO_PERMISSION,
     check_postgis,
@@ -164,6 +166,17 @@ def replace_row(
         raise _refusal(connection, table, "a trigger or rule drops them", "change it")
     assert isinstance(number, int)
     return number
+
+
+def is_before(table: Table, period: Period) -> ColumnElement[bool]:
+    """Return the condition that a row is of an earlier month; without a month, it is of none.
+
+    Args:
+        table: one of those here.
+        period: the month.
+    """
+    number: ColumnElement[int] = table.c.year * 12 + table.c.month
+    return number < period.year * 12 + period.month
 
 
 def _schema(connection: Connection) -> str | None:
