@@ -1,17 +1,16 @@
 """Areas: true hectares of each class, on the ellipsoid."""
 
 from collections.abc import Callable
-from functools import cache
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import CRS, Geod, Transformer
+from pyproj import CRS, Geod
 from rasterio.transform import xy
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
-from landcover.geometry import LONLAT
+from landcover.geometry import to_lonlat
 from landcover.grid import Grid
 
 SQUARE_METRES_A_HECTARE = 10_000
@@ -35,7 +34,7 @@ def polygon_hectares(geometry: BaseGeometry, crs: str) -> float:
         geometry: polygons in the CRS.
         crs: as WKT.
     """
-    ellipsoid, to_lonlat = Geod(ellps="WGS84"), _to_lonlat(crs)
+    ellipsoid, transformer = Geod(ellps="WGS84"), to_lonlat(crs)
     least = _STRAIGHT_DEGREES if CRS.from_user_input(crs).is_geographic else _STRAIGHT
     square_metres = 0.0
     for polygon in shapely.get_parts(geometry):
@@ -43,7 +42,7 @@ def polygon_hectares(geometry: BaseGeometry, crs: str) -> float:
         step = max((east - west) / 1000, (north - south) / 1000, least)
         # Ring by ring: GEOS makes dense polygons valid, which may leave nothing of them.
         for number, ring in enumerate(shapely.segmentize(shapely.get_rings(polygon), step)):
-            lons, lats = to_lonlat.transform(*shapely.get_coordinates(ring).T)
+            lons, lats = transformer.transform(*shapely.get_coordinates(ring).T)
             area = abs(ellipsoid.polygon_area_perimeter(lons, lats)[0])
             square_metres += -area if number else area
     return float(square_metres) / SQUARE_METRES_A_HECTARE
@@ -58,12 +57,12 @@ def pixel_areas(grid: Grid) -> Callable[[Window], float]:
     Args:
         grid: a grid in any CRS.
     """
-    to_lonlat = _to_lonlat(grid.crs)
+    transformer = to_lonlat(grid.crs)
     ellipsoid = Geod(ellps="WGS84")
 
     def mean_pixel_area(window: Window) -> float:
         columns, rows = _outline(window)
-        lons, lats = to_lonlat.transform(*xy(grid.transform, rows, columns, offset="ul"))
+        lons, lats = transformer.transform(*xy(grid.transform, rows, columns, offset="ul"))
         area, _ = ellipsoid.polygon_area_perimeter(lons, lats)
         return float(abs(area)) / int(window.width * window.height)
 
@@ -95,7 +94,7 @@ def areas_at(
         (across, down + 0.5),
     ]
     xs, ys = grid.transform @ np.stack(middles, axis=1)
-    left, right, upper, lower = _in_space(*_to_lonlat(grid.crs).transform(xs, ys))
+    left, right, upper, lower = _in_space(*to_lonlat(grid.crs).transform(xs, ys))
     areas: NDArray[np.float64] = np.linalg.norm(np.cross(right - left, lower - upper), axis=-1)
     areas[~np.isfinite(areas)] = areas[np.isfinite(areas)].mean()
     return areas
@@ -114,11 +113,6 @@ def _in_space(lons: NDArray[np.float64], lats: NDArray[np.float64]) -> NDArray[n
         ],
         axis=-1,
     )
-
-
-@cache
-def _to_lonlat(crs: str) -> Transformer:
-    return Transformer.from_crs(crs, LONLAT, always_xy=True)
 
 
 def _outline(window: Window) -> tuple[np.ndarray, np.ndarray]:

@@ -229,6 +229,19 @@ def is_torn(area: BaseGeometry, crs: str | int | CRS) -> bool:
     return bool(np.hypot(xs[1] - xs[0], ys[1] - ys[0]) * unit > _TORN * metres)
 
 
+@lru_cache(maxsize=32)
+def to_lonlat(crs: str | CRS) -> Transformer:
+    """Return what brings coordinates of a CRS to longitude and latitude; threads may share it.
+
+    Args:
+        crs: as WKT, or as it is.
+
+    Raises:
+        ProjError: if no transformation is known between the two.
+    """
+    return Transformer.from_crs(crs, LONLAT, always_xy=True)
+
+
 def _overlay(
     operation: Callable[..., BaseGeometry], one: BaseGeometry, other: BaseGeometry
 ) -> BaseGeometry:
@@ -395,7 +408,7 @@ def _on_globe(points: Floats, crs: CRS) -> Floats:
     """Return points as unit vectors, (3, points)."""
     lons, lats = points.T
     if not crs.is_geographic:
-        lons, lats = _transformer(crs.to_wkt(), LONLAT.to_wkt()).transform(lons, lats)
+        lons, lats = to_lonlat(crs).transform(lons, lats)
     with np.errstate(invalid="ignore"):
         lon, lat = np.radians(lons), np.radians(lats)
         return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])

@@ -22,12 +22,12 @@ from pyogrio.errors import (
     FieldError,
     GeometryError,
 )
-from pyproj import CRS, Transformer
+from pyproj import CRS
 from pyproj.exceptions import ProjError
 
 from landcover.errors import SettingsError
 from landcover.files import expanded
-from landcover.geometry import LONLAT, reproject
+from landcover.geometry import reproject, to_lonlat
 from landcover.listing import listed
 from landcover.shapefile import NO_TEXT, encodings_of, members, read_decoded
 
@@ -232,7 +232,7 @@ def check_crs(outlines: geopandas.GeoSeries, what: str, where_to_say: str) -> No
             f"Export, Save Features As, as a GeoPackage)."
         )
     try:
-        Transformer.from_crs(outlines.crs, LONLAT, always_xy=True)
+        to_lonlat(outlines.crs)
     except ProjError as error:
         raise SettingsError(
             f"{what} is in the coordinate reference system {outlines.crs.name!r}, from which "

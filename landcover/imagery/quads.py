@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from affine import Affine
 from fsspec import AbstractFileSystem
-from pyproj import CRS, Transformer
+from pyproj import CRS
 from pyproj.exceptions import ProjError
 from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
@@ -29,7 +29,7 @@ from landcover.errors import (
     TransientError,
 )
 from landcover.files import is_local
-from landcover.geometry import LONLAT
+from landcover.geometry import to_lonlat
 from landcover.grid import Grid, grid_of
 from landcover.imagery.images import find_files, open_image, read_patiently
 from landcover.imagery.pixels import alpha_bands
@@ -402,9 +402,9 @@ def _check_kind(dataset: DatasetReader, path: str) -> None:
 def _check_place(quad: Quad) -> None:
     """Make sure that it can be told where on the earth an image lies."""
     west, south, east, north = quad.grid.bounds
+    corners = [west, west, east, east], [north, south] * 2
     try:
-        to_lonlat = Transformer.from_crs(quad.grid.crs, LONLAT, always_xy=True)
-        placed = np.isfinite(to_lonlat.transform([west, west, east, east], [north, south] * 2))
+        placed = np.isfinite(to_lonlat(quad.grid.crs).transform(*corners))
     except ProjError as error:
         raise LandcoverError(
             f"The image {quad.path} lies in the coordinate reference system "

@@ -15,11 +15,11 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
-from pyproj import Geod, Transformer
+from pyproj import Geod
 from shapely.geometry.base import BaseGeometry
 from shapely.plotting import patch_from_polygon
 
-from landcover.geometry import LONLAT, difference, intersection, polygonal
+from landcover.geometry import difference, intersection, polygonal, to_lonlat
 from landcover.grid import Bounds
 from landcover.report.texts import FIXED
 from landcover.report.wording import Wording
@@ -83,17 +83,12 @@ class Frame:
         return self.width > WIDE * self.height
 
     @cached_property
-    def to_lonlat(self) -> Transformer:
-        """Transforms CRS units to longitude and latitude."""
-        return Transformer.from_crs(self.crs, LONLAT, always_xy=True)
-
-    @cached_property
     def metres(self) -> float:
         """True metres on the ground in a CRS unit from west to east, at the centre."""
         west, south, east, north = self.bounds
         step, middle = (east - west) / 100, (south + north) / 2
         start = (west + east) / 2
-        lons, lats = self.to_lonlat.transform([start, start + step], [middle, middle])
+        lons, lats = to_lonlat(self.crs).transform([start, start + step], [middle, middle])
         _, _, distance = Geod(ellps="WGS84").inv(lons[0], lats[0], lons[1], lats[1])
         return float(distance) / step
 
@@ -239,7 +234,7 @@ def _lines(
     frame: Frame, *, meridian: bool
 ) -> Iterator[tuple[float, NDArray[np.float64], NDArray[np.float64], int]]:
     """Yield each line's degrees, its points, and the decimals that tell lines apart."""
-    west, south, east, north = frame.to_lonlat.transform_bounds(*frame.bounds)
+    west, south, east, north = to_lonlat(frame.crs).transform_bounds(*frame.bounds)
     if west > east:  # over the antimeridian
         east += 360
     low, high, start, end = (west, east, south, north) if meridian else (south, north, west, east)
@@ -249,7 +244,7 @@ def _lines(
     for value in values[(values > low) & (values < high)]:
         line = np.full_like(along, value)
         lonlat = (line, along) if meridian else (along, line)
-        xs, ys = frame.to_lonlat.transform(*lonlat, direction="INVERSE")
+        xs, ys = to_lonlat(frame.crs).transform(*lonlat, direction="INVERSE")
         yield float(value), np.asarray(xs), np.asarray(ys), decimals
 
 
