@@ -208,11 +208,16 @@ def _shown(line: str) -> str:
     return f" ({name})" if name.isidentifier() and name.isupper() else ""
 
 
-def _settings_of(path: Path) -> dict[str, str | None]:
+def settings_of(path: Path) -> dict[str, str | None]:
+    """Return the settings in a file; none where it cannot be read, which `check_env_file` tells.
+
+    Args:
+        path: where it is, if there is one.
+    """
     try:
         return dotenv_values(path)
-    except (OSError, UnicodeDecodeError):
-        return {}  # told already, unless help is asked for
+    except (OSError, ValueError):
+        return {}
 
 
 def place_caches() -> None:
@@ -241,7 +246,7 @@ def _place(name: str, usual: str) -> None:
 
 def _place_prefect() -> None:
     # Prefect reads .env too.
-    named = os.environ.get("PREFECT_HOME") or _settings_of(Path(".env")).get("PREFECT_HOME")
+    named = os.environ.get("PREFECT_HOME") or settings_of(Path(".env")).get("PREFECT_HOME")
     place = Path(named or "~/.prefect").expanduser()
     if can_write(place):
         place.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,5 +1,7 @@
 """The report of an error that nobody foresaw: for those who look after the package."""
 
+from flows.environment import settings_of
+
 import os
 import platform
 import re
@@ -12,7 +14,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from flows.server import without_login
@@ -63,11 +64,7 @@ def _secrets() -> Iterable[str]:
         except LandcoverError:
             continue
         found |= {value.get_secret_value() for _, value in values if isinstance(value, SecretStr)}
-    try:
-        written = dotenv_values(".env")
-    except (OSError, ValueError):
-        written = {}
-    for name, value in {**written, **os.environ}.items():
+    for name, value in {**settings_of(Path(".env")), **os.environ}.items():
         if _SECRET.search(name.upper()) and value:
             found.add(value)
     # Shorter ones are words of the report itself.
