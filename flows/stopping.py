@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from signal import SIG_DFL, SIGHUP, SIGINT, SIGTERM, Signals
-from threading import Thread, current_thread, main_thread
+from threading import Event, Thread, current_thread, main_thread
 from types import FrameType
 from typing import NoReturn
 
@@ -46,7 +46,8 @@ def ending_in_time() -> Iterator[None]:
     for number in ending:
         signal.signal(number, _stop)
     descriptor = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
-    Thread(target=_listen, args=(ear,), name="ending in time", daemon=True).start()
+    over = Event()
+    Thread(target=_listen, args=(ear, over), name="ending in time", daemon=True).start()
     try:
         yield
     finally:
@@ -55,6 +56,8 @@ def ending_in_time() -> Iterator[None]:
             signal.signal(number, SIG_DFL)
         mouth.send(_OVER)
         mouth.close()
+        # Never, where the thread ends the process: it says so, and nobody says it again.
+        over.wait()
 
 
 def say_stopped(by: Signals) -> int:
@@ -72,28 +75,44 @@ def _stop(number: int, _: FrameType | None) -> NoReturn:
     raise TerminationSignal(signal=number)
 
 
-def _listen(ear: socket.socket) -> None:
-    """Wait for a signal; then end the process when its time is up, or at a second Ctrl-C."""
-    with ear:
-        first = _hear(ear)
-        if first is None:
-            return
-        began = time.monotonic()
-        over = False
-        while not over and (left := began + GRACE - time.monotonic()) > 0:
-            ear.settimeout(left)
-            try:
-                again = _hear(ear)
-            except TimeoutError:
-                break
-            over = again is None
-            if again is SIGINT and time.monotonic() - began > AGAIN:
-                break
-    if over:  # the block has said it; the process may wait for its threads still
-        time.sleep(max(began + GRACE - time.monotonic(), 0))
-    else:
-        say_stopped(first)
+def _listen(ear: socket.socket, over: Event) -> None:
+    """Wait for a signal; then end the process when its time is up, or at a second Ctrl-C.
+
+    Args:
+        ear: brings the signals, and the end of the block.
+        over: set once that end is heard, and the process is not ended before.
+    """
+    try:
+        with ear:
+            first = _hear(ear)
+            if first is None:
+                return
+            end = time.monotonic() + GRACE
+            in_time = _hear_out(ear, end)
+        if not in_time:
+            say_stopped(first)
+            _end(first)
+    finally:
+        over.set()
+    # The block has said it; the process may wait for its threads still.
+    time.sleep(max(end - time.monotonic(), 0))
     _end(first)
+
+
+def _hear_out(ear: socket.socket, end: float) -> bool:
+    """Tell whether the block is over before its time is up or a second Ctrl-C comes."""
+    again = time.monotonic() + AGAIN
+    while (left := end - time.monotonic()) > 0:
+        ear.settimeout(left)
+        try:
+            heard = _hear(ear)
+        except TimeoutError:
+            break
+        if heard is None:
+            return True
+        if heard is SIGINT and time.monotonic() > again:
+            break
+    return False
 
 
 def _hear(ear: socket.socket) -> Signals | None:
