@@ -15,6 +15,7 @@ from landcover.maps.pieces import Piece, Plan
 from landcover.maps.prediction import PredictionSettings
 from landcover.model.forest import Model
 from tasks.assembly import assemble_map
+from tasks.catalogue import list_maps
 from tasks.records import record_prediction
 from tasks.report import write_report
 from tasks.run import Run, remove_work
@@ -56,10 +57,11 @@ def map_survey(
     steps.done("map")
 
     sources = describe_sources(finished, training, made_by)
-    report = write_report(run, survey, finished, polygons, training, sources)
+    write_report(run, survey, finished, polygons, training, sources)
     steps.done("report")
 
-    record_prediction(run, survey, training, finished, report, model_id, made_by)
+    record_prediction(run, survey, training, finished, model_id, made_by)
+    list_maps(run)
     remove_work(run, [run.files.work])
     steps.done("record")
     return finished

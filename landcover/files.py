@@ -1,15 +1,17 @@
-"""Names of the files of a period, and how a finished file gets its name."""
+"""Names of the files of a period, folders to build them in, and what holds for all files."""
 
 import errno
 import hashlib
-import os
+import re
 import shutil
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import TemporaryDirectory, TemporaryFile, gettempdir
 from typing import TypeGuard
+from uuid import uuid4
 
 from upath import UPath
 
@@ -26,6 +28,9 @@ FULL = {errno.ENOSPC, errno.EDQUOT}
 REMOVERS = 16
 
 
+# Bytes that are read at once.
+_PART = 2**20
+
 # The one table of names. The key of a month is such as 202506.
 NAMES: Mapping[str, str] = {
     "samples": "prepared_data_{key}.parquet",
@@ -33,11 +38,16 @@ NAMES: Mapping[str, str] = {
     "held_out": "held_out_{key}.parquet",
     "map": "prediction_{key}.tif",
     "confidence": "confidence_{key}.tif",
+    "legend": "prediction_{key}.tif.aux.xml",
     "item": "prediction_{key}.json",
     "report": "report_{key}.html",
     "index": "mosaic_{key}.parquet",
     "polygons": "polygons_{key}.parquet",
 }
+
+
+# Of all months' maps.
+COLLECTION_NAME = "collection.json"
 
 
 def file_name(what: str, period: Period) -> str:
@@ -48,6 +58,20 @@ def file_name(what: str, period: Period) -> str:
         period: whose.
     """
     return NAMES[what].format(key=period.key)
+
+
+def is_named(name: str, what: str) -> bool:
+    """Tell whether a name is that of some period's file.
+
+    >>> is_named("prediction_202506.json", "item"), is_named("prediction_stats.json", "item")
+    (True, False)
+
+    Args:
+        name: of the file, without its folder.
+        what: which, of `NAMES`.
+    """
+    before, after = map(re.escape, NAMES[what].split("{key}"))
+    return re.fullmatch(rf"{before}\d{{4}}(0[1-9]|1[0-2]){after}", name) is not None
 
 
 def is_local(path: Path | UPath) -> TypeGuard[Path]:
@@ -79,40 +103,111 @@ def expanded(text: str) -> str:
 
 UNFINISHED = "unfinished-"
 
+# What is written to a bucket, and removed at once, to see whether it can be.
+PROBE = ".writable-"
+
+# What those may do with a file or a folder who may do it with the folder that it is in; but to
+# write what is not theirs is for the owner and the group alone.
+_OF_FILES, _OF_FOLDERS = 0o664, 0o775
+
 
 @contextmanager
 def scratch(work_dir: UPath) -> Iterator[Path]:
     """Make a folder on this machine to build files in; it is removed at the end.
 
-    It is in the work folder where that is on this machine, so that finished files need not be
-    copied from one disk to another.
+    It is in the work folder where that is on this machine, else in the system's temporary folder,
+    which must then have room for a whole map.
+
+    Args:
+        work_dir: of the run, so that what a killed one left is found (see `remove_unfinished`).
 
     Raises:
         LandcoverError: if the disk is full, or the folder can no longer be written.
     """
-    inside = work_dir if is_local(work_dir) else Path(gettempdir())
-    with _writing(inside):
-        inside.mkdir(parents=True, exist_ok=True)
+    inside, prefix = _workshop(work_dir)
+    with writing(inside):
+        make_folder(inside)
     # The inner one asks the disk before the folder is removed.
     with (
-        _writing(inside),
-        TemporaryDirectory(prefix=UNFINISHED, dir=inside) as folder,
-        _writing(inside),
+        writing(inside),
+        TemporaryDirectory(prefix=prefix, dir=inside) as folder,
+        writing(inside),
     ):
+        if is_local(work_dir):
+            take_mode(Path(folder))
         yield Path(folder)
 
 
+def _workshop(work_dir: UPath) -> tuple[Path, str]:
+    """Return where the scratch folders of a work folder are, and how their names begin."""
+    if is_local(work_dir):
+        return work_dir, UNFINISHED
+    number = hashlib.sha256(str(work_dir).encode()).hexdigest()[:16]
+    return Path(gettempdir()), f"chocoforest-{UNFINISHED}{number}-"
+
+
+def remove_unfinished(work_dir: UPath) -> list[Path]:
+    """Remove what `scratch` left of a process that was killed, on this machine.
+
+    Args:
+        work_dir: of a run that no other process is at work on.
+
+    Returns:
+        What this user may not remove: another's.
+    """
+    inside, prefix = _workshop(work_dir)
+    left = []
+    for folder in inside.rglob(f"{prefix}*") if is_local(work_dir) else inside.glob(f"{prefix}*"):
+        try:
+            shutil.rmtree(folder)
+        except PermissionError:
+            left.append(folder)
+    return left
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing.
+
+    In a folder of the set-group-ID bit, as teams share it, those may use them who may use that one.
+
+    Raises:
+        OSError: if one cannot be made.
+    """
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    if folder.parent.stat().st_mode & stat.S_ISGID:
+        take_mode(folder)
+
+
+def take_mode(path: Path) -> None:
+    """Let those use a file or folder of this user who may use the folder that it is in.
+
+    By itself it would be as the user's umask has it, and a team might not see it.
+    """
+    allowed = _OF_FOLDERS if path.is_dir() else _OF_FILES
+    # The set-group-ID bit that a new folder has from the one above stays.
+    mode = path.stat().st_mode & stat.S_ISGID | path.parent.stat().st_mode & allowed
+    # Some network disks have no modes, and another's folder is as its owner made it.
+    with suppress(PermissionError):
+        path.chmod(mode)
+
+
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path) -> Iterator[None]:
     """Tell of a folder that takes no files any more.
 
     GDAL does not say why it cannot write, so a full disk is told by asking the disk.
+
+    Raises:
+        LandcoverError: if its disk is full, or this user may not write it.
     """
     try:
         yield
     except OSError as error:
-        if error.errno in FULL or _is_full(folder):
-            raise _no_room(folder) from error
+        if error.errno in FULL or is_full(folder):
+            raise no_room(folder) from error
         # What a bucket refuses names no file here.
         if error.filename and error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             raise LandcoverError(
@@ -122,109 +217,18 @@ def _writing(folder: Path) -> Iterator[None]:
         raise
 
 
-def _is_full(folder: Path) -> bool:
+def is_full(folder: Path) -> bool:
+    """Tell whether the disk of a folder, which may not be there yet, has no room."""
     there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     return shutil.disk_usage(there).free < LEAST_ROOM
 
 
-def _no_room(folder: Path) -> LandcoverError:
+def no_room(folder: Path) -> LandcoverError:
+    """Say that the disk of a folder is full."""
     return LandcoverError(
-        f"The disk of {folder} is full: make room on it, or set folders on another disk, then run "
-        "the month again; it goes on where it was."
+        f"The disk of {folder} is full: make room on it, or set folders on another disk (TMPDIR "
+        "where WORK_DIR is in a bucket), then run the month again; it goes on where it was."
     )
-
-
-def remove_unfinished(work_dir: UPath) -> None:
-    """Remove what `scratch` left of a process that was killed, in a work folder on this machine."""
-    if is_local(work_dir):
-        for folder in work_dir.rglob(f"{UNFINISHED}*"):
-            shutil.rmtree(folder)
-
-
-def publish(built: Path | UPath, final: UPath) -> None:
-    """Let a finished file appear under its final name, at once and whole, for an earlier one.
-
-    Args:
-        built: the finished file. It stays where it is, so that what failed can be tried again, and
-            is not to be written any more: on one disk it is the same file under another name.
-        final: the path under which others look for it.
-
-    Raises:
-        LandcoverError: if a disk is full, or the folder can no longer be written.
-    """
-    publish_all({built: final})
-
-
-def publish_all(files: Mapping[Path | UPath, UPath]) -> None:
-    """Publish finished files that belong together, in order; see `publish`.
-
-    Work and output folders may be on different disks, so files are first brought to the final
-    names' folders under hidden names: only when all of them are there does the first one replace an
-    earlier file. In a bucket there is no such step: each object replaces its predecessor as soon as
-    all of it is there, one after the other.
-
-    Args:
-        files: the final path of each finished file.
-
-    Raises:
-        LandcoverError: if a disk is full, or a folder can no longer be written.
-    """
-    for folder in {built.parent for built in files if is_local(built)}:
-        # GDAL may have kept silent about what it could not write.
-        if _is_full(folder):
-            raise _no_room(folder)
-    staged: dict[Path, Path] = {}
-    with ExitStack() as undoing:
-        for built, final in files.items():
-            if is_local(final):
-                staged[final] = final.with_name(f".{final.name}.unfinished")
-                undoing.callback(_remove_staged, staged[final])
-                _stage(built, staged[final])
-            elif is_local(built):
-                final.fs.put_file(str(built), final.path)
-            else:
-                final.fs.copy(UPath(built).path, final.path)
-        # A machine that is switched off must not leave a name without its file.
-        for place in staged.values():
-            _flush(place)
-        for here, place in staged.items():
-            place.replace(here)
-        for folder in {here.parent for here in staged}:
-            _flush(folder)
-
-
-def _stage(built: Path | UPath, aside: Path) -> None:
-    """Bring a file to a folder on this machine: by a second name for it where that is possible."""
-    aside.unlink(missing_ok=True)
-    with _writing(aside.parent):
-        if not is_local(built):
-            there = UPath(built)
-            there.fs.get_file(there.path, str(aside))
-            return
-        try:
-            aside.hardlink_to(built)
-        except FileNotFoundError:
-            raise
-        except OSError:  # another disk, or one that knows no second names
-            shutil.copyfile(built, aside)
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    number = os.open(path, os.O_RDONLY)
-    try:
-        with _writing(path.parent):
-            os.fsync(number)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # what a network drive says of a folder
-            raise
-    finally:
-        os.close(number)
-
-
-def _remove_staged(aside: Path) -> None:
-    with suppress(OSError):
-        aside.unlink(missing_ok=True)
 
 
 def fetch(paths: Sequence[UPath], folder: Path) -> list[Path]:
@@ -267,25 +271,27 @@ def check_writable(folder: UPath, setting: str) -> None:
         LandcoverError: if a folder on this machine cannot be made or written.
         OSError: if one in a bucket cannot be written.
     """
-    probe = folder / f".writable-{os.getpid()}"
     if not is_local(folder):
+        probe = folder / f"{PROBE}{uuid4().hex}"
         probe.write_bytes(b"")
         probe.fs.rm_file(probe.path)
         return
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        make_folder(folder)
+        TemporaryFile(dir=folder).close()
     except OSError as error:
         if error.errno in FULL:
-            raise _no_room(folder) from error
+            raise no_room(folder) from error
         raise LandcoverError(
             f"{setting} cannot be written: {folder} ({error.strerror}). "
             "Give this user permission to write it, or set another folder."
         ) from error
 
 
-def sha256(path: Path) -> str:
+def sha256(path: Path | UPath) -> str:
     """Return the SHA-256 of a file as hexadecimal text."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while part := file.read(_PART):
+            digest.update(part)
+    return digest.hexdigest()

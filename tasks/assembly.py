@@ -7,7 +7,7 @@ from prefect.logging import get_run_logger
 from rasterio.errors import RasterioIOError
 
 from landcover.errors import LandcoverError
-from landcover.files import fetch, publish_all, scratch, sha256
+from landcover.files import fetch, scratch, sha256
 from landcover.imagery.doubts import Doubts, check_flat
 from landcover.imagery.mosaic import Mosaic, check_unchanged
 from landcover.maps.assembly import (
@@ -23,6 +23,7 @@ from landcover.maps.layers import Layer
 from landcover.maps.measure import Counts
 from landcover.maps.pieces import Piece, Plan
 from landcover.model.forest import Model
+from landcover.publishing import publish_all
 from landcover.version import code_version
 from tasks.catalogue import build_companions
 from tasks.retries import io_task
@@ -64,14 +65,14 @@ def assemble_map(
         except RasterioIOError as error:
             raise LandcoverError(describe_loss(error)) from error
 
-    with run.storage(run.files.maps / plan.classes.file), scratch(plan.folder) as local:
+    with run.storage(run.files.maps / plan.classes.file), scratch(run.files.work) as local:
         # Side by side: much of it is one core's work.
         with ThreadPoolExecutor() as pool:
             built, counts = zip(*pool.map(assemble, plan.layers), strict=True)
         check_complete(plan, pieces, counts)
         digest = sha256(built[0])
         companions = build_companions(built[0], digest, run, plan.classes, model, mosaic.origin)
-        publish_all({file: plan.folder / file.name for file in (*built, *companions)})
+        publish_all({plan.folder / file.name: file for file in (*built, *companions)})
     get_run_logger().info("Map assembled and found to be what its windows are")
     notices = find_notices(doubts, mosaic.origin)
     for notice in notices:
@@ -88,6 +89,5 @@ def assemble_map(
         sieved=share_of_sieved(pieces),
         pixels=counts[0].total(),
         notices=notices,
-        companions=tuple(companion.name for companion in companions),
         thumbnails=tuple(map(plan.thumbnail, plan.windows)) if plan.thumbnails else (),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from prefect.logging import get_run_logger
 
 from landcover.errors import SettingsError
-from landcover.files import expanded, is_local, publish, scratch
+from landcover.files import expanded, is_local, scratch
 from landcover.imagery.mosaic import Mosaic, describe_mosaic
 from landcover.imagery.quads import (
     ImageFile,
@@ -17,6 +17,7 @@ from landcover.imagery.quads import (
     read_quad,
     write_index,
 )
+from landcover.publishing import publish
 from tasks.access.settings import MosaicSettings
 from tasks.access.storage import side_by_side
 from tasks.retries import io_task

@@ -7,8 +7,9 @@ from prefect.logging import get_run_logger
 from upath import UPath
 
 from landcover.errors import LandcoverError
-from landcover.files import publish, scratch
+from landcover.files import scratch
 from landcover.model.polygons import tidy_polygons
+from landcover.publishing import publish
 from tasks.access.polygon_file import read_file
 from tasks.access.polygon_table import read_table
 from tasks.access.settings import PolygonSettings

@@ -6,20 +6,19 @@ from geoalchemy2.shape import from_shape
 from prefect.logging import get_run_logger
 from shapely.geometry import MultiPolygon
 from shapely.geometry.base import BaseGeometry
-from sqlalchemy import Connection, func, select, text
-from upath import UPath
+from sqlalchemy import Connection, func, select, update
 
 from landcover.classes import KnownClasses
 from landcover.errors import LandcoverError
-from landcover.files import absolute, publish_all, scratch
+from landcover.files import absolute
 from landcover.geometry import LONLAT, LONLAT_SRID
 from landcover.imagery.survey import Survey
 from landcover.maps.assembly import FinishedMap
-from landcover.maps.stac import COLLECTION_NAME
 from landcover.model.forest import Model
 from landcover.model.metrics import Metrics
 from landcover.notices import Notice
 from landcover.period import Period
+from landcover.publishing import brought
 from tasks.access.lock import hold
 from tasks.access.tables import (
     DETAILS,
@@ -27,15 +26,18 @@ from tasks.access.tables import (
     is_before,
     ml_models,
     raster_predictions,
+    recorded,
     replace_row,
 )
-from tasks.catalogue import build_collection
 from tasks.retries import io_task
 from tasks.run import Run
 from tasks.training import Training
 
-# Different months may end at once, and the collection of one must hold the other.
-ONE_COLLECTION = text("SELECT pg_advisory_xact_lock(hashtext('chocoforest collection'))")
+# The key under which the details of a map say that its model is not there any more.
+REPLACED = "model_replaced"
+
+# That under which a row has the flow run that wrote it.
+RUN_ID = "flow_run_id"
 
 
 @io_task("load classes", "load classes {run}")
@@ -56,8 +58,9 @@ def load_classes(run: Run) -> KnownClasses:
 def record_model(run: Run, training: Training, made_by: Mapping[str, object]) -> int:
     """Publish and record a trained model, in place of an earlier one of the same file name.
 
-    The files are published while the row is written but not yet committed: what the database does
-    not take is not published. Where the commit itself fails, the next try writes both again.
+    The files are brought first, then published while the row is written but not yet committed: what
+    the database does not take is not published, and what it does not commit is taken back. The row
+    of a map that the earlier model made says that it was replaced.
 
     Args:
         run: that it is for.
@@ -73,37 +76,77 @@ def record_model(run: Run, training: Training, made_by: Mapping[str, object]) ->
         TransientError: if database or bucket cannot be reached.
     """
     model = training.model
-    classes = {name: code for code, name in model.names.items()}
-    hold(run.period)
-    with run.tables() as connection:
-        _check_codes(classes, _classes(connection, but=model.path.name))
-        model_id = replace_row(
-            connection,
-            ml_models,
-            "model_filename",
-            {
-                "model_filename": model.path.name,
-                "model_type": "RandomForestClassifier",
-                "trained_at": func.now(),
-                "training_data_source": training.source,
-                "parameters": {
-                    **training.settings,
-                    "bands": list(model.bands),
-                    "classes": classes,
-                    "sha256": model.sha256,
-                    "polygons_sha256": training.polygons_sha256,
-                    "notices": [notice.to_json() for notice in training.notices],
-                    **made_by,
-                },
-                "metrics": training.metrics.to_json() if training.metrics else None,
-                "year": run.period.year,
-                "month": run.period.month,
-            },
-        )
-        with run.storage(model.path):
-            publish_all(training.waiting)
+    files = {final: run.files.training / final.name for final in run.files.of_model}
+    with (
+        run.storage(run.files.model),
+        brought(files, lambda: _is_recorded(run, model.path.name, made_by)) as publish,
+    ):
+        hold(run.period)
+        with run.tables() as connection:
+            model_id = _write_model(connection, run.period, training, made_by)
+            _mark_maps(connection, model_id, model.sha256)
+            publish()
     get_run_logger().info("Recorded the model as ml_models.model_id %d", model_id)
     return model_id
+
+
+def _write_model(
+    connection: Connection, period: Period, training: Training, made_by: Mapping[str, object]
+) -> int:
+    model = training.model
+    classes = {name: code for code, name in model.names.items()}
+    _check_codes(classes, _classes(connection, but=model.path.name))
+    return replace_row(
+        connection,
+        ml_models,
+        "model_filename",
+        {
+            "model_filename": model.path.name,
+            "model_type": "RandomForestClassifier",
+            "trained_at": func.now(),
+            "training_data_source": training.source,
+            "parameters": {
+                **training.settings,
+                "bands": list(model.bands),
+                "classes": classes,
+                "sha256": model.sha256,
+                "polygons_sha256": training.polygons_sha256,
+                "notices": [notice.to_json() for notice in training.notices],
+                **made_by,
+            },
+            "metrics": training.metrics.to_json() if training.metrics else None,
+            "year": period.year,
+            "month": period.month,
+        },
+    )
+
+
+def _mark_maps(connection: Connection, model_id: int, digest: str) -> None:
+    """Let the rows of maps say whether the model that they name is still the one that made them."""
+    rows = raster_predictions.c
+    query = select(rows.prediction_id, rows[DETAILS]).where(rows.model_id == model_id)
+    for prediction_id, details in connection.execute(query).all():
+        if not isinstance(details, dict) or "model_sha256" not in details:
+            continue
+        told = {name: value for name, value in details.items() if name != REPLACED}
+        if details["model_sha256"] != digest:
+            told[REPLACED] = "The model that made this map was replaced: map the month again."
+        connection.execute(
+            update(raster_predictions)
+            .where(rows.prediction_id == prediction_id)
+            .values({DETAILS: told})
+        )
+
+
+def _is_recorded(run: Run, filename: str, made_by: Mapping[str, object]) -> bool:
+    """Tell whether the row of a file was committed by this run."""
+    try:
+        with run.tables() as connection:
+            row = recorded(connection, filename)
+    except LandcoverError:
+        # A database that is away now was most likely so before the commit.
+        return False
+    return bool(row) and row.get(RUN_ID) == made_by.get(RUN_ID)
 
 
 @io_task("find model", "find model {run}")
@@ -157,21 +200,18 @@ def record_prediction(
     survey: Survey,
     training: Training,
     finished: FinishedMap,
-    report: UPath,
     model_id: int,
     made_by: Mapping[str, object],
 ) -> int:
     """Publish and record a map, in place of an earlier one of the same file name.
 
-    The files are published while the row is written but not yet committed: what the database does
-    not take is not published. Where the commit itself fails, the next try writes both again.
+    The files are published as those of a model are: see `record_model`.
 
     Args:
         run: that made it.
         survey: the imagery, and what was found about it.
         training: the model, and what was found about it.
         finished: the map.
-        report: the page about it, where it waits.
         model_id: of the model that made it.
         made_by: command, code version, flow run.
 
@@ -182,28 +222,30 @@ def record_prediction(
         LandcoverError: if another run of the month has begun while the database was away.
         TransientError: if database or bucket cannot be reached.
     """
-    hold(run.period)
-    with run.tables() as connection:
-        prediction_id = replace_row(
-            connection,
-            raster_predictions,
-            "prediction_filename",
-            {
-                "prediction_filename": finished.path.name,
-                "prediction_path": absolute(finished.path),
-                "generated_at": func.now(),
-                "model_id": model_id,
-                "source_mosaic": finished.source_mosaic,
-                "year": run.period.year,
-                "month": run.period.month,
-                "aoi_definition": _area_value(connection, run.area(LONLAT)),
-                DETAILS: {**_details(survey, training, finished), **made_by},
-            },
-        )
-        if connection.dialect.name == "postgresql":
-            # SQLite lets one write at a time anyway.
-            connection.execute(ONE_COLLECTION)
-        _publish_map(run, finished, report)
+    files = {final: finished.folder / final.name for final in run.files.of_map}
+    with (
+        run.storage(run.files.map),
+        brought(files, lambda: _is_recorded(run, finished.path.name, made_by)) as publish,
+    ):
+        hold(run.period)
+        with run.tables() as connection:
+            prediction_id = replace_row(
+                connection,
+                raster_predictions,
+                "prediction_filename",
+                {
+                    "prediction_filename": finished.path.name,
+                    "prediction_path": absolute(finished.path),
+                    "generated_at": func.now(),
+                    "model_id": model_id,
+                    "source_mosaic": finished.source_mosaic,
+                    "year": run.period.year,
+                    "month": run.period.month,
+                    "aoi_definition": _area_value(connection, run.area(LONLAT)),
+                    DETAILS: {**_details(survey, training, finished), **made_by},
+                },
+            )
+            publish()
     get_run_logger().info("Map written to %s", finished.path)
     get_run_logger().info("Recorded the map as raster_predictions.prediction_id %d", prediction_id)
     return prediction_id
@@ -228,21 +270,6 @@ def _details(survey: Survey, training: Training, finished: FinishedMap) -> dict[
             str(notice) for notice in (*training.notices, *survey.notices, *finished.notices)
         ],
     }
-
-
-def _publish_map(run: Run, finished: FinishedMap, report: UPath) -> None:
-    """Publish a map and what belongs to it; the map last, so that what describes it is there."""
-    waiting = [finished.folder / name for name in finished.companions]
-    with run.storage(finished.path), scratch(run.files.work) as local:
-        collection = local / COLLECTION_NAME
-        build_collection(finished.final, waiting, collection)
-        publish_all(
-            {
-                collection: finished.final / collection.name,
-                report: run.files.report,
-                **{finished.folder / name: finished.final / name for name in finished.names},
-            }
-        )
 
 
 def _classes(

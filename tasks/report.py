@@ -7,12 +7,13 @@ from pathlib import Path
 import geopandas
 from upath import UPath
 
-from landcover.files import fetch, publish, scratch
+from landcover.files import fetch, scratch
 from landcover.imagery.images import gdal_path
 from landcover.imagery.mosaic import Mosaic, mosaic_of
 from landcover.imagery.survey import Survey
 from landcover.imagery.thumbnails import PRIMARIES
 from landcover.maps.assembly import FinishedMap
+from landcover.publishing import publish
 from tasks.access.settings import ReportSettings
 from tasks.artifacts import show_pictures
 from tasks.retries import io_task

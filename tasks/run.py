@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from geopandas import GeoSeries
+from prefect.logging import get_run_logger
 from pydantic_settings import BaseSettings
 from pyproj import CRS
 from rasterio.errors import RasterioIOError
@@ -16,10 +17,19 @@ from upath import UPath
 
 from landcover.aoi import load_aoi
 from landcover.errors import LandcoverError, TransientError
-from landcover.files import absolute, check_writable, file_name, remove, remove_unfinished
+from landcover.files import (
+    COLLECTION_NAME,
+    absolute,
+    check_writable,
+    file_name,
+    remove,
+    remove_unfinished,
+    sha256,
+)
 from landcover.geometry import reproject
 from landcover.imagery.mosaic import Mosaic
 from landcover.period import Period
+from landcover.publishing import check_replaceable, drop, leftovers, settle
 from tasks.access.blocks import Blocks
 from tasks.access.lock import only_run
 from tasks.access.process import configure
@@ -31,7 +41,7 @@ from tasks.access.settings import (
     read_settings,
 )
 from tasks.access.storage import storage
-from tasks.access.tables import check_tables, tables
+from tasks.access.tables import check_tables, recorded, tables
 from tasks.retries import io_task
 
 
@@ -49,6 +59,14 @@ class Files:
     """The page about the map."""
     maps: UPath
     """The folder of the map and of all that lies beside it."""
+    map: UPath
+    """The Cloud-Optimized GeoTIFF of classes."""
+    confidence: UPath
+    """That of how sure the model is of them."""
+    legend: UPath
+    """The names of the map's classes, for QGIS."""
+    item: UPath
+    """The map's STAC item."""
     index: UPath
     """Headers of the image files; kept for the next run."""
     polygons: UPath
@@ -61,6 +79,26 @@ class Files:
         """The folder of the model until it is recorded."""
         return self.work / "training"
 
+    @property
+    def of_model(self) -> tuple[UPath, ...]:
+        """What is published when the model is recorded: the one that its row describes last."""
+        return self.held_out, self.model
+
+    @property
+    def of_map(self) -> tuple[UPath, ...]:
+        """What is published when the map is recorded: the one that its row describes last."""
+        return self.report, self.legend, self.item, self.confidence, self.map
+
+    @property
+    def collection(self) -> UPath:
+        """The STAC collection of the maps of all months."""
+        return self.maps / COLLECTION_NAME
+
+    @property
+    def results(self) -> tuple[UPath, ...]:
+        """All that has a final name."""
+        return self.samples, *self.of_model, *self.of_map, self.collection
+
 
 def files_of(period: Period, folders: FolderSettings) -> Files:
     """Return where the files of a period are.
@@ -69,15 +107,20 @@ def files_of(period: Period, folders: FolderSettings) -> Files:
         period: whose files.
         folders: where they go.
     """
+    models, maps, work = folders.model_output_dir, folders.prediction_output_dir, folders.work_dir
     return Files(
         samples=folders.prepared_data_dir / file_name("samples", period),
-        model=folders.model_output_dir / file_name("model", period),
-        held_out=folders.model_output_dir / file_name("held_out", period),
-        report=folders.prediction_output_dir / file_name("report", period),
-        maps=folders.prediction_output_dir,
-        index=folders.work_dir / file_name("index", period),
-        polygons=folders.work_dir / file_name("polygons", period),
-        work=folders.work_dir / period.key,
+        model=models / file_name("model", period),
+        held_out=models / file_name("held_out", period),
+        report=maps / file_name("report", period),
+        maps=maps,
+        map=maps / file_name("map", period),
+        confidence=maps / file_name("confidence", period),
+        legend=maps / file_name("legend", period),
+        item=maps / file_name("item", period),
+        index=work / file_name("index", period),
+        polygons=work / file_name("polygons", period),
+        work=work / period.key,
     )
 
 
@@ -180,7 +223,7 @@ def open_run(
     run = prepare_run(period, blocks, needs)
     check_places(run)
     with only_run(period, blocks.database_block):
-        remove_unfinished(run.files.work)
+        tidy_up(run)
         yield run
 
 
@@ -217,6 +260,44 @@ def check_places(run: Run) -> None:
     for setting, folder in run.settings[FolderSettings]:
         with run.storage(f"{setting.upper()} {folder}"):
             check_writable(folder, setting.upper())
+    check_replaceable(run.files.results)
+
+
+@io_task("tidy up", "tidy up {run}")
+def tidy_up(run: Run) -> None:
+    """Remove what a run of the period that was killed has left half done.
+
+    Where it was killed between the publishing of files and the commit of their row, the files that
+    the row describes are put back.
+
+    Args:
+        run: that begins.
+
+    Raises:
+        LandcoverError: if something cannot be removed.
+        TransientError: if database or bucket cannot be reached.
+    """
+    for folder in remove_unfinished(run.files.work):
+        get_run_logger().warning(
+            "%s is what another user's run has left: let them remove it.", folder
+        )
+    with run.storage(run.files.maps):
+        left = leftovers(run.files.results)
+        if left:
+            with run.tables() as connection:
+                for finals in (run.files.of_model, run.files.of_map):
+                    _put_back(finals, left, recorded(connection, finals[-1].name).get("sha256"))
+        for path in left:
+            drop(path)
+
+
+def _put_back(finals: Sequence[UPath], left: Sequence[UPath], digest: object) -> None:
+    """Put those files back that a row describes by the SHA-256 of the last of them."""
+    for path in settle(finals, left, lambda kept: sha256(kept) == digest):
+        get_run_logger().warning(
+            "%s is the earlier file again: the run that replaced it ended before it was recorded.",
+            path,
+        )
 
 
 @io_task("remove work", "remove work {run}")

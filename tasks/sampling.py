@@ -10,7 +10,7 @@ from upath import UPath
 
 from landcover.classes import label_key
 from landcover.errors import LandcoverError
-from landcover.files import publish, scratch
+from landcover.files import scratch
 from landcover.imagery.doubts import check_flat
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.radiometry import draw_pixels
@@ -22,6 +22,7 @@ from landcover.model.sampling import (
     sample_polygons,
     write_samples,
 )
+from landcover.publishing import publish
 from tasks.access.settings import PolygonSettings
 from tasks.retries import io_task
 from tasks.run import Run

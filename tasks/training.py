@@ -1,15 +1,14 @@
 """The month's model, trained on its samples."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import joblib
 from prefect.logging import get_run_logger
 from upath import UPath
 
 from landcover.classes import KnownClasses, assign_codes, class_names
-from landcover.files import publish_all, scratch, sha256
+from landcover.files import scratch, sha256
 from landcover.lookalikes import class_notices, describe_merged
 from landcover.model.forest import ForestSettings, Model, fit
 from landcover.model.ground import ground_notices
@@ -18,6 +17,7 @@ from landcover.model.sampling import Origin, read_samples
 from landcover.model.tuning import tune
 from landcover.model.validation import validate
 from landcover.notices import Notice
+from landcover.publishing import publish_all
 from tasks.access.settings import MosaicSettings
 from tasks.retries import io_task
 from tasks.run import Run
@@ -39,8 +39,6 @@ class Training:
     """Of the file of the training polygons, where that is known."""
     notices: tuple[Notice, ...] = ()
     """What is probably wrong with the training data."""
-    waiting: Mapping[Path | UPath, UPath] = field(default_factory=dict)
-    """The final path of each finished file that is published when the model is recorded."""
 
 
 @io_task("train model", "train model {run}")
@@ -102,9 +100,9 @@ def train_model(
         model = Model(run.files.model, sha256(built), tuple(bands), names)
         held_out = folder / run.files.held_out.name
         validation.polygons.to_parquet(held_out, index=False)
-        run.files.training.mkdir(parents=True, exist_ok=True)
-        finals = run.files.held_out, run.files.model
-        publish_all({folder / final.name: run.files.training / final.name for final in finals})
+        publish_all(
+            {run.files.training / final.name: folder / final.name for final in run.files.of_model}
+        )
     return Training(
         model=model,
         source=_describe_source(input_data, origin),
@@ -112,7 +110,6 @@ def train_model(
         metrics=metrics,
         polygons_sha256=origin.polygons_sha256,
         notices=notices,
-        waiting={run.files.training / final.name: final for final in finals},
     )
 
 

@@ -11,7 +11,7 @@ from rasterio.windows import Window
 from upath import UPath
 
 from landcover.errors import LandcoverError, TransientError
-from landcover.files import publish, publish_all, scratch
+from landcover.files import scratch
 from landcover.imagery.coverage import part_with_imagery
 from landcover.imagery.doubts import Inspection
 from landcover.imagery.images import gdal_path
@@ -34,6 +34,7 @@ from landcover.maps.pieces import (
 from landcover.maps.prediction import predict_window as predict
 from landcover.maps.sieve import sieve_window as sieve
 from landcover.model.forest import Model
+from landcover.publishing import publish, publish_all
 from landcover.version import code_version
 from landcover.windows import largest_window, window_memory
 from landcover.windows import plan_windows as plan_sizes
@@ -120,7 +121,7 @@ def predict_window(window: Window, run: Run, plan: Plan, mosaic: Mosaic, model: 
             return piece
         predictor = open_predictor(model.path, model.sha256)
         where = f"at column {window.col_off}, row {window.row_off}"
-        with run.imagery(mosaic, where), scratch(plan.folder) as local:
+        with run.imagery(mosaic, where), scratch(run.files.work) as local:
             thumbnail = Thumbnail(window, model.bands) if plan.thumbnails else None
             inspection = Inspection.of(mosaic)
             area = run.area(mosaic.grid.crs)
@@ -138,7 +139,7 @@ def predict_window(window: Window, run: Run, plan: Plan, mosaic: Mosaic, model: 
                     thumbnail.write(plan.grid, local / final.name)
                     publish(local / final.name, final)
                 # The classes last: where they are, the others are too.
-                publish_all({local / final.name: final for final in files.values()})
+                publish_all({final: local / final.name for final in files.values()})
     return piece
 
 
@@ -165,7 +166,7 @@ def sieve_window(window: Window, run: Run, plan: Plan, smallest: int) -> Piece:
     with run.storage(path):
         if piece := reuse_piece(path, lambda: read_sieved(plan, window, smallest)):
             return piece
-        with scratch(plan.folder) as local:
+        with scratch(run.files.work) as local:
             pieces = {there: gdal_path(plan.piece(plan.classes, there)) for there in plan.windows}
             grid = plan.grid.part(window)
             try:
@@ -183,7 +184,7 @@ def sieve_window(window: Window, run: Run, plan: Plan, smallest: int) -> Piece:
             piece = describe_piece(window, files, str(local / path.name), int(taken.sum()))
             check_written(piece, codes)
             # The classes last: where they are, the others are too.
-            publish_all({local / final.name: final for final in files.values()})
+            publish_all({final: local / final.name for final in files.values()})
     return piece
 
 

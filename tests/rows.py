@@ -8,7 +8,6 @@ from sqlalchemy import Engine, text
 from upath import UPath
 
 from landcover.classes import assign_codes, class_names
-from landcover.files import file_name
 from landcover.grid import Grid
 from landcover.imagery.coverage import Coverage
 from landcover.imagery.mosaic import Mosaic
@@ -21,6 +20,7 @@ from landcover.model.metrics import Metrics
 from tasks import records
 from tasks.access.lock import only_run
 from tasks.access.tables import check_tables
+from tasks.catalogue import list_maps
 from tasks.records import record_model, record_prediction
 from tasks.run import Run
 from tasks.training import Training
@@ -83,6 +83,9 @@ def record(year: int = 2025, month: int = 6, labels: str = "Forest", accuracy: f
 def record_training(made: Training, year: int = 2025, month: int = 6) -> int:
     """Record a model as the run of its month does."""
     run = run_of(year, month)
+    run.files.training.mkdir(parents=True, exist_ok=True)
+    for final in run.files.of_model:
+        (run.files.training / final.name).write_text(f"{year}-{month}")
     with only_run(run.period, run.blocks.database_block):
         return record_model(run, made, {"command": "test"})
 
@@ -108,25 +111,24 @@ def record_map(
         hectares={"Forest": hectares},
         pixels=0,
         low_confidence=0.1,
-        companions=(file_name("item", run.period),) if item else (),
     )
     for folder in (made.final, made.folder):
         folder.mkdir(parents=True, exist_ok=True)
-    report = made.folder / run.files.report.name
-    for path in (report, *(made.folder / layer.file for layer in made.layers)):
-        path.write_text(f"{year}-{month} {hectares}")
-    for companion in made.companions:
-        (made.folder / companion).write_text(str(item))
+    for final in run.files.of_map:
+        (made.folder / final.name).write_text(f"{year}-{month} {hectares}")
+    if item:
+        (made.folder / run.files.item.name).write_text(item)
     with only_run(run.period, run.blocks.database_block):
-        return record_prediction(
+        number = record_prediction(
             run,
             Survey(MOSAIC, Coverage(10.0, 100, 10.0), Radiometry({"pixels": 0}, ())),
             made_by,
             made,
-            report,
             model_id,
             {"command": "test"},
         )
+        list_maps(run)
+        return number
 
 
 def classes_of(month: int) -> dict[str, int]:

@@ -18,13 +18,13 @@ from landcover.files import (
     NAMES,
     check_writable,
     file_name,
-    publish,
     scratch,
     sha256,
 )
 from landcover.grid import Grid
 from landcover.maps.pieces import write_piece
 from landcover.period import Period
+from landcover.publishing import publish
 from tests.rasters import ORIGIN, class_layer
 
 

@@ -40,12 +40,12 @@ from demo.world import World
 from flows import mapping, monthly, prepare_data, run_predictions, train_model
 from landcover.classes import NODATA
 from landcover.errors import LandcoverError
-from landcover.files import publish
 from landcover.imagery.mosaic import Mosaic, describe_mosaic
 from landcover.imagery.quads import find_quads, read_quad, write_index
 from landcover.maps.lookup import fastest
 from landcover.maps.prediction import predict_window
 from landcover.model.forest import ForestSettings, new_pipeline
+from landcover.publishing import publish
 from tasks.access.storage import storage
 from tasks.mosaic import find_mosaic
 from tests.months import run_of

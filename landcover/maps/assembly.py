@@ -50,8 +50,6 @@ class FinishedMap:
     """The share of its pixels that took the class of what surrounds them, without a confidence."""
     notices: tuple[Notice, ...] = ()
     """What is probably wrong with it."""
-    companions: tuple[str, ...] = ()
-    """The names of files that lie beside it for other tools."""
     thumbnails: tuple[UPath, ...] = ()
     """Of its windows; none where the imagery can be drawn from its quads."""
 
@@ -59,11 +57,6 @@ class FinishedMap:
     def path(self) -> UPath:
         """The Cloud-Optimized GeoTIFF of classes."""
         return self.final / self.layers[0].file
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of its files in the order of publishing: the classes last."""
-        return (*self.companions, *(layer.file for layer in reversed(self.layers)))
 
 
 def assemble_layer(

@@ -11,10 +11,12 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, time
 from pathlib import Path
+from typing import Literal
 
 import pystac
 import rasterio
 import shapely
+from pydantic import BaseModel
 from pyproj import CRS
 from pystac.extensions.classification import Classification, ClassificationExtension
 from pystac.extensions.file import FileExtension
@@ -28,7 +30,7 @@ from shapely.geometry.polygon import orient
 from landcover.areas import pixel_areas
 from landcover.classes import NODATA, Colour, Legend
 from landcover.errors import LandcoverError
-from landcover.files import file_name
+from landcover.files import COLLECTION_NAME, file_name
 from landcover.geometry import (
     LONLAT,
     intersection,
@@ -42,7 +44,6 @@ from landcover.period import Period
 from landcover.version import code_version
 
 COLLECTION = "chocoforest"
-COLLECTION_NAME = "collection.json"
 PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 
 # The files beside a map that its item names: key, title, media type and role.
@@ -147,6 +148,36 @@ def map_collection(items: Sequence[pystac.Item]) -> pystac.Collection:
         )
         collection.add_link(link)
     return collection
+
+
+class _ItemOfMap(BaseModel):
+    """What the collection takes from the item of a map, and what pystac must find in any."""
+
+    type: Literal["Feature"]
+    stac_version: str
+    id: str
+    collection: Literal["chocoforest"]
+    bbox: tuple[float, float, float, float]
+    properties: "_Properties"
+    links: list[dict[str, object]]
+    assets: dict[str, dict[str, object]]
+
+
+class _Properties(BaseModel):
+    title: str
+    start_datetime: datetime
+    end_datetime: datetime
+
+
+def read_item(path: Path) -> pystac.Item:
+    """Read the item of a map, as `prediction_item` made it and `stac_text` wrote it.
+
+    Raises:
+        ValidationError: if the file is something else.
+    """
+    text = path.read_bytes()
+    _ItemOfMap.model_validate_json(text)
+    return pystac.Item.from_dict(json.loads(text))
 
 
 def stac_text(document: pystac.Item | pystac.Collection) -> str:

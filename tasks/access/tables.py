@@ -27,7 +27,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.types import TypeEngine
 
-from landcover.errors import LandcoverError, SettingsError
+from landcover.errors import LandcoverError, SettingsError, TransientError
 from landcover.period import Period
 from tasks.access.database import (
     NO_PERMISSION,
@@ -36,6 +36,9 @@ from tasks.access.database import (
     first_line,
     schema,
 )
+
+# What lists the maps of all months is one at a time.
+ONE_COLLECTION = text("SELECT pg_try_advisory_xact_lock(hashtext('chocoforest collection'))")
 
 DETAILS = "details"  # beyond the columns that other software knows
 
@@ -177,6 +180,38 @@ def is_before(table: Table, period: Period) -> ColumnElement[bool]:
     """
     number: ColumnElement[int] = table.c.year * 12 + table.c.month
     return number < period.year * 12 + period.month
+
+
+def recorded(connection: Connection, filename: str) -> Mapping[str, object]:
+    """Return what the row of a model's or a map's file says of how it was made.
+
+    Args:
+        connection: to the tables.
+        filename: of the model or the map.
+
+    Returns:
+        The `parameters` of a model, the `details` of a map; nothing where there is no such row, or
+        other software's.
+    """
+    for table, column in ((ml_models, "parameters"), (raster_predictions, DETAILS)):
+        query = select(table.c[column]).where(table.c[_unique(table)] == filename)
+        found = connection.scalar(query)
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def lock_collection(connection: Connection) -> None:
+    """Be the only one who writes the collection of maps, to the end of a transaction.
+
+    Raises:
+        TransientError: if another is at it.
+    """
+    if connection.dialect.name == "sqlite":
+        # SQLite lets one write at a time anyway.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    elif not connection.scalar(ONE_COLLECTION):
+        raise TransientError("Another month's map is being listed in the same folder's collection.")
 
 
 def _schema(connection: Connection) -> str | None:
