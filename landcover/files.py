@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import os
 import re
 import shutil
 import stat
@@ -125,13 +126,13 @@ def scratch(work_dir: UPath) -> Iterator[Path]:
         LandcoverError: if the disk is full, or the folder can no longer be written.
     """
     inside, prefix = _workshop(work_dir)
-    with writing(inside):
+    with on_disk(inside):
         make_folder(inside)
     # The inner one asks the disk before the folder is removed.
     with (
-        writing(inside),
+        on_disk(inside),
         TemporaryDirectory(prefix=prefix, dir=inside) as folder,
-        writing(inside),
+        on_disk(inside),
     ):
         if is_local(work_dir):
             take_mode(Path(folder))
@@ -195,32 +196,30 @@ def take_mode(path: Path) -> None:
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Tell of a folder that takes no files any more.
+def on_disk(folder: Path | None = None) -> Iterator[None]:
+    """Tell in one sentence what the disk of this machine refuses.
 
-    GDAL does not say why it cannot write, so a full disk is told by asking the disk.
+    Args:
+        folder: that is written: GDAL does not say why it cannot write, so the folder is asked.
 
     Raises:
-        LandcoverError: if its disk is full, or this user may not write it.
+        LandcoverError: if the disk is full, or a file on it cannot be read or written.
     """
     try:
         yield
     except OSError as error:
-        if error.errno in FULL or is_full(folder):
-            raise no_room(folder) from error
-        # What a bucket refuses names no file here.
-        if error.filename and error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-            raise LandcoverError(
-                f"{error.filename} cannot be written ({error.strerror}): give this user "
-                "permission to write it, then run the month again."
-            ) from error
-        raise
+        silent = error.errno is None and not error.filename
+        cause = _why_not(folder) if silent and folder else error
+        if cause and cause.errno in FULL:
+            raise no_room(folder or Path(cause.filename or gettempdir())) from error
+        if cause and cause.errno and cause.filename:
+            raise _refused(cause) from error
+        raise  # the failure of a bucket
 
 
 def is_full(folder: Path) -> bool:
     """Tell whether the disk of a folder, which may not be there yet, has no room."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    return shutil.disk_usage(there).free < LEAST_ROOM
+    return shutil.disk_usage(_nearest(folder)).free < LEAST_ROOM
 
 
 def no_room(folder: Path) -> LandcoverError:
@@ -228,6 +227,30 @@ def no_room(folder: Path) -> LandcoverError:
     return LandcoverError(
         f"The disk of {folder} is full: make room on it, or set folders on another disk (TMPDIR "
         "where WORK_DIR is in a bucket), then run the month again; it goes on where it was."
+    )
+
+
+def _why_not(folder: Path) -> OSError | None:
+    """Return why a folder takes no file; None where it takes one."""
+    if is_full(folder):
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    try:
+        TemporaryFile(dir=_nearest(folder)).close()
+    except OSError as error:
+        return OSError(error.errno, error.strerror, str(folder))
+    return None
+
+
+def _nearest(folder: Path) -> Path:
+    return next(place for place in (folder, *folder.absolute().parents) if place.exists())
+
+
+def _refused(error: OSError) -> LandcoverError:
+    denied = error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}
+    advice = "give this user permission to read and write it" if denied else "look after its disk"
+    return LandcoverError(
+        f"{error.filename} cannot be used ({error.strerror}): {advice}, then run the month again; "
+        "it goes on where it was."
     )
 
 
@@ -251,13 +274,15 @@ def remove(path: UPath) -> None:
     """Remove a file, or a folder and all that it holds.
 
     Raises:
-        OSError: if a file cannot be removed.
+        LandcoverError: if one on this machine cannot be removed.
+        OSError: if one in a bucket cannot.
     """
     if is_local(path):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+        with on_disk():
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
         return
     # One by one, because s3fs keeps silent about what it could not remove at once.
     with ThreadPoolExecutor(REMOVERS) as pool:

@@ -18,7 +18,7 @@ from typing import TypeVar
 from upath import UPath
 
 from landcover.errors import LandcoverError
-from landcover.files import PROBE, is_full, is_local, make_folder, no_room, take_mode, writing
+from landcover.files import PROBE, is_full, is_local, make_folder, no_room, on_disk, take_mode
 
 Place = TypeVar("Place", Path, UPath)
 
@@ -191,7 +191,7 @@ def _bring(built: Path | UPath, final: UPath, tidying: ExitStack) -> Path | UPat
     if not is_local(place):
         place.fs.put_file(str(built), place.path)
         return place
-    with writing(place.parent):
+    with on_disk(place.parent):
         make_folder(place.parent)
         # A copy, not a second name: so it is of the folder's group, and all that its access list
         # gives it.
@@ -227,7 +227,7 @@ def _rename(sources: Mapping[UPath, Path | UPath]) -> None:
     """Give files their final names, in order."""
     for final, source in sources.items():
         if is_local(final):
-            with writing(final.parent):
+            with on_disk(final.parent):
                 Path(str(source)).replace(final)
         else:
             final.fs.copy(UPath(source).path, final.path)
@@ -240,7 +240,7 @@ def _flush(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on the disk."""
     number = os.open(path, os.O_RDONLY)
     try:
-        with writing(path.parent):
+        with on_disk(path.parent):
             os.fsync(number)
     except OSError as error:
         if error.errno != errno.EINVAL:  # what a network drive says of a folder
@@ -256,7 +256,7 @@ def _keep(final: UPath) -> None:
     if not is_local(final):
         final.fs.copy(final.path, aside(final, EARLIER).path)
         return
-    with writing(final.parent):
+    with on_disk(final.parent):
         try:
             aside(final, EARLIER).hardlink_to(final)
         except OSError:  # a disk that knows no second names

@@ -146,7 +146,7 @@ def _is_recorded(run: Run, filename: str, made_by: Mapping[str, object]) -> bool
     except LandcoverError:
         # A database that is away now was most likely so before the commit.
         return False
-    return bool(row) and row.get(RUN_ID) == made_by.get(RUN_ID)
+    return bool(row) and row.get(RUN_ID) == made_by[RUN_ID]
 
 
 @io_task("find model", "find model {run}")

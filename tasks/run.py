@@ -22,6 +22,7 @@ from landcover.files import (
     absolute,
     check_writable,
     file_name,
+    on_disk,
     remove,
     remove_unfinished,
     sha256,
@@ -160,14 +161,19 @@ class Run:
         # Every window asks for it. Each gets its own: GEOS prepares an area for one thread.
         return from_wkb(_in_crs(self.aoi.iloc[0].wkb, self.aoi.crs, crs))
 
-    def storage(self, what: str | UPath) -> AbstractContextManager[None]:
-        """Let this thread reach the bucket (see `tasks.access.storage.storage`).
+    @contextmanager
+    def storage(self, what: str | UPath) -> Iterator[None]:
+        """Let this thread reach the bucket (see `tasks.access.storage.storage`), and this disk.
 
         Args:
             what: is read or written: a path, or words for messages.
+
+        Raises:
+            LandcoverError: if a file on this machine cannot be read or written.
         """
         named = what if isinstance(what, str) else absolute(what)
-        return storage(self.blocks.storage_block, named)
+        with on_disk(), storage(self.blocks.storage_block, named):
+            yield
 
     @contextmanager
     def imagery(self, mosaic: Mosaic, doing: str) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import uuid4
 
 from affine import Affine
 from sqlalchemy import Engine, text
@@ -56,19 +57,27 @@ CONTRACT = """
 
 
 def training(
-    year: int = 2025, month: int = 6, given: Mapping[str, int] | None = None, labels: str = "Forest"
+    year: int = 2025,
+    month: int = 6,
+    given: Mapping[str, int] | None = None,
+    labels: str = "Forest",
+    sha256: str = "ab" * 32,
 ) -> Training:
     """A training of so many labels, with the codes that a month's run would give them."""
     codes = assign_codes(labels.split(), given or {})
     model = Model(
         path=UPath(f"data/models/rf_model_{year}{month:02d}.joblib"),
-        sha256="ab" * 32,
+        sha256=sha256,
         bands=("blue", "nir"),
         names=class_names(codes, given or {}),
     )
     return Training(
         model, "samples", {"forest": {"trees": 5}}, Metrics.from_json({"accuracy": 0.9})
     )
+
+
+def made_by_a_run() -> dict[str, object]:
+    return {"command": "test", "flow_run_id": str(uuid4())}
 
 
 def record(year: int = 2025, month: int = 6, labels: str = "Forest", accuracy: float = 0.9) -> int:
@@ -87,7 +96,7 @@ def record_training(made: Training, year: int = 2025, month: int = 6) -> int:
     for final in run.files.of_model:
         (run.files.training / final.name).write_text(f"{year}-{month}")
     with only_run(run.period, run.blocks.database_block):
-        return record_model(run, made, {"command": "test"})
+        return record_model(run, made, made_by_a_run())
 
 
 def record_map(
@@ -125,7 +134,7 @@ def record_map(
             made_by,
             made,
             model_id,
-            {"command": "test"},
+            made_by_a_run(),
         )
         list_maps(run)
         return number

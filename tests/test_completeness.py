@@ -421,6 +421,25 @@ def test_the_work_of_a_run_that_was_cut_short_can_be_removed(predicted: None, ca
     assert "2025-06: 0 work files or folders removed" in capfd.readouterr().out
 
 
+def test_what_a_run_that_was_killed_while_it_published_has_left_is_brought_in_order(
+    mapped: None, caplog
+):
+    before = {path: sha256(path) for path in MAP.parent.iterdir()}
+    for path in (MAP, CONFIDENCE):
+        path.rename(path.with_name(f".{path.name}.earlier"))
+        path.write_bytes(b"a map without its row")
+    for half in (MAP, Path("data/models/rf_model_202506.joblib")):
+        half.with_name(f".{half.name}.unfinished").write_bytes(b"half")
+    left = Path("data/work/202506/unfinished-1/piece.tif")
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    assert clean_work.main(MONTH) == DONE
+    assert f"{MAP.name} is the earlier file again" in caplog.text
+    assert {path: sha256(path) for path in MAP.parent.iterdir()} == before
+    assert details()["sha256"] == before[MAP]
+    assert not list(Path("data").rglob("*unfinished*"))
+
+
 # --- one at a time --------------------------------------------------------------------------------
 
 

@@ -1,31 +1,31 @@
-"""Files: their names, and how a finished one gets its name."""
+"""Files: their names, the folders that they are built in, and what a disk refuses."""
 
+import errno
 import hashlib
 import os
-import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from threading import Thread
 
-import numpy as np
 import pytest
+import rasterio
+from upath import UPath
 
 from landcover.errors import LandcoverError
 from landcover.files import (
     NAMES,
     check_writable,
     file_name,
+    on_disk,
+    remove_unfinished,
     scratch,
     sha256,
 )
-from landcover.grid import Grid
-from landcover.maps.pieces import write_piece
 from landcover.period import Period
-from landcover.publishing import publish
-from tests.rasters import ORIGIN, class_layer
+from tests.users import COLLEAGUE, as_user
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -46,121 +46,7 @@ def test_files_are_named_after_their_month(year: int, month: int, text: str) -> 
     assert len(set(named.values())) == len(NAMES)
 
 
-# --- publishing -----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def folders(tmp_path: Path) -> tuple[Path, Path]:
-    """A folder of work and one of results."""
-    work, results = tmp_path / "work", tmp_path / "results"
-    work.mkdir()
-    results.mkdir()
-    return work, results
-
-
-def test_a_published_file_has_its_final_name_and_can_be_published_again(
-    folders: tuple[Path, Path],
-) -> None:
-    work, results = folders
-    (work / "built.tif").write_bytes(b"map")
-    for _ in range(2):
-        publish(work / "built.tif", results / "prediction.tif")
-        assert contents(results) == {"prediction.tif": b"map"}
-        assert contents(work) == {"built.tif": b"map"}
-
-
-def test_a_published_file_replaces_an_earlier_one(folders: tuple[Path, Path]) -> None:
-    work, results = folders
-    (results / "prediction.tif").write_bytes(b"old")
-    (results / ".prediction.tif.unfinished").write_bytes(b"left by a run that was cut short")
-    (work / "prediction.tif").write_bytes(b"new")
-    publish(work / "prediction.tif", results / "prediction.tif")
-    assert contents(results) == {"prediction.tif": b"new"}
-
-
-def test_a_file_is_published_within_its_folder(tmp_path: Path) -> None:
-    (tmp_path / "built").write_bytes(b"map")
-    publish(tmp_path / "built", tmp_path / "final")
-    assert contents(tmp_path) == {"built": b"map", "final": b"map"}
-
-
-@pytest.fixture
-def other_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on another file system than the tests' own."""
-    for base in (Path("/dev/shm"), Path("/run"), Path.home()):
-        if (
-            base.is_dir()
-            and base.stat().st_dev != tmp_path.stat().st_dev
-            and os.access(base, os.W_OK)
-        ):
-            folder = Path(tempfile.mkdtemp(dir=base))
-            yield folder
-            shutil.rmtree(folder)
-            return
-    pytest.skip("there is no second file system here")
-
-
-def test_a_file_is_published_to_another_disk(other_disk: Path, tmp_path: Path) -> None:
-    for source, target in ((tmp_path, other_disk), (other_disk, tmp_path)):
-        (source / "built").write_bytes(b"map")
-        publish(source / "built", target / "final")
-        assert (target / "final").read_bytes() == b"map"
-        assert not list(target.glob(".*"))
-        (target / "final").unlink()
-        (source / "built").unlink()
-
-
-def test_readers_see_the_whole_old_or_the_whole_new_file_and_never_none(
-    folders: tuple[Path, Path],
-) -> None:
-    work, results = folders
-    final = results / "prediction.tif"
-    final.write_bytes(b"0" * 200_000)
-
-    def publish_many() -> None:
-        for number in range(1, 60):
-            built = work / f"built_{number}.tif"
-            built.write_bytes(str(number % 10).encode() * 200_000)
-            publish(built, final)
-
-    publisher = Thread(target=publish_many)
-    publisher.start()
-    seen = []
-    while publisher.is_alive():
-        seen.append(final.read_bytes())
-    publisher.join()
-    assert seen
-    assert all(len(read) == 200_000 and len(set(read)) == 1 for read in seen)
-
-
-def test_a_file_that_cannot_be_published_leaves_the_earlier_one(
-    folders: tuple[Path, Path],
-) -> None:
-    work, results = folders
-    (results / "prediction.tif").write_bytes(b"old")
-    with pytest.raises(FileNotFoundError):
-        publish(work / "nothing.tif", results / "prediction.tif")
-    assert contents(results) == {"prediction.tif": b"old"}
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of a megabyte."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", folder], check=True)
-    yield folder
-    subprocess.run(["umount", folder], check=True)
-
-
-def test_a_file_that_does_not_fit_leaves_the_earlier_one(small_disk: Path, tmp_path: Path) -> None:
-    (small_disk / "prediction.tif").write_bytes(b"old")
-    built = tmp_path / "prediction.tif"
-    built.write_bytes(bytes(2_000_000))
-    with pytest.raises(LandcoverError, match=f"The disk of {small_disk} is full: make room on it"):
-        publish(built, small_disk / "prediction.tif")
-    assert contents(small_disk) == {"prediction.tif": b"old"}
-    assert built.exists()
+# --- scratch folders ----------------------------------------------------------------------------
 
 
 def test_work_on_a_full_disk_ends_in_a_sentence_and_is_removed(small_disk: Path) -> None:
@@ -169,20 +55,56 @@ def test_work_on_a_full_disk_ends_in_a_sentence_and_is_removed(small_disk: Path)
     assert list((small_disk / "work").iterdir()) == []
 
 
-def test_a_raster_that_gdal_could_not_write_whole_is_not_published(
-    small_disk: Path, tmp_path: Path
+@pytest.mark.parametrize("where", ["disk", "bucket"])
+def test_what_a_killed_run_has_left_is_removed_and_what_is_another_s_stays(
+    tmp_path: Path, monkeypatch, where: str
 ) -> None:
-    codes = np.random.default_rng(0).integers(0, 250, (2048, 2048), dtype=np.uint8)
-    grid = Grid("EPSG:3857", ORIGIN, 2048, 2048)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    work = {"disk": UPath(tmp_path / "work"), "bucket": UPath("s3://maps/work")}[where]
+    others = [work / "202507", UPath("s3://others/work/202506")]
+    with scratch(work / "202506") as mine, ExitStack() as running:
+        kept = [running.enter_context(scratch(other)) for other in others]
+        (mine / "prediction.tif").write_bytes(b"half")
+        assert remove_unfinished(work / "202506") == []
+        assert not mine.exists()
+        assert all(folder.exists() for folder in kept)
+        mine.mkdir()
 
-    def write_and_publish() -> None:
-        with scratch(small_disk) as folder:
-            write_piece(class_layer(), codes, grid, [], folder / "a.tif")
-            publish(folder / "a.tif", tmp_path / "a.tif")
 
-    with pytest.raises(LandcoverError, match="is full"):
-        write_and_publish()
-    assert not (tmp_path / "a.tif").exists()
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may be another user")
+def test_what_a_colleague_s_run_has_left_and_let_nobody_touch_is_told() -> None:
+    with tempfile.TemporaryDirectory() as shared:
+        work = UPath(shared)
+        work.chmod(0o777)
+        (work / "unfinished-1").mkdir(mode=0o700)
+        (work / "unfinished-1" / "piece.tif").touch()
+        with as_user(COLLEAGUE):
+            assert remove_unfinished(work) == [work / "unfinished-1"]
+        assert remove_unfinished(work) == []
+
+
+def touch(path: Path) -> None:
+    path.touch()
+
+
+def write_with_gdal(path: Path) -> None:
+    rasterio.open(path, "w", "GTiff", 1, 1, 1, dtype="uint8")
+
+
+@pytest.mark.parametrize("write", [touch, write_with_gdal])
+def test_what_the_disk_refuses_is_told_with_what_to_do(
+    small_disk: Path, write: Callable[[Path], None]
+) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    told = rf"{small_disk}.* cannot be used \(Read-only file system\): give this user permission"
+    with pytest.raises(LandcoverError, match=told), on_disk(small_disk):
+        write(small_disk / "a.tif")
+
+
+def test_what_another_service_refuses_is_not_taken_for_the_disk_s(tmp_path: Path) -> None:
+    refused = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+    with pytest.raises(ConnectionRefusedError), on_disk(tmp_path):
+        raise refused
 
 
 # --- writable folders -----------------------------------------------------------------------------

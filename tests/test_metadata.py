@@ -220,6 +220,50 @@ def test_a_month_recorded_again_replaces_its_row_and_keeps_its_key(tables):
     assert "2.0" in str(predictions[0][3])
 
 
+def test_a_map_whose_model_was_replaced_says_so(tables):
+    model = record()
+    other = record(month=7)
+    record_map(model)
+    record_map(other, month=7)
+
+    def replaced() -> list[bool]:
+        rows = query(tables, "SELECT details FROM raster_predictions ORDER BY year, month")
+        return ["was replaced: map the month again" in str(row[0]) for row in rows]
+
+    assert replaced() == [False, False]
+    assert record_training(training(sha256="ef" * 32)) == model
+    assert replaced() == [True, False]
+    # Trained again as it was: the map is that model's after all.
+    assert record_training(training()) == model
+    assert replaced() == [False, False]
+
+
+@pytest.mark.usefixtures("in_database")
+def test_files_whose_row_is_not_committed_are_taken_back(run_sql, engine):
+    model = record()
+    record_map(model)
+    folder = run_of().files.maps
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    row = query(engine, "SELECT generated_at, details::text FROM raster_predictions")
+    # The server ends the connection at COMMIT.
+    run_sql(
+        """
+        CREATE FUNCTION leave() RETURNS trigger LANGUAGE plpgsql AS
+            'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END';
+        CREATE CONSTRAINT TRIGGER leave AFTER INSERT OR UPDATE ON raster_predictions
+            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.month = 6)
+            EXECUTE FUNCTION leave()
+        """
+    )
+    with pytest.raises(TransientError):
+        record_map(model, hectares=2.0)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert query(engine, "SELECT generated_at, details::text FROM raster_predictions") == row
+    run_sql("DROP TRIGGER leave ON raster_predictions")
+    record_map(model, hectares=2.0)
+    assert (folder / "prediction_202506.tif").read_text() == "2025-6 2.0"
+
+
 @pytest.mark.usefixtures("in_database")
 def test_a_prediction_refers_to_a_model_that_is_there(engine):
     record_map(record())

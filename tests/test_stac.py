@@ -3,12 +3,10 @@
 import hashlib
 import json
 import re
-import time
-from contextvars import copy_context
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import geopandas
@@ -29,10 +27,10 @@ from rasterio.windows import Window
 from rio_tiler.io import STACReader
 from shapely import Polygon, box
 from shapely.geometry import shape
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from landcover.classes import NODATA, colour, legend_of
-from landcover.errors import LandcoverError
+from landcover.errors import LandcoverError, TransientError
 from landcover.files import file_name, sha256
 from landcover.grid import Grid
 from landcover.maps.cog import write_cog
@@ -46,9 +44,12 @@ from landcover.maps.stac import (
 )
 from landcover.period import Period
 from landcover.version import code_version
-from tasks.records import ONE_COLLECTION
+from tasks import catalogue
+from tasks.access.tables import ONE_COLLECTION
+from tasks.catalogue import list_maps
+from tasks.run import Run
+from tests.months import run_of
 from tests.rasters import ORIGIN, class_layer
-from tests.rows import record, record_map
 
 NAMES = {
     0: "Forest",
@@ -368,38 +369,78 @@ def test_the_collection_is_valid_and_as_wide_and_long_as_its_items(written: Writ
     ]
 
 
-@pytest.mark.usefixtures("prefect_api", "in_database")
-def test_months_that_end_at_once_are_both_in_the_collection(
-    written: WrittenMap, engine: Engine
-) -> None:
-    def end(month: int) -> None:
-        item = item_of(written.path, 2025, month)
-        record_map(record(2025, month), 2025, month, item=stac_text(item))
+@pytest.fixture
+def maps(settings) -> Callable[..., Run]:
+    """A function that puts items of maps into the folder of maps, and returns a run."""
 
-    collection = Path("data/predictions", COLLECTION_NAME)
+    def put(*items: pystac.Item) -> Run:
+        run = run_of()
+        run.files.maps.mkdir(parents=True, exist_ok=True)
+        for item in items:
+            (run.files.maps / f"{item.id}.json").write_text(stac_text(item))
+        return run
+
+    return put
+
+
+def listed(run: Run) -> list[str]:
+    """The items that the collection lists."""
+    links = json.loads(run.files.collection.read_text())["links"]
+    return [link["href"] for link in links if link["rel"] == "item"]
+
+
+@pytest.mark.usefixtures("prefect_api")
+@pytest.mark.parametrize("folder", ["maps", "J [2025]", "50% *"])
+def test_the_collection_lists_all_maps_of_its_folder_and_nothing_else(
+    written: WrittenMap, maps, settings, folder: str, caplog
+) -> None:
+    settings(PREDICTION_OUTPUT_DIR=folder)
+    run = maps(item_of(written.path, 2025, 4), item_of(written.path))
+    others = {
+        "prediction_stats.json": "{}",  # of another program
+        "prediction_202513.json": stac_text(item_of(written.path)),  # no month
+        "prediction_202501.json": "[1, 2",
+        "prediction_202502.json": '{"type": "FeatureCollection", "features": []}',
+        "prediction_202503.json": stac_text(item_of(written.path)).replace("chocoforest", "ours"),
+        "prediction_202505.json": stac_text(item_of(written.path)),  # June's, copied
+    }
+    for name, content in others.items():
+        (run.files.maps / name).write_text(content)
+    list_maps(run)
+    assert listed(run) == ["./prediction_202504.json", "./prediction_202506.json"]
+    told = [name for name in others if f"{name} is not the STAC item of a map (" in caplog.text]
+    assert told == [f"prediction_20250{month}.json" for month in (1, 2, 3, 5)]
+    assert {path.name for path in run.files.maps.iterdir() if path.name in others} == set(others)
+
+
+@pytest.mark.usefixtures("in_database")
+def test_maps_are_listed_by_one_month_at_a_time(written: WrittenMap, maps, engine: Engine) -> None:
+    run = maps(item_of(written.path))
     with engine.begin() as other:
-        # As long as another month is being published, neither is.
-        other.execute(ONE_COLLECTION)
-        ending = [Thread(target=copy_context().run, args=(end, month)) for month in (4, 5)]
-        for thread in ending:
-            thread.start()
-        # In this database: other tests use the same server.
-        waiting = text(
-            "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database "
-            "WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted"
-        )
-        with engine.connect() as watching:
-            while watching.scalar(waiting) < 2:
-                assert all(thread.is_alive() for thread in ending)
-                time.sleep(0.05)
-        assert not collection.exists()
-    for thread in ending:
-        thread.join()
-    linked = [link["href"] for link in json.loads(collection.read_text())["links"]]
-    assert [href for href in linked if "prediction" in href] == [
-        "./prediction_202504.json",
-        "./prediction_202505.json",
-    ]
+        assert other.scalar(ONE_COLLECTION)
+        with pytest.raises(TransientError, match="Another month's map is being listed"):
+            list_maps.fn(run)
+        assert not run.files.collection.exists()
+    list_maps.fn(run)
+    assert listed(run) == ["./prediction_202506.json"]
+
+
+def test_a_map_that_appears_while_maps_are_listed_is_not_left_out(
+    written: WrittenMap, maps, monkeypatch
+) -> None:
+    run = maps(item_of(written.path))
+    lock = catalogue.lock_collection
+
+    def lock_after_another_month(connection: Connection) -> None:
+        maps(item_of(written.path, 2025, 7))
+        lock(connection)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(catalogue, "lock_collection", lock_after_another_month)
+        with pytest.raises(TransientError, match="Another month was mapped"):
+            list_maps.fn(run)
+    list_maps.fn(run)
+    assert listed(run) == ["./prediction_202506.json", "./prediction_202507.json"]
 
 
 def test_collection_items_and_maps_are_found_wherever_they_are_moved(

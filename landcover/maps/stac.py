@@ -16,7 +16,7 @@ from typing import Literal
 import pystac
 import rasterio
 import shapely
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationInfo, field_validator
 from pyproj import CRS
 from pystac.extensions.classification import Classification, ClassificationExtension
 from pystac.extensions.file import FileExtension
@@ -162,6 +162,13 @@ class _ItemOfMap(BaseModel):
     links: list[dict[str, object]]
     assets: dict[str, dict[str, object]]
 
+    @field_validator("id")
+    @classmethod
+    def _is_its_name(cls, value: str, info: ValidationInfo) -> str:
+        if value != info.context:
+            raise ValueError(f"{value} is another map's")
+        return value
+
 
 class _Properties(BaseModel):
     title: str
@@ -172,11 +179,14 @@ class _Properties(BaseModel):
 def read_item(path: Path) -> pystac.Item:
     """Read the item of a map, as `prediction_item` made it and `stac_text` wrote it.
 
+    Args:
+        path: the file on this machine, named after the item.
+
     Raises:
         ValidationError: if the file is something else.
     """
     text = path.read_bytes()
-    _ItemOfMap.model_validate_json(text)
+    _ItemOfMap.model_validate_json(text, context=path.stem)
     return pystac.Item.from_dict(json.loads(text))
 
 
