@@ -1,5 +1,6 @@
 """The bucket: whole months on it, what is asked of it, its keys, and what it refuses."""
 
+import hashlib
 import itertools
 import json
 import re
@@ -40,12 +41,13 @@ from demo.world import World
 from flows import mapping, monthly, prepare_data, run_predictions, train_model
 from landcover.classes import NODATA
 from landcover.errors import LandcoverError
+from landcover.files import sha256
 from landcover.imagery.mosaic import Mosaic, describe_mosaic
 from landcover.imagery.quads import find_quads, read_quad, write_index
 from landcover.maps.lookup import fastest
 from landcover.maps.prediction import predict_window
 from landcover.model.forest import ForestSettings, new_pipeline
-from landcover.publishing import publish
+from landcover.publishing import EARLIER, aside, brought, drop, leftovers, publish, settle
 from tasks.access.storage import storage
 from tasks.mosaic import find_mosaic
 from tests.months import run_of
@@ -505,6 +507,46 @@ def test_files_are_published_between_disk_and_bucket_and_within_a_bucket(
         assert (there / "prediction.tif").read_bytes() == b"map"
     left = {path.name for path in tmp_path.iterdir() if path.is_file()}
     assert left == {"built.tif", "prediction.tif"}
+
+
+def test_in_a_bucket_too_what_is_not_recorded_is_taken_back(
+    bucket: Bucket, settings, tmp_path: Path
+):
+    settings(**access(bucket.server))
+    folder, built = UPath(f"{bucket.url}/maps"), UPath(tmp_path / "built.tif")
+    finals = folder / "report.html", folder / "prediction.tif"
+    built.write_bytes(b"new")
+
+    def found() -> dict[str, bytes]:
+        return {
+            path.rpartition("/")[2]: folder.fs.cat(path) for path in folder.fs.find(folder.path)
+        }
+
+    def publish_and_lose_the_connection(*, recorded: bool) -> None:
+        with brought(dict.fromkeys(finals, built), lambda: recorded) as publish_brought:
+            assert found()[".prediction.tif.unfinished"] == b"new"
+            publish_brought()
+            raise ConnectionError
+
+    with storage(None):
+        assert leftovers(finals) == []
+        finals[1].write_bytes(b"old")
+        with pytest.raises(ConnectionError):
+            publish_and_lose_the_connection(recorded=False)
+        assert found() == {"prediction.tif": b"old"}
+        with pytest.raises(ConnectionError):
+            publish_and_lose_the_connection(recorded=True)
+        assert found() == {"prediction.tif": b"new", "report.html": b"new"}
+
+        # As a process that was killed leaves it.
+        digest = hashlib.sha256(b"old").hexdigest()
+        aside(finals[1], EARLIER).write_bytes(b"old")
+        left = leftovers(finals)
+        back = settle(finals, left, lambda kept: sha256(kept) == digest)
+        for path in left:
+            drop(path)
+        assert back == [finals[1]]
+        assert found() == {"prediction.tif": b"old", "report.html": b"new"}
 
 
 def test_keys_of_any_letters_are_found_and_read(bucket: Bucket, settings, tmp_path: Path):
