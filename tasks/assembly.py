@@ -7,7 +7,7 @@ from prefect.logging import get_run_logger
 from rasterio.errors import RasterioIOError
 
 from landcover.errors import LandcoverError
-from landcover.files import fetch, scratch, sha256
+from landcover.files import fetch, on_disk, scratch, sha256
 from landcover.imagery.doubts import Doubts, check_flat
 from landcover.imagery.mosaic import Mosaic, check_unchanged
 from landcover.maps.assembly import (
@@ -61,7 +61,8 @@ def assemble_map(
         paths = fetch([piece.files[layer.key] for piece in pieces], local)
         windows = dict(zip(paths, (piece.window for piece in pieces), strict=True))
         try:
-            return assemble_layer(layer, windows, plan, tags, local)
+            with on_disk(local):
+                return assemble_layer(layer, windows, plan, tags, local)
         except RasterioIOError as error:
             raise LandcoverError(describe_loss(error)) from error
 

@@ -171,16 +171,16 @@ def sieve_window(window: Window, run: Run, plan: Plan, smallest: int) -> Piece:
             grid = plan.grid.part(window)
             try:
                 codes = sieve(pieces, window, smallest)
-                taken = codes != read_piece(plan.piece(plan.classes, window))
                 doubts = read_doubts(pieces[window])
-                write_piece(plan.classes, codes, grid, plan.factors, local / path.name, doubts)
-                for layer in plan.layers[1:]:
-                    # That of the class that a pixel lost says nothing about the one that it took.
-                    values = read_piece(plan.piece(layer, window))
-                    values[taken] = layer.nodata
-                    write_piece(layer, values, grid, plan.factors, local / files[layer.key].name)
+                values = [read_piece(plan.piece(layer, window)) for layer in plan.layers]
             except RasterioIOError as error:
                 raise TransientError(describe_loss(error)) from error
+            taken = codes != values[0]
+            write_piece(plan.classes, codes, grid, plan.factors, local / path.name, doubts)
+            for layer, kept in zip(plan.layers[1:], values[1:], strict=True):
+                # That of the class that a pixel lost says nothing about the one that it took.
+                kept[taken] = layer.nodata
+                write_piece(layer, kept, grid, plan.factors, local / files[layer.key].name)
             piece = describe_piece(window, files, str(local / path.name), int(taken.sum()))
             check_written(piece, codes)
             # The classes last: where they are, the others are too.
