@@ -236,7 +236,7 @@ def test_a_connection_that_is_cut_while_polygons_are_read_is_tried_again(engine)
     cut: list[str] = []
 
     def cut_once(connection, _cursor, statement, *_):
-        if "ST_Intersects" in statement and not cut:
+        if "ST_CurveToLine" in statement and not cut:
             cut.append(statement)
             number = connection.connection.dbapi_connection.info.backend_pid
             with engine.begin() as other:

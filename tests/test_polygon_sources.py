@@ -243,7 +243,7 @@ def test_the_spatial_index_serves(put, run_sql, engine):
     sent: list[tuple[str, object]] = []
 
     def note(_connection, _cursor, statement, parameters, *_):
-        if "ST_Intersects" in statement:
+        if "ST_CurveToLine" in statement:
             sent.append((statement, parameters))
 
     event.listen(Engine, "before_cursor_execute", note)

@@ -5,7 +5,8 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 from upath import UPath
 
 from landcover.files import check_writable, is_local
-from tasks.access.database import access_of, check_postgis, connect, place_of
+from tasks.access.database import access_of, check_postgis, connect
+from tasks.access.database_refusals import place_of
 from tasks.access.settings import FolderSettings, MosaicSettings, read_settings
 from tasks.access.storage import storage_of
 

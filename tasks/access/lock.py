@@ -13,15 +13,20 @@ import fcntl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from threading import Event, Lock, Thread
+from typing import NamedTuple
 
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, text
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy import URL, Connection, Engine, NullPool, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from landcover.errors import LandcoverError, TransientError
 from landcover.period import Period
-from tasks.access.database import CONNECT_TIMEOUT, access, cannot_lock, place_of, schema, translated
+from tasks.access.database import access, make_engine, set_up, translated
+from tasks.access.database_refusals import CONNECT_TIMEOUT, place_of
+from tasks.access.embedded import cannot_lock
+from tasks.access.tables import metadata
 from tasks.retries import LOCK_PAUSES
 
 # How often the connection that holds the lock is used. Pools, firewalls and servers end what is
@@ -47,8 +52,33 @@ _STAY = text(
     ") AS wanted (name, value) USING (name)"
 )
 
+# The key is what is locked: the tables that are used, however this run came to them.
+_TAKE = text(
+    "SELECT bool_and(pg_try_advisory_xact_lock("
+    "hashtext('chocoforest ' || coalesce(to_regclass(name)::oid, 0)), :number))"
+    " FROM unnest(:tables) AS name"
+)
+
+# A transaction is known by the connection's process and its own beginning.
+_WHO = text("SELECT pg_backend_pid(), now()")
+_END = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE pid = :pid AND xact_start = :since"
+)
+
+# How long the server may take to end a transaction.
+ENDING = 10  # seconds
+
 # What makes sure that a lock of this process is still held, by period.
 _HELD: dict[Period, Callable[[], None]] = {}
+
+
+class _Held(NamedTuple):
+    """The transaction that holds a lock."""
+
+    connection: Connection
+    pid: int
+    since: datetime
 
 
 @contextmanager
@@ -98,36 +128,33 @@ def _lock_session(
     url: URL, arguments: dict[str, object], period: Period
 ) -> Iterator[Callable[[], None]]:
     """Take PostgreSQL's lock of a period, which lasts as long as the transaction."""
-    engine = create_engine(
-        url,
-        hide_parameters=True,
-        connect_args=arguments,
-        isolation_level="READ COMMITTED",
-        poolclass=NullPool,
-    )
-    with ExitStack() as closing:
-        held = closing.enter_context(_lock_patiently(engine, period))
+    engine = make_engine(url, arguments, isolation_level="READ COMMITTED", poolclass=NullPool)
+    # One connection, two threads.
+    using = Lock()
+    held = _lock_patiently(engine, period)
+
+    def use() -> None:
+        with using, translated(url):
+            held.connection.execute(text("SELECT 1"))
+
+    def still_held() -> None:
+        nonlocal held
+        try:
+            use()
+        except (LandcoverError, SQLAlchemyError):
+            with using:
+                _drop(held.connection)
+                _end_transaction(engine, held)
+                held = _try_lock(engine, period)
+
+    try:
         _try_second(engine)
-        # One connection, two threads.
-        using = Lock()
-
-        def use() -> None:
-            with using, translated(url):
-                if held.invalidated:
-                    raise TransientError("The connection that held the lock was cut.")
-                held.execute(text("SELECT 1"))
-
-        def still_held() -> None:
-            nonlocal held
-            try:
-                use()
-            except LandcoverError:
-                taken = closing.enter_context(_lock_patiently(engine, period))
-                with using:
-                    held = taken
-
-        closing.enter_context(_pulse(use))
-        yield still_held
+        with _pulse(use):
+            yield still_held
+    finally:
+        # Where it was cut, the lock has ended with it.
+        with suppress(DBAPIError):
+            held.connection.close()
 
 
 @contextmanager
@@ -138,7 +165,7 @@ def _pulse(use: Callable[[], None]) -> Iterator[None]:
     def beat() -> None:
         while not over.wait(PULSE):
             # A connection that is lost is found, and told, by `hold`.
-            with suppress(LandcoverError, DatabaseError):
+            with suppress(LandcoverError, SQLAlchemyError):
                 use()
 
     thread = Thread(target=beat, name="pulse of the lock", daemon=True)
@@ -178,7 +205,7 @@ def _try_second(engine: Engine) -> None:
         raise failures[0]
 
 
-def _lock_patiently(engine: Engine, period: Period) -> Connection:
+def _lock_patiently(engine: Engine, period: Period) -> _Held:
     """Connect and take the lock, again where the connection fails."""
     for pause in LOCK_PAUSES:
         try:
@@ -188,18 +215,41 @@ def _lock_patiently(engine: Engine, period: Period) -> Connection:
     return _try_lock(engine, period)
 
 
-def _try_lock(engine: Engine, period: Period) -> Connection:
+def _try_lock(engine: Engine, period: Period) -> _Held:
     with ExitStack() as closing, translated(engine.url):
         connection = closing.enter_context(engine.connect())
+        set_up(connection)
         connection.execute(_STAY, {"silence": f"{SILENCE}s"})
-        free = connection.scalar(
-            text("SELECT pg_try_advisory_xact_lock(hashtext('chocoforest ' || :schema), :number)"),
-            {"schema": schema() or "", "number": _number(period)},
-        )
-        if not free:
+        pid, since = connection.execute(_WHO).one()
+        names = [table.name for table in metadata.sorted_tables]
+        if not connection.scalar(_TAKE, {"tables": names, "number": _number(period)}):
             raise _taken(period)
         closing.pop_all()
-    return connection
+    return _Held(connection, pid, since)
+
+
+def _drop(connection: Connection) -> None:
+    """Close a connection that was cut, without a word to the server."""
+    if not connection.closed:
+        connection.invalidate()
+        connection.close()
+
+
+def _end_transaction(engine: Engine, held: _Held) -> None:
+    """End what a connection that was cut has left on the server, which may not have noticed.
+
+    It would hold the lock for as long, and pass for another run.
+    """
+    end = time.monotonic() + ENDING
+    while time.monotonic() < end:
+        with translated(engine.url), engine.connect() as connection:
+            if not connection.execute(_END, {"pid": held.pid, "since": held.since}).all():
+                return
+        time.sleep(0.1)
+    raise TransientError(
+        f"The database {place_of(engine.url)} does not end the transaction of a connection that "
+        "was cut, which holds the run's lock: it is tried again."
+    )
 
 
 def _number(period: Period) -> int:
@@ -215,7 +265,8 @@ def _taken(period: Period) -> LandcoverError:
 @contextmanager
 def _lock_file(url: URL, period: Period) -> Iterator[Callable[[], None]]:
     """Lock a file beside the embedded database."""
-    path = Path(f"{url.database}.{_number(period)}.lock")
+    # Beside the file itself, whatever links lead to it.
+    path = Path(f"{Path(str(url.database)).resolve()}.{_number(period)}.lock")
     try:
         file = path.open("w")
     except OSError as error:

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import shapely
 from geoalchemy2 import Geometry
-from geoalchemy2.shape import from_shape
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 from sqlalchemy import (
@@ -17,12 +16,16 @@ from sqlalchemy import (
     Connection,
     Date,
     DateTime,
+    Double,
     TableClause,
     Text,
+    and_,
+    case,
     cast,
     column,
     func,
     inspect,
+    null,
     select,
     table,
     true,
@@ -34,7 +37,7 @@ from landcover.errors import LandcoverError, SettingsError
 from landcover.geometry import LONLAT_SRID, reproject
 from landcover.period import months_of
 from landcover.text import as_text
-from landcover.vectors import check_degrees, describe_kinds
+from landcover.vectors import check_degrees, describe_kinds, touching
 from tasks.access.database import check_postgis, database
 from tasks.access.polygon_checks import check_columns, check_month
 from tasks.access.settings import PolygonSettings
@@ -81,8 +84,11 @@ def read_table(
                 f"{types[geometry.name]}, not a geometry: set TRAINING_POLYGON_GEOM_COL."
             )
         in_month = _in_month(connection, polygons, types, settings, when)
-        srid = _srid(connection, geometry, in_month, settings)
-        return _read(connection, polygons, settings, in_month, aoi, srid)
+        srid, all_sound = _survey(connection, geometry, in_month, settings)
+        near = geometry.is_(None) | geometry.bool_op("&&")(_bounds(aoi, srid))
+        # Bounds that hold no numbers are nowhere. To look for them costs the spatial index.
+        ours = near if all_sound else near | ~_is_sound(geometry)
+        return _read(connection, polygons, settings, and_(in_month, ours), aoi, srid)
 
 
 @contextmanager
@@ -98,18 +104,19 @@ def _decoded(settings: PolygonSettings) -> Iterator[None]:
         ) from error
 
 
-def _srid(
+def _survey(
     connection: Connection,
     geometry: ColumnElement[object],
     in_month: ColumnElement[bool],
     settings: PolygonSettings,
-) -> int:
-    """Return the SRID of the month's geometries, after a look at what they are."""
-    kind, number = func.GeometryType(geometry), func.ST_SRID(geometry)
-    extent = func.ST_Extent(func.ST_Envelope(geometry))
+) -> tuple[int, bool]:
+    """Return the SRID of the month's geometries, and whether all are sound."""
+    kind, number, sound = _kind(geometry), func.ST_SRID(geometry), _is_sound(geometry)
+    extent = func.ST_Extent(func.ST_Envelope(geometry)).filter(sound)
     edges = [side(extent) for side in (func.ST_XMin, func.ST_YMin, func.ST_XMax, func.ST_YMax)]
-    query = select(number, kind, func.count(), *edges).where(in_month, geometry.is_not(None))
-    groups = connection.execute(query.group_by(number, kind)).all()
+    described = select(number, kind, func.count(), *edges, func.bool_and(sound))
+    query = described.where(in_month, geometry.is_not(None)).group_by(number, kind)
+    groups = connection.execute(query).all()
     srids = sorted({group[0] for group in groups})
     if len(srids) > 1 or 0 in srids:
         raise SettingsError(
@@ -126,14 +133,32 @@ def _srid(
             "not an EPSG code: transform them to one, such as 4326, with ST_Transform."
         ) from error
     _check_polygons(groups, crs, settings.training_polygon_table)
-    return srid
+    return srid, all(group[-1] for group in groups)
+
+
+def _kind(geometry: ColumnElement[object]) -> ColumnElement[str]:
+    """Return what PostGIS calls a geometry, or what is not read in a collection."""
+    kind = func.GeometryType(geometry)
+    within = func.substring(func.ST_AsText(geometry), "|".join(sorted(NOT_READ)))
+    return case((kind == "GEOMETRYCOLLECTION", func.coalesce(within, kind)), else_=kind)
+
+
+def _is_sound(geometry: ColumnElement[object]) -> ColumnElement[bool]:
+    """Tell whether there are coordinates, and all are numbers: NaN is the largest of PostgreSQL."""
+    return ~func.ST_IsEmpty(geometry) & (func.ST_Perimeter(geometry) < cast("Infinity", Double))
+
+
+def _bounds(aoi: geopandas.GeoSeries, srid: int) -> ColumnElement[object]:
+    """Return the bounds of the area of interest in the table's SRID, as its index has it."""
+    return func.ST_MakeEnvelope(*reproject(aoi.iloc[0], aoi.crs, srid).bounds, srid)
 
 
 def _check_polygons(groups: Sequence[Any], crs: CRS, where: str) -> None:
     """Make sure that geometries are polygons, and may be where they are said to be.
 
     Args:
-        groups: SRID, kind, number, west, south, east and north of the geometries of each kind.
+        groups: SRID, kind, number, west, south, east and north of the geometries of each kind, and
+            whether all are sound.
         crs: theirs.
         where: their table.
     """
@@ -149,7 +174,7 @@ def _check_polygons(groups: Sequence[Any], crs: CRS, where: str) -> None:
             f"TRAINING_POLYGON_TABLE holds {describe_kinds(kinds)}, but no polygon: {where}; draw "
             "polygons, because pixels are taken from under them."
         )
-    edges = np.array([group[3:] for group in groups if group[3] is not None], dtype=np.float64)
+    edges = np.array([group[3:7] for group in groups if group[3] is not None], dtype=np.float64)
     if len(edges):
         bounds = [*edges[:, :2].min(axis=0), *edges[:, 2:].max(axis=0)]
         check_degrees(bounds, crs, where, "their SRID with UpdateGeometrySRID")
@@ -207,49 +232,45 @@ def _read(
     connection: Connection,
     polygons: TableClause,
     settings: PolygonSettings,
-    in_month: ColumnElement[bool],
+    ours: ColumnElement[bool],
     aoi: geopandas.GeoSeries,
     srid: int,
 ) -> geopandas.GeoDataFrame:
     """Read the polygons that touch the area of interest, and those that have no geometry.
 
-    The area is transformed to the table's SRID, not the table to the area's CRS, so that the
-    spatial index is used.
+    The database compares bounds alone: asked for more, it gives up at a geometry that is broken.
     """
     assert settings.training_polygon_geom_col
     geometry = polygons.c[settings.training_polygon_geom_col]
-    area = from_shape(reproject(aoi.iloc[0], aoi.crs, srid), srid=srid)
     label = polygons.c[settings.training_polygon_class_col]
     key = settings.training_polygon_id_col or _primary_key(connection, polygons)
-    flat = func.ST_AsBinary(func.ST_Force2D(func.ST_CurveToLine(geometry)))
+    flat = case(
+        (_is_sound(geometry), func.ST_AsBinary(func.ST_Force2D(func.ST_CurveToLine(geometry))))
+    )
     order: list[ColumnElement[Any]] = [flat, cast(label, Text)]
     if key:
         order.insert(0, polygons.c[key])
-    ids = polygons.c[key] if key else func.row_number().over(order_by=order)
     query = (
         select(
-            ids.label("polygon_id"),
+            (polygons.c[key] if key else null()).label("polygon_id"),
             label.label("class_label"),
             func.encode(flat, "hex").label("geometry"),
         )
-        .where(in_month, func.ST_Intersects(geometry, area) | geometry.is_(None))
+        .where(ours)
         .order_by(*order)
     )
     # geopandas' own reader would hide the database's refusal behind another error.
     rows = connection.execute(query).all()
+    shapes = geopandas.GeoSeries(shapely.from_wkb([row.geometry for row in rows]), crs=srid)
+    near = touching(shapes, aoi) | shapes.isna() | shapes.is_empty
+    columns = pd.DataFrame(rows, columns=query.selected_columns.keys(), dtype=object)
+    found = geopandas.GeoDataFrame(columns, geometry=shapes)[near].reset_index(drop=True)
+    if not key:
+        found["polygon_id"] = range(1, len(found) + 1)
     where = f"of {settings.training_polygon_table}"
-    found = {
-        "polygon_id": (f"The column {key} {where}", [row.polygon_id for row in rows]),
-        "class_label": (f"The column {label.name} {where}", [row.class_label for row in rows]),
-    }
-    return geopandas.GeoDataFrame(
-        {
-            name: as_text(pd.Series(values, dtype=object), column)
-            for name, (column, values) in found.items()
-        },
-        geometry=shapely.from_wkb([row.geometry for row in rows]),
-        crs=srid,
-    )
+    for name, named in {"polygon_id": key, "class_label": label.name}.items():
+        found[name] = as_text(found[name], f"The column {named} {where}")
+    return found
 
 
 def _primary_key(connection: Connection, polygons: TableClause) -> str | None:

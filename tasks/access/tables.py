@@ -29,13 +29,8 @@ from sqlalchemy.types import TypeEngine
 
 from landcover.errors import LandcoverError, SettingsError, TransientError
 from landcover.period import Period
-from tasks.access.database import (
-    NO_PERMISSION,
-    check_postgis,
-    database,
-    first_line,
-    schema,
-)
+from tasks.access.database import check_postgis, database, schema
+from tasks.access.database_refusals import NO_PERMISSION, first_line
 
 # What lists the maps of all months is one at a time.
 ONE_COLLECTION = text("SELECT pg_try_advisory_xact_lock(hashtext('chocoforest collection'))")
