@@ -1,11 +1,21 @@
 """Whether the month's imagery is as bright as the month before's, and as the month's samples."""
 
+from contextlib import suppress
+from typing import Annotated, Self
+
 from prefect.logging import get_run_logger
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_validator
 from sqlalchemy import select
 from upath import UPath
 
 from landcover.imagery.mosaic import Mosaic
-from landcover.imagery.radiometry import Earlier, Radiometry, compare_imagery, draw_pixels
+from landcover.imagery.radiometry import (
+    Distribution,
+    Earlier,
+    Radiometry,
+    compare_imagery,
+    draw_pixels,
+)
 from landcover.model.sampling import read_samples
 from tasks.access.tables import DETAILS, RADIOMETRY, is_before, raster_predictions
 from tasks.retries import io_task
@@ -38,15 +48,33 @@ def measure_radiometry(run: Run, mosaic: Mosaic, samples: UPath | None) -> Radio
     return radiometry
 
 
+class _Measured(BaseModel):
+    """What was measured on a mosaic, as `Distribution` has it."""
+
+    pixels: Annotated[int, Field(strict=True, gt=0)]
+    percentiles: list[FiniteFloat]
+    bands: dict[str, list[FiniteFloat]]
+
+    @model_validator(mode="after")
+    def _have_all(self) -> Self:
+        assert all(len(values) == len(self.percentiles) for values in self.bands.values())
+        return self
+
+
 def _month_before(run: Run) -> Earlier | None:
     columns = raster_predictions.c
-    # A path that is not there, or leads to JSON's null, is never more than 0.
-    measured = columns[DETAILS][RADIOMETRY, "pixels"].as_integer() > 0
     query = (
         select(columns.year, columns.month, columns.source_mosaic, columns[DETAILS][RADIOMETRY])
-        .where(is_before(raster_predictions, run.period), measured)
+        .where(is_before(raster_predictions, run.period))
         .order_by(columns.year.desc(), columns.month.desc())
     )
     with run.tables() as connection:
-        row = connection.execute(query.limit(1)).one_or_none()
-    return Earlier(f"{row[0]}-{row[1]:02d}", row[2], row[3]) if row else None
+        for year, month, origin, details in connection.execute(query):
+            # Rows of earlier versions and of other software say nothing of it, or something else.
+            with suppress(ValidationError):
+                found = _Measured.model_validate(details)
+                measured = Distribution(
+                    pixels=found.pixels, percentiles=found.percentiles, bands=found.bands
+                )
+                return Earlier(f"{year}-{month:02d}", origin or "", measured)
+    return None

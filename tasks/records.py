@@ -1,14 +1,16 @@
 """The month's rows: what was made, from what, and how good it is."""
 
 from collections.abc import Mapping
+from typing import Annotated
 
 from geoalchemy2.shape import from_shape
 from prefect.logging import get_run_logger
+from pydantic import BaseModel, Field, ValidationError
 from shapely.geometry import MultiPolygon
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Connection, func, select, update
 
-from landcover.classes import KnownClasses
+from landcover.classes import NODATA, KnownClasses
 from landcover.errors import LandcoverError
 from landcover.files import absolute
 from landcover.geometry import LONLAT, LONLAT_SRID
@@ -22,6 +24,7 @@ from landcover.publishing import brought
 from tasks.access.lock import hold
 from tasks.access.tables import (
     DETAILS,
+    MODEL_TYPE,
     RADIOMETRY,
     is_before,
     ml_models,
@@ -38,6 +41,19 @@ REPLACED = "model_replaced"
 
 # That under which a row has the flow run that wrote it.
 RUN_ID = "flow_run_id"
+
+
+class _Classes(BaseModel):
+    """What this package reads of each row of `ml_models`."""
+
+    classes: dict[str, Annotated[int, Field(strict=True, ge=0, lt=NODATA)]]
+
+
+class _Parameters(_Classes):
+    """What it reads of the row of the month's model."""
+
+    bands: list[str]
+    sha256: str
 
 
 @io_task("load classes", "load classes {run}")
@@ -102,7 +118,7 @@ def _write_model(
         "model_filename",
         {
             "model_filename": model.path.name,
-            "model_type": "RandomForestClassifier",
+            "model_type": MODEL_TYPE,
             "trained_at": func.now(),
             "training_data_source": training.source,
             "parameters": {
@@ -174,21 +190,23 @@ def find_model(run: Run) -> tuple[int, Training]:
             f"with python flows/monthly.py or flows/train_model.py --year "
             f"{run.period.year} --month {run.period.month}."
         )
-    missing = {"classes", "bands", "sha256"} - set(row.parameters or {})
-    if missing:
+    try:
+        told = _Parameters.model_validate(row.parameters or {})
+    except ValidationError as error:
+        missing = {str(item["loc"][0]) for item in error.errors() if item["loc"]}
         raise LandcoverError(
-            f"The row of {name} in ml_models does not say its {', '.join(sorted(missing))} in "
-            "parameters: train the month's model again."
-        )
-    names = {code: label for label, code in row.parameters["classes"].items()}
-    bands = tuple(row.parameters["bands"])
-    model = Model(run.files.model, row.parameters["sha256"], bands, names)
+            f"The row of {name} in ml_models does not say its "
+            f"{', '.join(sorted(missing or _Parameters.model_fields))} in parameters: train the "
+            "month's model again."
+        ) from error
+    names = {code: label for label, code in told.classes.items()}
+    model = Model(run.files.model, told.sha256, tuple(told.bands), names)
     settings = {name: row.parameters.get(name) for name in ("forest", "sampling")}
     return row.model_id, Training(
         model,
         row.training_data_source or "",
         settings,
-        Metrics.from_json(row.metrics) if row.metrics else None,
+        Metrics.from_json(row.metrics) if row.metrics and isinstance(row.metrics, dict) else None,
         row.parameters.get("polygons_sha256"),
         tuple(map(Notice.from_json, row.parameters.get("notices", ()))),
     )
@@ -281,7 +299,15 @@ def _classes(
         query = query.where(is_before(ml_models, before))
     # In this order, because of two rows that give a name unlike codes the later one counts.
     rows = connection.scalars(query.order_by(ml_models.c.model_id)).all()
-    return {name: code for row in rows for name, code in (row or {}).get("classes", {}).items()}
+    return {name: code for row in rows for name, code in _classes_in(row).items()}
+
+
+def _classes_in(parameters: object) -> dict[str, int]:
+    """Return the classes of a model; none where other software wrote its row."""
+    try:
+        return _Classes.model_validate(parameters).classes
+    except ValidationError:
+        return {}
 
 
 def _check_codes(ours: Mapping[str, int], theirs: Mapping[str, int]) -> None:

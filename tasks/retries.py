@@ -12,14 +12,16 @@ s3fs                   a call, with all the requests   2           0.1 (s3fs's o
                        of botocore (`S3FS_TRIES`)
 a task (`io_task`)     all of its work, after a        1 + 6       2, 4, 8, 16, 32, 64
                        `TransientError`                            (`TASK_PAUSES`), up to half more
-the run's lock         to connect and take it          1 + 3       2, 4, 8 (`LOCK_PAUSES`)
+the run's lock         to connect and take it at the   1 + 3       2, 4, 8 (`LOCK_PAUSES`)
+                       start
 Prefect's client       a request to its API            1 + 6       2, doubled each time
                        (`flows.command`)
 =====================  ==============================  ==========  ================================
 
 The lower layers ride out what lasts seconds: each fails within half a minute where nothing answers.
 A task then waits for about two minutes, and is the only layer that reads blocks, connects and opens
-files anew. A database connection has no layer of its own below the task.
+files anew. A database connection has no layer of its own below the task: what of it may heal is in
+`tasks.access.database_refusals`. A lock that is lost is taken again by the task that asks for it.
 """
 
 from collections.abc import Callable

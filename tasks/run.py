@@ -262,7 +262,7 @@ def check_places(run: Run) -> None:
         LandcoverError: if a folder or a table cannot be made or written.
         TransientError: if database or bucket cannot be reached.
     """
-    check_tables(run.blocks.database_block)
+    check_tables(run.blocks.database_block, run.period)
     for setting, folder in run.settings[FolderSettings]:
         with run.storage(f"{setting.upper()} {folder}"):
             check_writable(folder, setting.upper())

@@ -15,11 +15,13 @@ import fsspec
 import geopandas
 import pytest
 from prefect import flow, task
+from prefect_sqlalchemy import ConnectionComponents, SqlAlchemyConnector, SyncDriver
 from shapely.geometry import box
 from sqlalchemy import URL, Engine, create_engine, event, text
 
-from landcover.errors import LandcoverError, SettingsError
-from tasks.access.database import access, database, schema
+from landcover.errors import LandcoverError, SettingsError, TransientError
+from landcover.period import Period
+from tasks.access.database import access, access_of, connect, database, schema
 from tasks.access.settings import PolygonSettings
 from tasks.access.storage import storage
 from tasks.access.tables import check_tables
@@ -231,6 +233,44 @@ def test_a_time_limit_that_cuts_a_statement_is_told(role, run_sql, settings):
     assert error.value.exit_status == 1
 
 
+def test_a_lock_of_another_is_waited_for_and_may_heal(role, run_sql, engine):
+    run_sql(WITH_DETAILS)
+    run_sql(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+    run_sql(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}")
+    run_sql(f"ALTER ROLE {role} SET statement_timeout = '2s'")
+    with engine.begin() as other:
+        other.exec_driver_sql("LOCK ml_models")
+        with pytest.raises(
+            TransientError, match=r"cannot do now .* wait for the end of what holds"
+        ):
+            check_tables(None)
+    check_tables(None)
+
+
+@pytest.mark.usefixtures("polygons")
+def test_what_a_view_stumbles_over_is_told(in_database, run_sql, settings):
+    run_sql("CREATE VIEW broken AS SELECT *, (label || number)::int AS code FROM polygons")
+    settings(TRAINING_POLYGON_TABLE="broken", TRAINING_POLYGON_CLASS_COL="code")
+    with pytest.raises(
+        LandcoverError, match=r"refuses a statement \(invalid input syntax for type"
+    ):
+        fetch()
+
+
+def test_a_block_without_a_host_is_told_as_what_it_is(monkeypatch):
+    # No server is there.
+    monkeypatch.setenv("PGPORT", "1")
+    components = ConnectionComponents(
+        driver=SyncDriver.POSTGRESQL_PSYCOPG2, username="team", password="secret", database="maps"
+    )
+    block = SqlAlchemyConnector(connection_info=components)
+    told = (
+        r"team@\(no host, so this machine\)/maps cannot be reached .*: set a host, or the databas"
+    )
+    with pytest.raises(TransientError, match=told), connect(*access_of(block)):
+        pass
+
+
 @pytest.mark.usefixtures("in_database", "polygons")
 def test_a_connection_that_is_cut_while_polygons_are_read_is_tried_again(engine):
     cut: list[str] = []
@@ -287,7 +327,7 @@ EACH = "FOR EACH ROW EXECUTE FUNCTION"
         ),
         (
             "ALTER TABLE raster_predictions ALTER year TYPE text",
-            r"\(the column year gives '2099' for 2099\): change its type to INTEGER",
+            r"\(the column year gives '2025' for 2025\): change its type to INTEGER",
         ),
         (
             "ALTER TABLE ml_models ALTER trained_at TYPE date",
@@ -319,6 +359,26 @@ EACH = "FOR EACH ROW EXECUTE FUNCTION"
             f"{DROP_UNIQUE} ALTER TABLE ml_models ADD UNIQUE (model_filename) DEFERRABLE",
             "ON CONFLICT does not support deferrable unique constraints",
         ),
+        # Such constraints judge the rows that are there by what a run of their month writes.
+        (
+            """INSERT INTO ml_models (model_filename, year, month) VALUES ('of others', 2025, 6);
+                CREATE UNIQUE INDEX ON ml_models (year, month) WHERE year < 2090""",
+            r"\(duplicate key value .*\): where it names .* else change the row or",
+        ),
+        (
+            """INSERT INTO ml_models (model_filename, year, month) VALUES ('of others', 2025, 6);
+                ALTER TABLE ml_models ADD UNIQUE (year, month) DEFERRABLE INITIALLY DEFERRED""",
+            r"\(duplicate key value .*\): where it names .* else change the row or",
+        ),
+        (
+            """DROP TABLE raster_predictions; ALTER TABLE ml_models DROP CONSTRAINT ml_models_pkey,
+                ADD PRIMARY KEY (model_id) DEFERRABLE""",
+            "cannot use a deferrable .*: let no constraint on model_id .* be deferrable",
+        ),
+        (
+            "DROP TABLE raster_predictions; ALTER TABLE ml_models DROP CONSTRAINT ml_models_pkey",
+            "no unique constraint .*: add a primary key on model_id",
+        ),
         (
             "ALTER TABLE ml_models ADD note text NOT NULL",
             "null value in column .note. .*: let the column be null, or give it a default",
@@ -334,7 +394,7 @@ EACH = "FOR EACH ROW EXECUTE FUNCTION"
         # A restored copy has rows that its sequence does not know of.
         (
             "INSERT INTO ml_models (model_id) VALUES (1)",
-            "set the sequence of model_id past the highest model_id there, with setval",
+            "where it names model_id, set its sequence past the highest model_id there, with set",
         ),
         (
             f"{REFUSE} CREATE TRIGGER refuse BEFORE UPDATE ON ml_models {EACH} refuse()",
@@ -369,6 +429,10 @@ EACH = "FOR EACH ROW EXECUTE FUNCTION"
         "not-unique",
         "unique-in-part",
         "unique-at-the-end",
+        "a-month-of-others",
+        "a-month-of-others-at-the-end",
+        "key-at-the-end",
+        "no-key",
         "not-null",
         "no-number",
         "check",
@@ -392,7 +456,7 @@ def test_a_table_of_another_kind_is_told_and_nothing_is_changed(
     with pytest.raises(
         SettingsError, match=rf"^{table}(ml_models|raster_predictions) .*{told}"
     ) as error:
-        check_tables(None)
+        check_tables(None, Period(2025, 6))
     assert str(error.value).endswith(", or use another database or DB_SCHEMA.")
     assert catalogue(engine) == before
 

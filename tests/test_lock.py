@@ -1,17 +1,21 @@
 """The lock of a run: behind a pool, after a power cut, and where files cannot be locked."""
 
+import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
-from sqlalchemy import URL, Engine, text
+from sqlalchemy import URL, Engine, create_engine, event, text
 
-from landcover.errors import LandcoverError
+from landcover.errors import LandcoverError, TransientError
 from landcover.period import Period
 from tasks.access import lock
-from tasks.access.lock import hold, only_run
+from tasks.access.database import access
+from tasks.access.lock import _lock_session, hold, only_run
 from tasks.access.tables import check_tables
 from tests.servers.pgbouncer import pooled
 from tests.servers.waiting import PATIENCE, wait_for
@@ -20,7 +24,7 @@ JUNE = Period(2025, 6)
 
 # Of this test's database: others use the same server.
 HOLDERS = text(
-    "SELECT pg_stat_activity.pid, state, backend_xmin, backend_xid"
+    "SELECT DISTINCT pg_stat_activity.pid, state, backend_xmin, backend_xid"
     " FROM pg_locks JOIN pg_stat_activity USING (pid)"
     " WHERE locktype = 'advisory' AND datname = current_database() AND granted"
 )
@@ -124,6 +128,88 @@ def test_the_connection_is_used_now_and_then(
         time.sleep(0.5)
         hold(JUNE)
         assert len(holders(engine)) == 1
+
+
+def refuse_connections(postgis: URL, name: str | None, *, refused: bool) -> None:
+    admin = create_engine(postgis, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS {not refused}'))
+        if refused:
+            connection.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid, 300000) FROM pg_stat_activity"
+                    f" WHERE datname = '{name}'"
+                )
+            )
+    admin.dispose()
+
+
+def test_the_lock_is_taken_again_when_the_database_is_back(
+    postgis: URL, in_database: URL, engine: Engine
+):
+    with only_run(JUNE, None):
+        refuse_connections(postgis, in_database.database, refused=True)
+        for _ in range(2):
+            with pytest.raises(TransientError, match="cannot be reached"):
+                hold(JUNE)
+        refuse_connections(postgis, in_database.database, refused=False)
+        hold(JUNE)
+        assert len(holders(engine)) == 1
+        refuse_connections(postgis, in_database.database, refused=True)
+    refuse_connections(postgis, in_database.database, refused=False)
+
+
+def test_a_connection_that_was_cut_on_its_way_is_known_as_ones_own(
+    in_database: URL, engine: Engine
+):
+    opened: list[int] = []
+
+    def note(connection, _) -> None:
+        opened.append(connection.fileno())
+
+    event.listen(Engine, "connect", note)
+    try:
+        with only_run(JUNE, None):
+            ((first, *_),) = holders(engine)
+            # The server sees its end of the connection open as before.
+            its_end = os.dup(opened[0])
+            ours, theirs = socket.socketpair()
+            theirs.close()
+            os.dup2(ours.fileno(), opened[0])
+            hold(JUNE)
+            ((second, *_),) = holders(engine)
+            assert second != first
+            with pytest.raises(LandcoverError, match="Another run"), only_run(JUNE, None):
+                pass
+    finally:
+        event.remove(Engine, "connect", note)
+    os.close(its_end)
+    ours.close()
+
+
+def test_what_is_locked_is_the_table_whatever_leads_to_it(in_database: URL, run_sql, settings):
+    check_tables(None)
+    run_sql("CREATE SCHEMA maps")
+    with only_run(JUNE, None):
+        settings(DB_SCHEMA="public")
+        with pytest.raises(LandcoverError, match="Another run"), only_run(JUNE, None):
+            pass
+        settings(DB_SCHEMA="maps")
+        check_tables(None)
+        with _lock_session(*access(None), JUNE):
+            pass
+
+
+def test_what_is_locked_is_the_file_whatever_leads_to_it(settings):
+    Path("one").mkdir()
+    Path("other").symlink_to("one")
+    Path("link.db").symlink_to("one/meta.db")
+    settings(METADATA_DB="one/meta.db")
+    with only_run(JUNE, None):
+        for path in ("other/meta.db", "link.db", Path("one/meta.db").absolute()):
+            settings(METADATA_DB=path)
+            with pytest.raises(LandcoverError, match="Another run"), only_run(JUNE, None):
+                pass
 
 
 UNLOCKABLE = """

@@ -1,6 +1,9 @@
 """The tables of models and predictions, on a real PostGIS and on SQLite."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -28,6 +31,8 @@ from tests.rows import (
     record_training,
     training,
 )
+from tests.servers.postgis import spanish_cluster, spanish_server
+from tests.servers.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
@@ -311,7 +316,20 @@ def test_a_month_without_model_is_told_with_what_to_do(settings):
     assert error.value.exit_status == 1
 
 
-@pytest.mark.parametrize("parameters", ["NULL", "'{}'", '\'{"classes": {}, "bands": []}\''])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "NULL",
+        "'{}'",
+        '\'{"classes": {}, "bands": []}\'',
+        "'\"trees: 5\"'",
+        "'[1, 2]'",
+        '\'{"classes": {"0": "Forest"}, "bands": ["nir"]}\'',
+        '\'{"classes": {"Forest": true}, "bands": ["nir"]}\'',
+        '\'{"classes": {"Forest": 255}, "bands": ["nir"]}\'',
+        '\'{"classes": ["Forest"], "bands": 4}\'',
+    ],
+)
 def test_a_model_row_of_other_software_is_told(tables, parameters):
     check_tables(None)
     with tables.begin() as connection:
@@ -400,7 +418,9 @@ def test_a_database_without_postgis_is_told(engine, run_sql):
 
 
 def test_a_role_without_rights_is_told(role, run_sql):
-    with pytest.raises(LandcoverError, match=f"role {role} lacks a permission .* schema public"):
+    with pytest.raises(
+        LandcoverError, match=f"role {role} may not .* schema public.*: ask .* CREATE"
+    ):
         check_tables(None)
     run_sql(CONTRACT)
     run_sql("ALTER TABLE raster_predictions ADD details jsonb")
@@ -451,6 +471,61 @@ def test_a_refused_connection_is_told_at_once_and_never_shows_the_password(
     captured = "".join([*capfd.readouterr(), caplog.text, said(error.value)])
     for secret in (SECRET, "S%C3%A9samo", in_database.password):
         assert secret not in captured
+
+
+def refusal(settings, url: URL, **changed: object) -> LandcoverError:
+    """Why a server refuses a connection."""
+    settings(
+        DB_HOST=url.host,
+        DB_PORT=url.port,
+        DB_USER=changed.get("user", url.username),
+        DB_PASSWORD=changed.get("password", url.password),
+        DB_NAME=changed.get("name", url.database),
+    )
+    with pytest.raises(LandcoverError) as error:
+        check_tables(None)
+    return error.value
+
+
+@pytest.fixture
+def cluster() -> Iterator[Path]:
+    if "TEST_DATABASE_URL" in os.environ:
+        pytest.skip("the server is not of these tests")
+    with spanish_cluster() as folder:
+        yield folder
+
+
+def test_what_a_server_refuses_in_spanish_is_final_or_heals_as_in_english(cluster, settings):
+    with spanish_server(cluster) as url:
+        admin = create_engine(url, isolation_level="AUTOCOMMIT")
+        with admin.connect() as connection:
+            connection.execute(text("CREATE ROLE crowd LOGIN CONNECTION LIMIT 0 PASSWORD 'many'"))
+            connection.execute(text("CREATE DATABASE closed ALLOW_CONNECTIONS false"))
+        admin.dispose()
+        final = {
+            "la autentificación password falló": refusal(settings, url, password="wrong"),
+            "no existe la base de datos": refusal(settings, url, name="nothing"),
+        }
+        passing = {
+            "demasiadas conexiones": refusal(settings, url, user="crowd", password="many"),
+            "no acepta conexiones": refusal(settings, url, name="closed"),
+        }
+    for said, error in final.items():
+        assert isinstance(error, SettingsError)
+        assert said in str(error)
+    for said, error in passing.items():
+        assert isinstance(error, TransientError)
+        assert said in str(error)
+
+    with spanish_server(cluster, waits=True) as url:
+
+        def answer() -> LandcoverError | None:
+            found = refusal(settings, url)
+            return None if "Connection refused" in str(found) else found
+
+        error = wait_for("the server answers", answer)
+    assert isinstance(error, TransientError)
+    assert "wait until it takes connections" in str(error)
 
 
 def test_a_server_that_is_not_reachable_is_tried_again_and_told(in_database, settings, caplog):
@@ -508,6 +583,46 @@ def test_a_file_that_is_no_database_is_told_and_left_alone(settings):
     with pytest.raises(LandcoverError, match=r"METADATA_DB cannot be used: notes.db \(file is not"):
         load_classes(run_of())
     assert Path("notes.db").read_text().startswith("Not a database")
+
+
+@pytest.fixture
+def shared_folder() -> Iterator[Path]:
+    """A folder that all users of this machine may enter, as those of pytest are not."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may become another user")
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        yield folder
+
+
+@pytest.mark.parametrize(
+    ("file", "folder"), [(0o644, 0o777), (0o666, 0o755)], ids=["file", "folder"]
+)
+def test_a_file_that_this_user_cannot_write_is_told_at_the_start(
+    shared_folder, settings, file, folder
+):
+    real, link = shared_folder / "real", shared_folder / "link.db"
+    settings(METADATA_DB=link)
+    real.mkdir()
+    link.symlink_to("real/meta.db")
+    check_tables(None)
+    (real / "meta.db").chmod(file)
+    real.chmod(folder)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(LandcoverError, match=r"METADATA_DB cannot be used: .*readonly.* Give"):
+            check_tables(None)
+    finally:
+        os.seteuid(0)
+
+
+def test_text_that_is_not_json_is_not_read(settings):
+    settings(METADATA_DB="meta.db")
+    record()
+    with create_engine("sqlite:///meta.db").begin() as connection:
+        connection.exec_driver_sql("INSERT INTO ml_models (parameters) VALUES ('{classes}')")
+    assert load_classes(run_of()) == {"Forest": 0}
 
 
 def test_a_folder_for_the_database_that_cannot_be_made_is_told(settings):

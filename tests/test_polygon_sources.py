@@ -343,8 +343,12 @@ def test_text_of_another_encoding_than_the_database_s_is_told(
             "ST_GeomFromText('SRID=32717;TIN(((0 0 0, 0 1 0, 1 1 0, 0 0 0)))')",
             "geometries of the kind TIN, which are not read",
         ),
+        (
+            "ST_Collect(geom, 'SRID=32717;POLYHEDRALSURFACE(((0 0, 0 1, 1 1, 0 0)))'::geometry)",
+            "geometries of the kind POLYHEDRALSURFACE, which are not read",
+        ),
     ],
-    ids=["points", "lines", "metres as degrees", "tin"],
+    ids=["points", "lines", "metres as degrees", "tin", "surface in a collection"],
 )
 def test_what_is_not_a_polygon_or_not_where_it_says_is_told(put, drawn, run_sql, change, told):
     put(drawn)
@@ -361,6 +365,26 @@ def test_polygons_without_geometry_are_told_and_left_out(put, drawn, run_sql, ca
     run_sql("UPDATE polygons SET geom = NULL")
     with pytest.raises(LandcoverError, match=r"No training polygon .* \(6 have no geometry\)"):
         fetch()
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "POLYGON EMPTY",
+        f"POLYGON(({WEST} {SOUTH}, {WEST} NaN, {WEST + 9} {SOUTH + 9}, {WEST} {SOUTH}))",
+        "POLYGON((NaN NaN, NaN NaN, NaN NaN, NaN NaN))",
+        f"CURVEPOLYGON(CIRCULARSTRING({WEST} {SOUTH}, {WEST} NaN, {WEST} {SOUTH}))",
+    ],
+    ids=["empty", "a number missing", "no numbers", "curve"],
+)
+def test_geometries_without_numbers_are_told_and_left_out(put, drawn, run_sql, caplog, shape):
+    put(drawn, TRAINING_POLYGON_ID_COL="number")
+    run_sql("ALTER TABLE polygons ALTER geom TYPE geometry")
+    run_sql(
+        f"UPDATE polygons SET geom = ST_GeomFromText('SRID=32717;{shape}') WHERE number IN (3, 12)"
+    )
+    assert list(fetch()["polygon_id"]) == ["5", "7", "11"]
+    assert "2 of 5 polygons (id 3, 12) of polygons have no area and are left out" in caplog.text
 
 
 def test_geometries_in_three_dimensions_and_with_curves_become_plain_polygons(put, drawn, run_sql):

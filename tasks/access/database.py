@@ -1,5 +1,6 @@
 """The database: PostGIS, or the embedded SQLite file where neither block nor `DB_HOST` is set."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -93,7 +94,13 @@ def make_engine(url: URL, arguments: dict[str, object], **options: object) -> En
         arguments: how to connect to it.
         options: of SQLAlchemy's `create_engine`.
     """
-    engine = create_engine(url, hide_parameters=True, connect_args=arguments, **options)
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        connect_args=arguments,
+        json_deserializer=_read_json,
+        **options,
+    )
 
     def connect(
         dialect: Dialect, _: object, words: list[Any], parameters: dict[str, Any]
@@ -107,6 +114,14 @@ def make_engine(url: URL, arguments: dict[str, object], **options: object) -> En
     if url.get_backend_name() == "postgresql":
         event.listen(engine, "do_connect", connect)
     return engine
+
+
+def _read_json(written: str) -> object:
+    """Return what JSON says; None for what is not JSON, which SQLite lets others write."""
+    try:
+        return json.loads(written)
+    except ValueError:
+        return None
 
 
 def set_up(connection: Connection) -> None:

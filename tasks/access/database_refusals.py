@@ -87,6 +87,8 @@ _ADVICE_BY_WORDS = {
     "ignore_startup_parameters, or set DB_HOST and DB_PORT to the server itself",
     "no such database": "check DB_NAME",
     "no such user": "check DB_USER",
+    'database "': "check DB_NAME",
+    'role "': "check DB_USER",
 }
 
 
@@ -167,7 +169,7 @@ def explain_statement(error: DBAPIError, url: URL) -> LandcoverError | None:
 
 def place_of(url: URL) -> str:
     """Return a database's address without its password."""
-    if not url.host and "host" not in url.query:
+    if _has_no_host(url):
         return f"{url.username}@(no host, so this machine)/{url.database}"
     return (
         f"{url.username}@{url.host or url.query['host']}:{url.port or DEFAULT_PORT}/{url.database}"
@@ -189,11 +191,15 @@ def _without_address(error: Exception) -> str:
     return lines[-1].rpartition("failed: ")[2].strip() if lines else _first_line(error)
 
 
+def _has_no_host(url: URL) -> bool:
+    return not url.host and "host" not in url.query
+
+
 def _unreachable(url: URL, code: str | None, said: str) -> TransientError:
     usual = "check that it runs, and DB_HOST and DB_PORT"
+    advice = "set a host" if _has_no_host(url) else _advice(code, said) or usual
     return TransientError(
-        f"The database {place_of(url)} cannot be reached ({said}): {_advice(code, said) or usual}, "
-        "or the database block."
+        f"The database {place_of(url)} cannot be reached ({said}): {advice}, or the database block."
     )
 
 

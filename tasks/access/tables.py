@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from geoalchemy2 import Geometry, WKBElement
@@ -28,6 +30,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.types import TypeEngine
 
 from landcover.errors import LandcoverError, SettingsError, TransientError
+from landcover.files import file_name
 from landcover.period import Period
 from tasks.access.database import check_postgis, database, schema
 from tasks.access.database_refusals import NO_PERMISSION, first_line
@@ -40,8 +43,10 @@ DETAILS = "details"  # beyond the columns that other software knows
 # The key under which the details of a map hold what was measured on its mosaic.
 RADIOMETRY = "radiometry"
 
-# What columns without an example of their own are tried with. The examples are of a month that no
-# table holds, and look as a run's values do, so that constraints let them pass.
+# A month that no table holds.
+EXAMPLE = Period(2099, 12)
+
+# What columns without an example of their own are tried with.
 _EXAMPLES: dict[type[TypeEngine[Any]], object] = {
     JSON: {"example": [1, 0.5, None]},
     DateTime: datetime(2099, 12, 1, tzinfo=UTC),
@@ -55,10 +60,14 @@ _REFUSALS = ("22", "23", "42", "44", "55", "P0", "SQLITE_CONSTRAINT", "SQLITE_ER
 _ADVICE = {
     "22": "change the column's type",
     "23502": "let the column be null, or give it a default",
-    "23505": "set the sequence of {key} past the highest {key} there, with setval",
+    "23505": "where it names {key}, set its sequence past the highest {key} there, with setval; "
+    "else change the row or the constraint",
+    "23P01": "change the row or the constraint",
     "42703": "add the column",
     "42804": "change the column's type",
+    "42830": "add a primary key on {key}",
     "42P10": "add a unique constraint, or a unique index without a condition, on {unique}",
+    "55000": "let no constraint on {key} or {unique} be deferrable",
 }
 
 _GRANT = (
@@ -66,37 +75,45 @@ _GRANT = (
     "and to let the role pass where it has row-level security"
 )
 
+_CREATE = (
+    "ask the owner of the schema to grant CREATE on it, and REFERENCES on the tables that are there"
+)
+
+MODEL_TYPE = "RandomForestClassifier"
+
 metadata = MetaData()
 
 ml_models = Table(
     "ml_models",
     metadata,
     Column("model_id", Integer, primary_key=True),
-    Column("model_filename", String, unique=True, info={"example": "rf_model_209912.joblib"}),
-    Column("model_type", String),
+    Column("model_filename", String, unique=True, info={"example": partial(file_name, "model")}),
+    Column("model_type", String, info={"example": lambda _: MODEL_TYPE}),
     Column("trained_at", DateTime(timezone=True), server_default=func.now()),
     Column("training_data_source", String),
     Column("parameters", JSON().with_variant(postgresql.JSONB(), "postgresql")),
     Column("metrics", JSON().with_variant(postgresql.JSONB(), "postgresql")),
-    Column("year", Integer, info={"example": 2099}),
-    Column("month", Integer, info={"example": 12}),
+    Column("year", Integer, info={"example": attrgetter("year")}),
+    Column("month", Integer, info={"example": attrgetter("month")}),
 )
 
 raster_predictions = Table(
     "raster_predictions",
     metadata,
     Column("prediction_id", Integer, primary_key=True),
-    Column("prediction_filename", String, unique=True, info={"example": "prediction_209912.tif"}),
+    Column("prediction_filename", String, unique=True, info={"example": partial(file_name, "map")}),
     Column("prediction_path", String),
     Column("generated_at", DateTime(timezone=True), server_default=func.now()),
     Column("model_id", Integer, ForeignKey("ml_models.model_id")),
     Column("source_mosaic", String),
-    Column("year", Integer, info={"example": 2099}),
-    Column("month", Integer, info={"example": 12}),
+    Column("year", Integer, info={"example": attrgetter("year")}),
+    Column("month", Integer, info={"example": attrgetter("month")}),
     Column(
         "aoi_definition",
         Text().with_variant(Geometry("MULTIPOLYGON", srid=4326, spatial_index=False), "postgresql"),
-        info={"example": "SRID=4326;MULTIPOLYGON(((-79.5 0, -79.4 0, -79.4 0.1, -79.5 0)))"},
+        info={
+            "example": lambda _: "SRID=4326;MULTIPOLYGON(((-79.5 0, -79.4 0, -79.4 0.1, -79.5 0)))"
+        },
     ),
     Column(DETAILS, JSON().with_variant(postgresql.JSONB(), "postgresql")),
 )
@@ -118,11 +135,15 @@ def tables(block: str | None) -> Iterator[Connection]:
         yield connection.execution_options(**names)
 
 
-def check_tables(block: str | None) -> None:
+def check_tables(block: str | None, period: Period = EXAMPLE) -> None:
     """Make sure, before hours of work, that the tables take what a run will record.
 
     Tables that are missing are made, and so is the column `details`. Then a row is written to each
     table, replaced and read; all of it is rolled back.
+
+    Args:
+        block: the name of the database block (see `tasks.access.database.database`).
+        period: whose rows are tried, so that constraints judge what they will be given.
 
     Raises:
         SettingsError: if a table does not take the row, or the schema or PostGIS is missing.
@@ -142,7 +163,7 @@ def check_tables(block: str | None) -> None:
                 connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
             keys: dict[Column[object], int] = {}
             for table in metadata.sorted_tables:
-                keys[_key(table)] = _try_row(connection, table, keys)
+                keys[_key(table)] = _try_row(connection, table, period, keys)
             # Sequences do not take back the numbers that this cost: keys have gaps.
             attempt.rollback()
 
@@ -239,7 +260,10 @@ def _make_missing(connection: Connection) -> None:
         if connection.dialect.name == "postgresql":
             # Two first runs at once would both find no tables, and one would fail to make them.
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('chocoforest'))"))
-        metadata.create_all(connection)
+        for table in metadata.sorted_tables:
+            # What is refused is a reference to the table before it.
+            with _explained(connection, there[0] if there else table, _CREATE):
+                table.create(connection, checkfirst=True)
     for table in there:
         types = {
             found["name"]: found["type"] for found in inspector.get_columns(table.name, within)
@@ -266,10 +290,14 @@ def _add_details(connection: Connection, table: Table) -> None:
         connection.exec_driver_sql(change)
 
 
-def _try_row(connection: Connection, table: Table, keys: Mapping[Column[object], int]) -> int:
+def _try_row(
+    connection: Connection, table: Table, period: Period, keys: Mapping[Column[object], int]
+) -> int:
     """Write an example, replace and read it; return its key."""
     row = {
-        column.name: _example(column, keys) for column in table.columns if not column.primary_key
+        column.name: _example(column, period, keys)
+        for column in table.columns
+        if not column.primary_key
     }
     # The second time it replaces the first, as when a month is run again.
     number = [replace_row(connection, table, _unique(table), row) for _ in range(2)][-1]
@@ -287,11 +315,11 @@ def _try_row(connection: Connection, table: Table, keys: Mapping[Column[object],
     return number
 
 
-def _example(column: Column[object], keys: Mapping[Column[object], int]) -> object:
+def _example(column: Column[object], period: Period, keys: Mapping[Column[object], int]) -> object:
     for reference in column.foreign_keys:
         return keys[reference.column]
     of_type = (value for kind, value in _EXAMPLES.items() if isinstance(column.type, kind))
-    return column.info.get("example") or next(of_type)
+    return column.info["example"](period) if "example" in column.info else next(of_type)
 
 
 @contextmanager

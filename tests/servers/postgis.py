@@ -43,6 +43,36 @@ def postgis_server() -> Iterator[URL]:
 
 
 @contextmanager
+def spanish_cluster() -> Iterator[Path]:
+    """Make a cluster without PostGIS, in an encoding that is not UTF-8; yield its folder."""
+    folder = Path(tempfile.mkdtemp(prefix="spanish-"))
+    try:
+        _make_cluster(folder, "LATIN1")
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def spanish_server(folder: Path, *, waits: bool = False) -> Iterator[URL]:
+    """Start a server that speaks Spanish.
+
+    Args:
+        folder: of a cluster.
+        waits: whether it is a copy that waits for another server and takes no connections.
+
+    Yields:
+        The address of its maintenance database.
+    """
+    options = ["lc_messages=C.UTF-8"]
+    if waits:
+        (folder / "data" / "standby.signal").touch()
+        options.append("hot_standby=off")
+    with _server(folder, *options, answers=not waits) as url:
+        yield url
+
+
+@contextmanager
 def new_database(server: URL, name: str) -> Iterator[URL]:
     """Make a database with PostGIS, and drop it afterwards."""
     _run(server, f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE}')
@@ -58,13 +88,13 @@ PASSWORD = "pässword of the tests'"
 CONNECTIONS = 300
 
 
-def _make_cluster(folder: Path) -> None:
+def _make_cluster(folder: Path, encoding: str = "UTF8") -> None:
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres")
     password = folder / "password"
     password.write_text(PASSWORD)
     options = ["-A", "scram-sha-256", "-U", "postgres", "--pwfile", password]
-    command = ["-D", folder / "data", *options, "-E", "UTF8", "--locale=C", "--no-sync"]
+    command = ["-D", folder / "data", *options, "-E", encoding, "--locale=C", "--no-sync"]
     done = subprocess.run(
         [*_as_postgres(), _program("initdb"), *command],
         cwd="/",
@@ -77,10 +107,10 @@ def _make_cluster(folder: Path) -> None:
 
 
 @contextmanager
-def _server(folder: Path) -> Iterator[URL]:
+def _server(folder: Path, *more: str, answers: bool = True) -> Iterator[URL]:
     """Run the server on a cluster until the block ends."""
     port = free_port()
-    options = ["listen_addresses=127.0.0.1", "fsync=off", f"max_connections={CONNECTIONS}"]
+    options = ["listen_addresses=127.0.0.1", "fsync=off", f"max_connections={CONNECTIONS}", *more]
     settings = [word for option in options for word in ("-c", option)]
     command = [_program("postgres"), "-D", folder / "data", "-p", str(port), "-k", folder]
     log = folder / "log"
@@ -89,6 +119,8 @@ def _server(folder: Path) -> Iterator[URL]:
             # The signal ends it where the tests are killed and no block ends.
             [*_as_postgres("--pdeathsig", "QUIT"), *command, *settings],
             cwd="/",
+            # It counts where messages have another locale than plain C.
+            env=os.environ | {"LANGUAGE": "es"},
             stdout=output,
             stderr=output,
             # Ctrl-C is for pytest, whose tests still need the server to tidy up.
@@ -96,7 +128,8 @@ def _server(folder: Path) -> Iterator[URL]:
         )
     try:
         url = URL.create("postgresql+psycopg2", "postgres", PASSWORD, "127.0.0.1", port, "postgres")
-        wait_for("PostgreSQL answers", lambda: _answers(url, process, log), log=log)
+        if answers:
+            wait_for("PostgreSQL answers", lambda: _answers(url, process, log), log=log)
         yield url
     finally:
         process.send_signal(signal.SIGQUIT)
