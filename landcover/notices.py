@@ -34,6 +34,8 @@ ENGLISH: Mapping[str, str] = {
     "infrared is the very value that stands for no data; if so, take that value back (in the image "
     "files with `gdal_edit.py -unsetnodata`, or MOSAIC_NODATA) and mark what is empty with a mask "
     "or alpha band.",
+    "sources_outside": "The mosaic {mosaic} reads files that do not lie in {folder}, where the "
+    "imagery is looked for: {files}; if that is not meant, make the VRT that names them anew.",
     "not_validated_at_all": "Nothing could be validated, because no class has training polygons in "
     "two places, so that the accuracy of the map is not known: draw more polygons.",
     "class_lookalike": "The class {name} is new and has the code {code}, but its name is much like "

@@ -1,10 +1,14 @@
 """The month's imagery."""
 
+import os
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from glob import has_magic
 from pathlib import Path
 
 from prefect.logging import get_run_logger
+from upath import UPath
 
 from landcover.errors import SettingsError
 from landcover.files import expanded, is_local, scratch
@@ -13,10 +17,12 @@ from landcover.imagery.quads import (
     ImageFile,
     Quad,
     find_quads,
+    look_again,
     read_index,
     read_quad,
     write_index,
 )
+from landcover.imagery.sources import outside
 from landcover.publishing import publish
 from tasks.access.settings import MosaicSettings
 from tasks.access.storage import side_by_side
@@ -55,6 +61,9 @@ def find_mosaic(run: Run, mosaic_path: str | None) -> Mosaic:
         mosaic = describe_mosaic(
             quads, where, settings.mosaic_bands, run.files.index, area, settings.mosaic_nodata
         )
+        if sources := _sources_of(quads):
+            looked_in = _folder_of(mosaic_path, settings)
+            mosaic = replace(mosaic, notices=outside(sources, looked_in, where))
         with scratch(run.files.work) as folder:
             built = folder / run.files.index.name
             write_index(quads, built)
@@ -67,16 +76,41 @@ def find_mosaic(run: Run, mosaic_path: str | None) -> Mosaic:
         mosaic.grid.width,
         mosaic.grid.height,
     )
+    for notice in mosaic.notices:
+        get_run_logger().warning("%s", notice)
     return mosaic
 
 
 def _read_headers(images: list[ImageFile], run: Run) -> list[Quad]:
     """Read the headers of image files side by side, but for those that the index still has."""
-    known = {(quad.path, quad.version): quad for quad in read_index(run.files.index)}
+    known = _still_so(read_index(run.files.index), images)
     new = [image for image in images if (image.path, image.version) not in known]
     quads = side_by_side(read_quad, new, run.blocks.storage_block, "the headers of the imagery")
     known.update(((quad.path, quad.version), quad) for quad in quads)
     return [known[image.path, image.version] for image in images]
+
+
+def _still_so(quads: Sequence[Quad], images: Sequence[ImageFile]) -> dict[tuple[str, str], Quad]:
+    """Return those quads all of whose files are as they were, by path and version."""
+    wanted = set(images)
+    kept = [quad for quad in quads if quad.files[0] in wanted]
+    now = set(look_again(_sources_of(kept)))
+    return {(quad.path, quad.version): quad for quad in kept if now.issuperset(quad.sources)}
+
+
+def _sources_of(quads: Iterable[Quad]) -> list[str]:
+    return sorted({source.path for quad in quads for source in quad.sources})
+
+
+def _folder_of(mosaic_path: str | None, settings: MosaicSettings) -> str:
+    """Return the folder in which the imagery is looked for: absolute, or an `s3://` URI."""
+    folder = settings.planet_mosaic_dir
+    if mosaic_path:
+        folder = UPath(expanded(mosaic_path))
+        while has_magic(str(folder)) or not folder.is_dir():
+            folder = folder.parent
+    assert folder is not None
+    return os.path.normpath(folder.absolute()) if is_local(folder) else str(folder)
 
 
 def _usual_place(run: Run) -> str:

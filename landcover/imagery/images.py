@@ -24,9 +24,14 @@ from landcover.files import is_local
 # one whose answer was cut short, and a task that reads hundreds would hardly ever get all whole.
 READ_PAUSES = (0.5, 2, 5)
 
-# What the environment may say otherwise: to read a damaged block as zeros, and to leave out what a
-# sidecar says of nodata. GDAL looks at both where an image, or a source of a VRT, is opened.
-WHOLE_TRUTH = {"GTIFF_IGNORE_READ_ERRORS": "NO", "GDAL_PAM_ENABLED": "YES"}
+# What the environment may say otherwise: to read a damaged block as zeros, to leave out what a
+# sidecar says of nodata, and to run Python code that stands in a VRT. GDAL looks at these where an
+# image, or a source of a VRT, is opened or read.
+WHOLE_TRUTH = {
+    "GTIFF_IGNORE_READ_ERRORS": "NO",
+    "GDAL_PAM_ENABLED": "YES",
+    "GDAL_VRT_ENABLE_PYTHON": "NO",
+}
 
 Read = TypeVar("Read")
 

@@ -29,11 +29,13 @@ from landcover.imagery.quads import (
     Quad,
     find_quads,
     grid_of_image,
+    look_again,
     read_index,
     read_quad,
     write_index,
 )
 from landcover.listing import listed
+from landcover.notices import Notice
 from landcover.windows import within
 
 # Quads lie on one grid if their origins are whole pixels apart within this share of a pixel: file
@@ -74,6 +76,8 @@ class Mosaic:
     """Changes when a file of the mosaic is replaced, or is read differently."""
     nodata: Nodata = None
     """What stands for no data beside what the files say (`MOSAIC_NODATA`)."""
+    notices: tuple[Notice, ...] = ()
+    """What is to be told of its files."""
 
     def open(self, quads: Sequence[Quad] | None = None) -> "MosaicReader":
         """Open the mosaic for reading, in a `with` statement.
@@ -346,9 +350,11 @@ def check_unchanged(mosaic: Mosaic) -> None:
         LandcoverError: if image files were replaced, added or removed since.
         OSError: if the folder or the bucket cannot be listed.
     """
-    before = {(quad.path, quad.version) for quad in mosaic.quads()}
-    now = {(image.path, image.version) for image in find_quads(mosaic.origin, "the mosaic")}
-    changed = sorted({path for path, _ in before ^ now})
+    quads = mosaic.quads()
+    before = {file for quad in quads for file in quad.files}
+    sources = {source.path for quad in quads for source in quad.sources}
+    now = {*find_quads(mosaic.origin, "the mosaic"), *look_again(sources)}
+    changed = sorted({file.path for file in before ^ now})
     if changed:
         raise LandcoverError(
             f"The imagery of {mosaic.origin} was changed while the month was run "
@@ -357,7 +363,7 @@ def check_unchanged(mosaic: Mosaic) -> None:
 
 
 def _fingerprint(quads: Sequence[Quad], bands: Mapping[str, int], nodata: Nodata) -> str:
-    files = [f"{quad.path} {quad.version}" for quad in quads]
+    files = [f"{file.path} {file.version}" for quad in quads for file in quad.files]
     parts = [str(sorted(bands.items())), f"nodata {nodata}", *files]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 

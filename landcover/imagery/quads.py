@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from glob import has_magic
@@ -33,6 +33,7 @@ from landcover.geometry import to_lonlat
 from landcover.grid import Grid, grid_of
 from landcover.imagery.images import find_files, open_image, read_patiently
 from landcover.imagery.pixels import alpha_bands
+from landcover.imagery.sources import find_sources
 from landcover.listing import listed
 
 # How the names of images end. What GIS programs leave beside an image (.tif.aux.xml, .tif.ovr,
@@ -91,6 +92,14 @@ class Quad:
     """What is then to be added."""
     alpha: tuple[int, ...]
     """The numbers of the bands marked as alpha."""
+    sources: tuple[ImageFile, ...] = ()
+    """The other files that the image is made of, as they were when the header was read: what a VRT
+    names, and what GDAL reads beside an image on this machine."""
+
+    @property
+    def files(self) -> tuple[ImageFile, ...]:
+        """All files that it is made of, itself first."""
+        return (ImageFile(self.path, self.version), *self.sources)
 
 
 def find_quads(where: str, wanted: str) -> list[ImageFile]:
@@ -277,6 +286,48 @@ def _version(entry: dict[str, Any]) -> str:
     return " ".join(f"{stat.st_size}-{stat.st_mtime_ns}" for stat in found)
 
 
+def look_again(files: Collection[str]) -> list[ImageFile]:
+    """Return the files that are there, of some that are known, as they are now.
+
+    Args:
+        files: absolute paths, or `s3://` URIs, all of one kind. In a bucket each of their folders
+            is listed once.
+
+    Raises:
+        OSError: if a folder or the bucket cannot be read.
+    """
+    if not files:
+        return []
+    filesystem, _ = fsspec.url_to_fs(next(iter(files)))
+    if not _is_remote(filesystem):
+        return [ImageFile(file, _version({"name": file})) for file in files if Path(file).exists()]
+    there: dict[str, str] = {}
+    for folder in sorted({file.rpartition("/")[0] for file in files}):
+        for entry in _list_folder(filesystem, folder):
+            if entry["type"] == "file":
+                there[filesystem.unstrip_protocol(entry["name"])] = _version(entry)
+    # GDAL looks for sidecars of a VRT's sources in buckets too.
+    return [
+        ImageFile(
+            file,
+            " ".join(
+                there[beside]
+                for beside in (file, *(file + suffix for suffix in TELLING_SIDECARS))
+                if beside in there
+            ),
+        )
+        for file in files
+        if file in there
+    ]
+
+
+def _list_folder(filesystem: AbstractFileSystem, folder: str) -> list[dict[str, Any]]:
+    try:
+        return list(filesystem.ls(folder, detail=True))
+    except FileNotFoundError:
+        return []
+
+
 def _check_masks(filesystem: AbstractFileSystem, images: Sequence[str]) -> None:
     """Refuse masks beside images in a bucket, where GDAL is told not to look for any.
 
@@ -334,15 +385,22 @@ def read_quad(image: ImageFile) -> Quad:
     """Read the header of an image file.
 
     Raises:
-        LandcoverError: if GDAL cannot open it, if it has no bands or no place on the earth, or if
-            it is not north-up.
+        LandcoverError: if GDAL cannot open it, if it has no bands or no place on the earth, if it
+            is not north-up, or if it names files that it may not read (see `find_sources`).
         TransientError: if GDAL cannot open it in a bucket.
+        OSError: if the bucket cannot be read.
     """
     path = UPath(image.path)
 
     def read() -> Quad:
+        # On this machine that is known before GDAL follows a name; in a bucket, where a look would
+        # cost each image a request, GDAL first says which are GeoTIFFs.
+        sources = find_sources(image.path) if _can_be_read(path) else []
         with open_image(path) as dataset:
+            if not is_local(path) and dataset.driver != "GTiff":
+                sources = find_sources(image.path)
             _check_kind(dataset, image.path)
+            sources += _read_beside(dataset, [image.path, *sources])
             return Quad(
                 path=image.path,
                 version=image.version,
@@ -352,6 +410,7 @@ def read_quad(image: ImageFile) -> Quad:
                 scales=tuple(dataset.scales),
                 offsets=tuple(dataset.offsets),
                 alpha=alpha_bands(dataset),
+                sources=tuple(look_again(sources)),
             )
 
     try:
@@ -372,6 +431,22 @@ def read_quad(image: ImageFile) -> Quad:
         )
     _check_place(quad)
     return quad
+
+
+def _can_be_read(path: Path | UPath) -> bool:
+    return is_local(path) and os.access(path, os.R_OK)
+
+
+def _read_beside(dataset: DatasetReader, known: Collection[str]) -> list[str]:
+    """Return what GDAL reads beside an open image on this machine, such as world files.
+
+    Not overviews, which say nothing new, nor what the image's own version covers.
+    """
+    if dataset.driver == "VRT" or dataset.name.startswith("/vsi"):
+        return []
+    files = [os.path.normpath(Path(file).absolute()) for file in dataset.files]
+    left_out = (".ovr", *TELLING_SIDECARS)
+    return [file for file in files if file not in known and not file.lower().endswith(left_out)]
 
 
 def _check_kind(dataset: DatasetReader, path: str) -> None:
@@ -448,7 +523,7 @@ def read_index(path: UPath) -> list[Quad]:
     if not path.exists():
         return []
     rows = pd.read_parquet(BytesIO(path.read_bytes()))
-    if "scales" not in rows:
+    if "sources" not in rows:
         return []
     return [
         Quad(
@@ -460,6 +535,7 @@ def read_index(path: UPath) -> list[Quad]:
             scales=tuple(row["scales"]),
             offsets=tuple(row["offsets"]),
             alpha=tuple(row["alpha"]),
+            sources=tuple(ImageFile(**source) for source in row["sources"]),
         )
         for row in rows.to_dict("records")
     ]

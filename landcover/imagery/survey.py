@@ -22,4 +22,4 @@ class Survey:
     @property
     def notices(self) -> tuple[Told, ...]:
         """What is probably wrong with it."""
-        return self.radiometry.warnings
+        return (*self.mosaic.notices, *self.radiometry.warnings)

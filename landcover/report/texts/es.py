@@ -76,6 +76,9 @@ SPANISH = Texts(
         "infrarrojo cercano es justo el valor que significa sin dato; si es así, retire ese valor "
         "(en los archivos de imagen con `gdal_edit.py -unsetnodata`, o MOSAIC_NODATA) y marque lo "
         "vacío con una máscara o una banda alfa.",
+        "sources_outside": "El mosaico {mosaic} lee archivos que no están en {folder}, donde se "
+        "buscan las imágenes: {files}; si no es lo que se quiere, haga de nuevo el VRT que los "
+        "nombra.",
         "not_validated_at_all": "Nada se pudo validar, porque ninguna clase tiene polígonos de "
         "entrenamiento en dos lugares, de modo que no se conoce la exactitud del mapa: dibuje más "
         "polígonos.",
