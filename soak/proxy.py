@@ -38,6 +38,7 @@ class Proxy:
         rate: the share of faulty answers, 0 to 1; of connections where it is not HTTP.
         stall: how many seconds a stalled answer hangs before its connection is reset.
         seed: of what is faulty.
+        kinds: of faults, where it is HTTP.
         passed: how many answers were sound.
         faults: how many were not, by kind.
         port: where it listens.
@@ -48,6 +49,7 @@ class Proxy:
     rate: float = 0.0
     stall: float = 65.0
     seed: int = 1
+    kinds: Sequence[str] = S3_FAULTS
     passed: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     port: int = 0
@@ -93,7 +95,7 @@ class Proxy:
         """Answer one request, then close: so each request is a chance of its own."""
         with self._tracked(writer), suppress(asyncio.IncompleteReadError, ConnectionError):
             request = await _read_request(reader, writer)
-            fault = self._draw(S3_FAULTS)
+            fault = self._draw(self.kinds)
             if fault:
                 self.faults[fault] += 1
             if fault in _ERRORS:

@@ -13,7 +13,10 @@ from botocore.exceptions import ClientError
 from upath import UPath
 
 from landcover.errors import LandcoverError, NothingThereError, SettingsError, TransientError
-from landcover.imagery.quads import find_quads
+from landcover.imagery.quads import find_quads, read_index
+from landcover.imagery.sources import find_sources
+from landcover.model.sampling import read_samples
+from soak.proxy import proxy
 from tasks.access.refusals import advise_on_endpoint, explain
 from tasks.access.storage import storage
 from tests.rasters import write_raster
@@ -189,6 +192,42 @@ def test_such_an_address_is_told_where_nothing_is_found_and_not_where_it_works(
         ):
             find_quads("s3://127/*.jp2", "the mosaic")
     assert "S3_ENDPOINT_URL begins with the bucket's name" in str(failure("s3://127/image.tif"))
+
+
+def look_for_quads(path: UPath) -> object:
+    return find_quads(str(path.parent / "*.tif"), "it")
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        UPath.read_bytes,
+        UPath.exists,
+        lambda path: path.write_bytes(b"more"),
+        lambda path: path.unlink(),
+        lambda path: path.fs.get_file(str(path), "here"),
+        lambda path: list(path.parent.iterdir()),
+        look_for_quads,
+        lambda path: find_sources(str(path)),
+        lambda path: read_samples(path, ["blue"]),
+        lambda path: read_index(path),
+    ],
+)
+def test_an_answer_that_is_cut_short_may_heal(
+    keys, image: str, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, work
+):
+    monkeypatch.setattr("tasks.access.storage.REQUEST_RETRIES", 0)
+    port = int(s3_server.endpoint.rpartition(":")[2])
+    with proxy(port, http=True, rate=1, kinds=["truncate"]) as cut:
+        keys(S3_ENDPOINT_URL=cut.endpoint)
+        with pytest.raises(TransientError, match="cannot be reached for"), storage(None, image):
+            work(UPath(image))
+    assert cut.faults["truncate"] > 0
+
+
+def test_a_disk_that_does_not_answer_is_not_told_as_a_bucket():
+    of_disk = TimeoutError(110, "Connection timed out", "/mnt/maps/a.tif")
+    assert explain(of_disk, "MODEL_OUTPUT_DIR /mnt/maps", None) is None
 
 
 def refused(code: str, status: int = 400, **more: object) -> ClientError:

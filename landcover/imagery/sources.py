@@ -121,8 +121,8 @@ def _parse(content: bytes, path: str) -> Element:
         root = Element("text")
     if _local(root.tag) != "vrtdataset":
         raise LandcoverError(
-            f"Cannot read the image {path}: it holds no pixels but text, such as a page of errors or "
-            "the description of a server's imagery; fetch the imagery itself, as GeoTIFFs."
+            f"Cannot read the image {path}: it holds no pixels but text, such as a page of errors "
+            "or the description of a server's imagery; fetch it again, as a GeoTIFF."
         )
     return root
 

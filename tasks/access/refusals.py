@@ -3,8 +3,11 @@
 import re
 import socket
 from collections.abc import Sequence
+from http.client import HTTPException
 from urllib.parse import urlsplit
 
+import aiohttp
+import urllib3
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -18,6 +21,7 @@ from botocore.exceptions import (
     SSOError,
     TokenRetrievalError,
 )
+from botocore.parsers import ResponseParserError
 
 from landcover.errors import LandcoverError, SettingsError, TransientError
 
@@ -45,6 +49,22 @@ _OF_PROFILES = (
 )
 
 
+# What the layers below raise where an answer does not come, or breaks off: botocore's names what it
+# knows itself, the rest is of what it stands on. All of it may heal.
+_CONNECTION = (
+    BotoCoreError,
+    ResponseParserError,
+    aiohttp.ClientError,
+    urllib3.exceptions.HTTPError,
+    HTTPException,
+    ConnectionError,
+    TimeoutError,
+)
+
+FAILURES = (*_CONNECTION, ClientError, OSError)
+"""What s3fs raises; `explain` tells what is a bucket's."""
+
+
 def is_passing(error: Exception) -> bool:
     """Tell whether the service was busy or broken when it refused."""
     if not isinstance(error, ClientError):
@@ -57,7 +77,7 @@ def explain(error: Exception, what: str, endpoint: str | None) -> LandcoverError
     """Return a bucket's failure in one sentence; None where it is another's.
 
     Args:
-        error: of botocore, or what s3fs made of it.
+        error: of botocore or what it stands on, or what s3fs made of it.
         what: was read or written.
         endpoint: the address of the service; None for Amazon's.
     """
@@ -90,9 +110,15 @@ def explain(error: Exception, what: str, endpoint: str | None) -> LandcoverError
             f"{what} is not an address in a bucket; it should be s3://bucket/folder, with a "
             "bucket's name of letters, digits, dots and dashes."
         )
-    if failure := first(BotoCoreError):
+    failure = first(*_CONNECTION)
+    if failure and not _is_of_a_disk(failure):
         return _explain_connection(failure, causes, what, place)
     return None
+
+
+def _is_of_a_disk(error: BaseException) -> bool:
+    """Tell whether a failure is that of a file of this machine, as on a network disk."""
+    return isinstance(error, OSError) and error.filename is not None
 
 
 def advise_on_endpoint(what: str, endpoint: str | None) -> str | None:
@@ -134,7 +160,7 @@ def _explain_connection(
     elif any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         why = "nothing listens at that port"
     else:
-        why = str(failure)
+        why = str(failure) or type(failure).__name__
     return TransientError(
         f"{place} cannot be reached for {what} ({why}): check S3_ENDPOINT_URL and the network."
     )

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import fsspec
 import rasterio
 from botocore.credentials import Credentials
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError
 from prefect.runtime import flow_run
 from rasterio.session import AWSSession, DummySession
 
@@ -21,7 +21,7 @@ from landcover.errors import NothingThereError, SettingsError
 from tasks.access.blocks import load_block
 from tasks.access.once import settings_of_run
 from tasks.access.process import configure
-from tasks.access.refusals import advise_on_endpoint, explain
+from tasks.access.refusals import FAILURES, advise_on_endpoint, explain
 from tasks.access.settings import StorageSettings
 from tasks.retries import GDAL_PAUSE, REQUEST_RETRIES
 
@@ -93,7 +93,7 @@ def storage_of(credentials: "AwsCredentials", what: str) -> Iterator[None]:
         if advice := advise_on_endpoint(what, endpoint):
             raise NothingThereError(f"{error} Or {advice}.") from error
         raise
-    except (BotoCoreError, ClientError, OSError) as error:
+    except FAILURES as error:
         explained = explain(error, what, endpoint)
         if explained is None:
             raise
