@@ -24,7 +24,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings
 
 from flows.logs import quiet_the_console
-from flows.server import check_server, explain
+from flows.server import check_server, explain, own_server
 from flows.stopping import ending_in_time, say_stopped
 from flows.unforeseen import report
 from landcover.errors import LandcoverError
@@ -193,7 +193,7 @@ def run_command(job: Callable[[], object], needs: Sequence[type[BaseSettings]]) 
     # Opt out of Prefect's telemetry.
     os.environ.setdefault("DO_NOT_TRACK", "1")
     try:
-        with ending_in_time(), temporary_settings(OF_SERVER):
+        with ending_in_time(), temporary_settings({**OF_SERVER, **own_server()}):
             for group in needs:
                 read_settings(group)
             check_server()

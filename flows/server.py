@@ -1,7 +1,8 @@
 """The Prefect server that a command reports to: asked before the run, and told where it fails."""
 
-import re
 import ssl
+from collections.abc import Mapping
+from typing import Any
 
 import httpx
 from prefect.client.base import ServerType
@@ -13,15 +14,39 @@ from prefect.settings import (
     PREFECT_API_SSL_CERT_FILE,
     PREFECT_API_URL,
     PREFECT_CLIENT_MAX_RETRIES,
+    PREFECT_SERVER_EPHEMERAL_ENABLED,
+    get_current_settings,
     temporary_settings,
 )
+from prefect.settings.legacy import Setting
 
+from landcover.addresses import without_login
 from landcover.errors import LandcoverError, SettingsError
 
 # Once, and for so many seconds: who does not answer by then is asked again by the run itself.
 ONCE = {PREFECT_CLIENT_MAX_RETRIES: 0, PREFECT_API_REQUEST_TIMEOUT: 5.0}
 
 EXAMPLE = "it should be like http://localhost:4200/api"
+
+
+def own_server() -> Mapping[Setting, Any]:
+    """Return Prefect's settings by which a run starts a server of its own, if none is named.
+
+    Of Prefect's profiles only the built-in one says that a run may.
+
+    Raises:
+        SettingsError: if someone has said that it may not.
+    """
+    if PREFECT_API_URL.value():
+        return {}
+    ephemeral = get_current_settings().server.ephemeral
+    if not ephemeral.enabled and "enabled" in ephemeral.model_fields_set:
+        raise SettingsError(
+            "A run reports to a Prefect server, but none is named, and it may not start one of its "
+            "own: set PREFECT_API_URL, or PREFECT_SERVER_EPHEMERAL_ENABLED=true (its older name, "
+            "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE, or a profile of Prefect's says false)."
+        )
+    return {PREFECT_SERVER_EPHEMERAL_ENABLED: True}
 
 
 def check_server() -> None:
@@ -152,14 +177,5 @@ def _place() -> str:
     return without_login(str(PREFECT_API_URL.value() or "that this command has started"))
 
 
-def without_login(text: str) -> str:
-    """Return a text without the names and passwords that stand before the hosts of addresses.
-
-    Args:
-        text: that may hold addresses.
-    """
-    return re.sub(r"(?<=://)[^/\s@]+@", "", text)
-
-
 def _say(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return without_login((str(error).splitlines() or [type(error).__name__])[0])

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from flows.server import without_login
+from landcover.addresses import without_login
 from landcover.errors import LandcoverError
 from landcover.version import code_version, library_versions
 from tasks.access.settings import (

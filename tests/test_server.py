@@ -16,14 +16,17 @@ from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_SERVER_API_AUTH_STRING,
     PREFECT_SERVER_DATABASE_CONNECTION_URL,
+    PREFECT_SERVER_EPHEMERAL_ENABLED,
     get_current_settings,
     temporary_settings,
 )
 
-from flows.server import ONCE, check_server, explain
+from flows.command import run_command
+from flows.server import ONCE, check_server, explain, own_server
 from landcover.errors import LandcoverError, SettingsError
 from tests.conftest import PREFECT
 from tests.servers.ports import free_port
+from tests.test_environment import run_python
 
 
 class OtherServer(BaseHTTPRequestHandler):
@@ -85,6 +88,25 @@ def test_an_address_that_is_not_a_prefect_api_is_told(other: str, address: str, 
 def test_a_server_that_is_away_or_busy_is_left_to_the_run(other: str, address: str):
     with temporary_settings({PREFECT_API_URL: address.format(other=other)}):
         check_server()
+
+
+def test_where_none_is_named_a_run_may_start_its_own_unless_someone_forbids_it(capsys):
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api"}):
+        assert own_server() == {}
+    forbidden = {PREFECT_SERVER_EPHEMERAL_ENABLED: False}
+    with temporary_settings(forbidden, restore_defaults={PREFECT_API_URL}):
+        assert run_command(lambda: "run", []) == 2
+    told = capsys.readouterr()
+    assert "none is named, and it may not start one of its own: set PREFECT_API_URL" in told.err
+    assert told.out == ""
+
+
+def test_a_profile_of_the_user_s_own_forbids_nothing(tmp_path: Path):
+    (tmp_path / "profiles.toml").write_text('active = "mine"\n[profiles.mine]\n')
+    code = "from flows.server import own_server; print(*own_server().values())"
+    left_out = ("PREFECT_API_URL", "PREFECT_SERVER_EPHEMERAL_ENABLED", "PREFECT_PROFILE")
+    asked = run_python(code, PREFECT_HOME=str(tmp_path), **dict.fromkeys(left_out))
+    assert asked.stdout == "True\n"
 
 
 def test_a_file_of_certificates_that_is_not_there_is_told(other: str, tmp_path: Path):
