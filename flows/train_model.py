@@ -11,6 +11,7 @@ from flows.command import command
 from flows.parameters import Month, Year
 from flows.provenance import describe_run
 from flows.summary import Steps, Summary, finish
+from landcover.addresses import check_place
 from landcover.files import expanded
 from landcover.model.forest import ForestSettings
 from landcover.period import Period
@@ -37,6 +38,7 @@ def train_model(
         forest: The random forest and its validation.
         blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
+    check_place(input_data, "the samples")
     steps = Steps()
     with open_run(Period(year, month), blocks) as run:
         # At once, because the Prefect server that is asked may be away later.

@@ -10,6 +10,7 @@ from pathlib import Path
 from prefect.logging import get_run_logger
 from upath import UPath
 
+from landcover.addresses import check_place
 from landcover.errors import SettingsError
 from landcover.files import expanded, is_local, scratch
 from landcover.imagery.mosaic import Mosaic, describe_mosaic
@@ -47,12 +48,7 @@ def find_mosaic(run: Run, mosaic_path: str | None) -> Mosaic:
         TransientError: if the bucket cannot be reached, or an image in it not be read.
     """
     where = expanded(mosaic_path) if mosaic_path else _usual_place(run)
-    kind, separator, place = where.partition("://")
-    if separator and (kind != "s3" or not place.strip("/")):
-        raise SettingsError(
-            f"The mosaic {where} is neither on this machine nor in a bucket; it should be a file, "
-            "a folder or a glob, such as /data/nicfi/*.tif or s3://bucket/nicfi/*.tif."
-        )
+    check_place(where, "the mosaic")
     settings = run.settings[MosaicSettings]
     with run.storage(f"the mosaic {where}"):
         images = find_quads(where, f"the mosaic of {run}")

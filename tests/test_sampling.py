@@ -530,6 +530,8 @@ def test_labels_and_ids_of_another_program_s_file_may_be_numbers(tmp_path: Path)
         (pd.DataFrame(WHOLE).head(0), "holds no samples"),
         (pd.DataFrame({**WHOLE, "class_label": ["a", None]}), "has samples without a class_label"),
         (pd.DataFrame({**WHOLE, "class_label": ["a", "--"]}), "has samples without a class_label"),
+        (pd.DataFrame({**WHOLE, "blue": ["1", "x"]}), "samples whose blue is not a number"),
+        (pd.DataFrame({**WHOLE, "blue": [1, np.nan]}), "samples whose blue is not a number"),
         (pd.DataFrame({**WHOLE, "polygon_id": [1, None]}), "has samples without a polygon_id"),
     ],
     ids=[
@@ -540,6 +542,8 @@ def test_labels_and_ids_of_another_program_s_file_may_be_numbers(tmp_path: Path)
         "empty",
         "no label",
         "separators",
+        "text in a band",
+        "gap in a band",
         "no id",
     ],
 )
@@ -557,6 +561,32 @@ def test_a_file_that_does_not_hold_samples_is_told_with_what_to_do(
     assert told in str(caught.value)
     assert "make them with python flows/prepare_data.py" in str(caught.value)
     assert caught.value.exit_status == 1
+
+
+def damaged(path: UPath) -> None:
+    pd.DataFrame(WHOLE).to_parquet(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-200] + b"\xff" * 180 + whole[-20:])
+
+
+@pytest.mark.parametrize(
+    ("leave", "told"),
+    [
+        (UPath.mkdir, "is a folder, not a file of samples: name the file in it, or make them"),
+        (UPath.touch, "is not a parquet file of samples .*: make them"),
+        (damaged, "is not a parquet file of samples .*: make them"),
+    ],
+)
+def test_what_is_not_a_whole_file_is_told_as_what_it_is(tmp_path: Path, leave, told: str) -> None:
+    path = UPath(tmp_path / "samples.parquet")
+    leave(path)
+    with pytest.raises(LandcoverError, match=told):
+        read_samples(path, ["blue"])
+
+
+def test_a_name_that_no_file_can_have_is_told_with_the_disk_s_reason(tmp_path: Path) -> None:
+    with pytest.raises(LandcoverError, match=r"cannot be read \(File name too long\)"):
+        read_samples(UPath(tmp_path / ("a" * 300)), ["blue"])
 
 
 # --- the same ground ------------------------------------------------------------------------------

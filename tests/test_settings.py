@@ -52,6 +52,40 @@ def test_a_setting_that_will_not_do_is_named_with_what_it_should_be(
     assert caught.value.exit_status == 2
 
 
+@pytest.mark.parametrize(
+    ("group", "name", "value"),
+    [
+        (DatabaseSettings, "DB_HOST", "postgresql://ana:hidden@db.example.org:5432/maps"),
+        (DatabaseSettings, "DB_HOST", "ana:hidden@db.example.org"),
+        (DatabaseSettings, "DB_HOST", "host=db password=hidden"),
+        (DatabaseSettings, "DB_NAME", "postgresql://ana:hidden@db/maps"),
+        (DatabaseSettings, "METADATA_DB", "postgresql://ana:hidden@db/maps"),
+        (StorageSettings, "S3_ENDPOINT_URL", "https://key:hidden@example.org"),
+        (StorageSettings, "S3_ENDPOINT_URL", "key:hidden@example.org"),
+        (StorageSettings, "S3_ENDPOINT_URL", "https://example.org/?X-Amz-Signature=hidden"),
+        (MosaicSettings, "PLANET_MOSAIC_DIR", "s3://key:hidden@maps/nicfi"),
+        (MosaicSettings, "PLANET_MOSAIC_DIR", "https://example.org/nicfi?key=hidden"),
+        (FolderSettings, "WORK_DIR", "s3://key:hid/hidden@maps"),
+        (PolygonSettings, "TRAINING_POLYGON_TABLE", "PG:host=db password=hidden"),
+    ],
+)
+def test_a_password_in_the_wrong_setting_is_refused_and_never_repeated(
+    group: type[BaseSettings], name: str, value: str, settings: Callable[..., None]
+) -> None:
+    settings(TRAINING_POLYGON_TABLE="polygons", TRAINING_POLYGON_CLASS_COL="class")
+    settings(**{name: value})
+    with pytest.raises(SettingsError, match=f"^{name} is wrong .*; it should be") as caught:
+        read_settings(group)
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["localhost", "10.0.0.1", "::1", "a,b", "/var/run/postgresql"])
+def test_every_form_of_a_host_is_taken(host: str, settings: Callable[..., None]) -> None:
+    # What is secret may look like an address.
+    settings(DB_HOST=host, DB_PASSWORD="x://a:b@c")
+    assert read_settings(DatabaseSettings).db_host == host
+
+
 def test_the_home_folder_is_found_in_every_path(
     settings: Callable[..., None], tmp_path: Path
 ) -> None:

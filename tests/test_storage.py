@@ -156,9 +156,15 @@ def test_a_certificate_that_cannot_be_verified_is_told_with_its_variable(keys, u
     assert "set AWS_CA_BUNDLE to a file" in str(error)
 
 
+def test_the_password_of_an_address_is_not_repeated(keys):
+    keys(S3_ENDPOINT_URL=None, AWS_ENDPOINT_URL="http://ana:hidden@127.0.0.1:1")
+    assert "http://127.0.0.1:1 cannot be reached" in str(error := failure("s3://maps/a.tif"))
+    assert "hidden" not in str(error)
+
+
 def test_an_address_with_a_path_is_told(keys):
     keys(S3_ENDPOINT_URL="https://nyc3.digitaloceanspaces.com/maps")
-    assert "maps' has a path; the bucket is named in s3://" in str(failure("s3://maps/a.tif"))
+    assert "it has a path; the bucket is named in s3://" in str(failure("s3://maps/a.tif"))
 
 
 @pytest.mark.parametrize(

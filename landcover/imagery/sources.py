@@ -150,7 +150,7 @@ def _resolved(name: str, relative: bool, vrt: str) -> str:
             return found
     here = "in a bucket" if separator else "on this machine"
     raise LandcoverError(
-        f"The image {vrt} is a VRT that reads {without_login(name).partition('?')[0][:200]}, which "
+        f"The image {vrt} is a VRT that reads {without_login(name)[:200]}, which "
         f"is not a file {here}, where the VRT is: fetch what it reads as GeoTIFFs, and make it "
         "anew with gdalbuildvrt."
     )

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow
 from numpy.typing import NDArray
+from pandas.api.types import is_numeric_dtype
 from pydantic import BaseModel, ConfigDict, Field
 from rasterio.transform import xy
 from rasterio.windows import Window, from_bounds, intersect, intersection
@@ -20,6 +21,7 @@ from upath import UPath
 
 from landcover.classes import label_key
 from landcover.errors import LandcoverError
+from landcover.files import is_local
 from landcover.geometry import reproject_rows
 from landcover.grid import Grid
 from landcover.imagery.doubts import Doubts, Inspection
@@ -128,17 +130,18 @@ def read_samples(path: UPath, bands: Sequence[str]) -> tuple[pd.DataFrame, Origi
         A row a sample, with `polygon_id`, `class_label`, `x`, `y` and a column a band.
 
     Raises:
-        LandcoverError: if there is no such file, or if it does not hold samples.
+        LandcoverError: if there is no such file, if it cannot be read, or if it does not hold
+            samples.
+        OSError: if the bucket cannot be read.
     """
     make = "make them with python flows/prepare_data.py."
-    # Not is_file: s3fs would say no where the bucket does not answer.
-    if not path.exists():
-        raise LandcoverError(f"There are no samples at {path}: {make}")
+    content = _content(path, make)
     try:
-        rows = pd.read_parquet(BytesIO(path.read_bytes()))
-    except pyarrow.ArrowInvalid as error:
+        rows = pd.read_parquet(BytesIO(content))
+    # Of a damaged file pyarrow raises what a disk does.
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise LandcoverError(
-            f"{path} is not a parquet file of samples ({error}): {make}"
+            f"{path} is not a parquet file of samples ({_first_line(error)}): {make}"
         ) from error
     origin = Origin(
         bands=tuple(rows.attrs.get("bands") or bands),
@@ -157,11 +160,38 @@ def read_samples(path: UPath, bands: Sequence[str]) -> tuple[pd.DataFrame, Origi
         )
     if rows.empty:
         raise LandcoverError(f"{path} holds no samples: {make}")
+    for name in origin.bands:
+        if not is_numeric_dtype(rows[name]) or not np.isfinite(rows[name].astype(float)).all():
+            raise LandcoverError(f"{path} has samples whose {name} is not a number: {make}")
     for name in ("polygon_id", "class_label"):
         rows[name] = as_text(rows[name], f"The column {name} of {path}")
         if rows[name].map(label_key, na_action="ignore").fillna("").eq("").any():
             raise LandcoverError(f"{path} has samples without a {name}: {make}")
     return rows, origin
+
+
+def _content(path: UPath, make: str) -> bytes:
+    """Return what is in a file of samples."""
+    try:
+        # Not is_file: s3fs would say no where the bucket does not answer.
+        if not path.exists():
+            raise LandcoverError(f"There are no samples at {path}: {make}")
+        return path.read_bytes()
+    except (IsADirectoryError, FileNotFoundError) as error:
+        raise LandcoverError(
+            f"{path} is a folder, not a file of samples: name the file in it, or {make}"
+        ) from error
+    except OSError as error:
+        if not is_local(path):
+            raise
+        raise LandcoverError(
+            f"The samples {path} cannot be read ({error.strerror}): give this user permission to "
+            "read them, and check the disk that they are on."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _together(found: Sequence[Sequence[str]] | None) -> Together | None:

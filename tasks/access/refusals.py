@@ -23,6 +23,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
+from landcover.addresses import without_login
 from landcover.errors import LandcoverError, SettingsError, TransientError
 
 _WRONG_CREDENTIALS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken"}
@@ -81,6 +82,12 @@ def explain(error: Exception, what: str, endpoint: str | None) -> LandcoverError
         what: was read or written.
         endpoint: the address of the service; None for Amazon's.
     """
+    explained = _explain(error, what, endpoint)
+    # Libraries repeat the service's address, and that of a proxy before it.
+    return explained and type(explained)(without_login(str(explained)))
+
+
+def _explain(error: Exception, what: str, endpoint: str | None) -> LandcoverError | None:
     place = endpoint or "Amazon's S3 (S3_ENDPOINT_URL is not set)"
     causes = _causes(error)
 

@@ -6,7 +6,7 @@ are read by `tasks.access.database` and `tasks.access.storage` alone.
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -16,11 +16,14 @@ from pydantic import (
     PlainSerializer,
     SecretStr,
     ValidationError,
+    ValidationInfo,
+    field_validator,
 )
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from upath import UPath
 
+from landcover.addresses import without_login
 from landcover.errors import SettingsError
 from landcover.files import expanded
 from landcover.imagery.mosaic import Nodata, parse_bands, parse_nodata
@@ -45,11 +48,29 @@ def _folder(value: object) -> UPath:
 def _address(text: str) -> str:
     address = urlsplit(text)
     if address.scheme not in {"http", "https"} or not address.hostname:
-        raise ValueError(f"{text!r} does not start with https:// or http:// and a host")
+        raise ValueError("it does not start with https:// or http:// and a host")
     # s3fs would ask below it, and GDAL would leave it out.
     if address.path.strip("/") or address.query:
-        raise ValueError(f"{text!r} has a path; the bucket is named in s3://bucket/folder alone")
+        raise ValueError("it has a path; the bucket is named in s3://bucket/folder alone")
     return text.rstrip("/")
+
+
+def _host(text: str) -> str:
+    # A folder is that of the server's socket.
+    if not text.startswith("/") and not set("@/=? \t").isdisjoint(text):
+        raise ValueError(
+            "it is more than a host; port, database, role and password have settings of their own"
+        )
+    return text
+
+
+def _without_password(value: object) -> object:
+    if isinstance(value, str) and without_login(value) != value:
+        raise ValueError(
+            "it holds an address with a name, a password or a signature, which logs and rows would "
+            "show; leave that out"
+        )
+    return value
 
 
 def _month_pattern(pattern: str) -> str:
@@ -68,6 +89,13 @@ class _Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_shown(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse secrets in what logs and rows show: all fields but those that are secret."""
+        kind = cls.model_fields[str(info.field_name)].annotation
+        return value if SecretStr in get_args(kind) else _without_password(value)
 
 
 class MosaicSettings(_Settings):
@@ -166,7 +194,9 @@ SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-
 class DatabaseSettings(_Settings):
     """The PostGIS database; without `DB_HOST`, the embedded one."""
 
-    db_host: str | None = Field(default=None, description="the database server, such as localhost")
+    db_host: Annotated[str, AfterValidator(_host)] | None = Field(
+        default=None, description="the database server, such as localhost"
+    )
     db_port: int = Field(default=5432, ge=1, le=65535, description="a port number, such as 5432")
     db_name: str | None = Field(default=None, description="the name of the database")
     db_user: str | None = Field(default=None, description="the database role")
