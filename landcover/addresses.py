@@ -11,8 +11,8 @@ _LOGIN = re.compile(r"""(?<=://)(?:[^\s'"<>]*:[^\s'"<>]*|[^/\s'"<>@]*)@""")
 # Of an address that was signed for whoever has it.
 _QUERY = re.compile(r"""(\bhttps?://[^\s'"<>?]*)\?[^\s'"<>]*""", re.IGNORECASE)
 
-# As libpq and GDAL write it.
-_PASSWORD = re.compile(r"""\b(password\s*=\s*)(?:'[^']*'|[^\s'"]+)""", re.IGNORECASE)
+# As libpq, ODBC and GDAL write it.
+_PASSWORD = re.compile(r"""\b((?:password|passwd|pwd)\s*=\s*)(?:'[^']*'|[^\s'"]+)""", re.IGNORECASE)
 
 
 def without_login(text: str) -> str:

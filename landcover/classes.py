@@ -175,7 +175,8 @@ def class_names(codes: Mapping[str, int], given: Mapping[str, int]) -> dict[int,
     known = {code: name for name, code in {**given, **FIXED_CODES}.items()}
     names: dict[int, str] = {}
     for label, code in sorted(codes.items(), key=lambda item: (item[1], item[0])):
-        names.setdefault(code, known.get(code, label))
+        # A row of the database may hold what an earlier version or another program wrote.
+        names.setdefault(code, clean(known.get(code, label)))
     return names
 
 
@@ -190,12 +191,14 @@ class Legend:
 
 
 def legend_of(names: Mapping[int, str]) -> Legend:
-    """Return the legend of classes.
+    """Return the legend of classes, whose names any file can hold: XML, JSON, HTML.
 
     Args:
         names: the name of each class code.
     """
-    return Legend(dict(names), {code: colour(code) for code in names})
+    return Legend(
+        {code: clean(name) for code, name in names.items()}, {code: colour(code) for code in names}
+    )
 
 
 def colour(code: int) -> Colour:

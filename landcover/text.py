@@ -17,7 +17,9 @@ from landcover.errors import LandcoverError
 # A run of blanks: spaces of any width, line ends and other control characters, and characters that
 # are not seen at all (zero-width space, marks of direction, word joiner, byte order mark). The
 # joiners U+200C and U+200D are letters' own in Persian and Hindi: they are blanks at an end only.
-_UNSEEN = "\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff"
+# Halves of characters, U+FFFE and U+FFFF are none at all: XML can hold them no more than control
+# characters, not even escaped.
+_UNSEEN = "\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff\ufffe\uffff"
 _BLANKS = re.compile(rf"[\s\x00-\x1f\x7f-\x9f{_UNSEEN}]+")
 _SEEN = re.compile(rf"[^{_UNSEEN}]")
 _JOINERS = "\u200c\u200d"

@@ -15,6 +15,8 @@ from landcover.errors import SettingsError
         ("s3://key:secret@maps/2025", "s3://maps/2025"),
         ("https://a.org/b?X-Amz-Signature=secret", "https://a.org/b"),
         ("PG:host=db password='se cret' user=ana", "PG:host=db password=... user=ana"),
+        ("clickhouse+http:://ana:secret@db/maps", "clickhouse+http:://db/maps"),
+        ("server=db;pwd=secret", "server=db;pwd=..."),
         ("https://a.org, ana@example.org", "https://a.org, ana@example.org"),
     ],
 )

@@ -1,5 +1,6 @@
 """Settings that will not do: each is named, with what it should be."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,6 +78,27 @@ def test_a_password_in_the_wrong_setting_is_refused_and_never_repeated(
     with pytest.raises(SettingsError, match=f"^{name} is wrong .*; it should be") as caught:
         read_settings(group)
     assert "hidden" not in str(caught.value)
+
+
+PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
+WRITTEN = re.findall(
+    r"^\| `(DB_PASSWORD=.+?)` \| `(.+?)`(?:,.*)? \|$", PAGE.read_text(), re.MULTILINE
+)
+
+
+@pytest.mark.parametrize(("line", "read"), WRITTEN)
+def test_a_value_is_read_from_a_file_as_the_page_says(
+    line: str, read: str, settings: Callable[..., None]
+) -> None:
+    settings(DB_PASSWORD=None, DB_PORT=5432)
+    Path(".env").write_text(f"{line}\n")
+    password = read_settings(DatabaseSettings).db_password
+    assert password is not None
+    assert password.get_secret_value() == read
+
+
+def test_the_page_shows_how_values_are_written() -> None:
+    assert len(WRITTEN) == 13
 
 
 @pytest.mark.parametrize("host", ["localhost", "10.0.0.1", "::1", "a,b", "/var/run/postgresql"])

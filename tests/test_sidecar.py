@@ -14,7 +14,7 @@ from rasterio.windows import Window
 from rio_cogeo.cogeo import cog_validate
 from rio_tiler.io import Reader
 
-from landcover.classes import NODATA, colour, legend_of
+from landcover.classes import NODATA, assign_codes, class_names, colour, legend_of
 from landcover.grid import Grid
 from landcover.maps.cog import write_cog
 from landcover.maps.pieces import overview_factors, write_piece
@@ -118,3 +118,12 @@ def test_a_tile_server_serves_the_map_s_codes_and_colours(named: NamedMap) -> No
         assert np.unique(shown.data[:, part == code], axis=1).ravel().tolist() == [*colour(code)]
     assert np.ma.getmaskarray(shown)[:, part == NODATA].all()
     assert not np.ma.getmaskarray(shown)[:, part != NODATA].any()
+
+
+def test_names_that_no_xml_can_hold_are_written_without_what_it_cannot() -> None:
+    # As a row of the database has them that another program wrote.
+    names = {0: "Bosque\x07", 1: "Agua\x0bdulce\ufffe", 2: "Nube\ud800"}
+    root = ElementTree.fromstring(sidecar_text(legend_of(names)))
+    assert [category.text for category in root.iter("Category")] == ["Bosque", "Agua dulce", "Nube"]
+    given = {"Bosque\x07seco": 7}
+    assert class_names(assign_codes(["bosque seco"], given), given) == {7: "Bosque seco"}

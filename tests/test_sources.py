@@ -127,6 +127,8 @@ def test_a_vrt_on_this_machine_reads_files_of_this_machine_only(month: Path, sou
         ("<!doctype html><p>Not found<br>", "holds no pixels but text"),
         ("<VRTDataset><SRS>", "not well-formed XML"),
         (vrt("gone.tif"), "reads .*gone.tif, and there is no such file"),
+        # GDAL looks from the working folder, whichever that is.
+        (vrt("mask.tif", relative=False), "reads .*mask.tif, and there is no such file"),
         (vrt("quads"), "reads .*quads, and there is no such file"),
     ],
 )

@@ -72,6 +72,7 @@ def test_what_says_nothing_is_missing(missing: object) -> None:
         ("\ufeff Oil\u00a0 Palm\u2003\n", "Oil Palm"),
         ("Bos\u200bque", "Bosque"),
         ("a\x00b\x07", "a b"),
+        ("a\uffffb\ufffec\ud800", "abc"),
         ("\u0928\u200d", "\u0928"),
         ("\u0915\u094d\u200d\u0937", "\u0915\u094d\u200d\u0937"),
     ],
