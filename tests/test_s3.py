@@ -646,7 +646,7 @@ REFUSALS = {
         {"WORK_DIR": "s3://maps!/work"},
     ),
     "endpoint-without-scheme": Refusal(
-        ["S3_ENDPOINT_URL is wrong ('nyc3.digitaloceanspaces.com' does not start with https://"],
+        ["S3_ENDPOINT_URL is wrong (it does not start with https://"],
         WRONG,
         {"S3_ENDPOINT_URL": "nyc3.digitaloceanspaces.com"},
     ),

@@ -141,6 +141,13 @@ def test_text_that_is_not_a_sound_vrt_is_told_as_what_it_is(month: Path, text: s
         read_quad(*find_quads(str(month / "outer.vrt"), "it"))
 
 
+def test_a_source_that_cannot_be_read_is_told_with_the_disk_s_reason(month: Path) -> None:
+    (month / "round.tif").symlink_to("round.tif")
+    (month / "outer.vrt").write_text(vrt("round.tif"))
+    with pytest.raises(LandcoverError, match=r"because .*round.tif cannot \(Too many levels"):
+        find_sources(str(month / "outer.vrt"))
+
+
 def test_code_in_a_vrt_is_not_run(month: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GDAL_VRT_ENABLE_PYTHON", "YES")
     code = (

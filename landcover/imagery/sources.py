@@ -91,6 +91,11 @@ def _descriptions(filesystem: AbstractFileSystem, files: Sequence[str], image: s
                 f"The image {image} is a VRT that reads {file}, and there is no such file: put it "
                 "there, or make the VRT anew with gdalbuildvrt."
             ) from head
+        if isinstance(head, OSError) and "file" in filesystem.protocol:
+            raise LandcoverError(
+                f"The image {image} cannot be read, because {file} cannot ({head.strerror}): give "
+                "this user permission to read it, and check the disk that it is on."
+            ) from head
         if isinstance(head, Exception):
             raise head
         if _VRT in head or head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(_OF_TEXT):
