@@ -201,7 +201,7 @@ def test_a_setting_that_is_malformed_is_told_first(settings, capfd):
     assert setup_blocks.main([]) == 2
     out, err = capfd.readouterr()
     assert out == ""
-    assert "Error: S3_ENDPOINT_URL is wrong ('nyc3.digitaloceanspaces.com' does not start" in err
+    assert "Error: S3_ENDPOINT_URL is wrong (it does not start with https://" in err
 
 
 @pytest.mark.parametrize("name", ["My Block", "", "Ä", "a_b"])
