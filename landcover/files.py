@@ -182,6 +182,17 @@ def make_folder(folder: Path) -> None:
         take_mode(folder)
 
 
+def make_file(path: Path) -> None:
+    """Make an empty file, unless it is there, which those may use who may use its folder.
+
+    Raises:
+        OSError: if it cannot be made.
+    """
+    if not path.exists():
+        path.touch()
+        take_mode(path)
+
+
 def take_mode(path: Path) -> None:
     """Let those use a file or folder of this user who may use the folder that it is in.
 

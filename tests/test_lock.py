@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from tasks.access.lock import _lock_session, hold, only_run
 from tasks.access.tables import check_tables
 from tests.servers.pgbouncer import pooled
 from tests.servers.waiting import PATIENCE, wait_for
+from tests.users import COLLEAGUE, as_user
 
 JUNE = Period(2025, 6)
 
@@ -209,6 +211,26 @@ def test_what_is_locked_is_the_file_whatever_leads_to_it(settings):
         for path in ("other/meta.db", "link.db", Path("one/meta.db").absolute()):
             settings(METADATA_DB=path)
             with pytest.raises(LandcoverError, match="Another run"), only_run(JUNE, None):
+                pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may be another user")
+def test_a_team_shares_the_file_in_its_folder(settings):
+    # Not in pytest's own folder, which is this user's alone.
+    with tempfile.TemporaryDirectory() as shared:
+        Path(shared).chmod(0o775)
+        settings(METADATA_DB=f"{shared}/meta.db")
+        before = os.umask(0o077)
+        try:
+            check_tables(None)
+            with only_run(JUNE, None):
+                pass
+        finally:
+            os.umask(before)
+        # Still of this user's group, as the folder is.
+        with as_user(COLLEAGUE):
+            check_tables(None)
+            with only_run(JUNE, None):
                 pass
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from upath import UPath
 
 from landcover.errors import LandcoverError, SettingsError
-from landcover.files import check_writable
+from landcover.files import check_writable, make_file
 from tasks.access.blocks import load_block
 from tasks.access.database_refusals import CONNECT_TIMEOUT, explain_connection, explain_statement
 from tasks.access.embedded import explain_embedded
@@ -182,6 +182,7 @@ def access(block: str | None) -> tuple[URL, dict[str, object]]:
     if connector is None:
         path = settings_of_run(DatabaseSettings).metadata_db
         check_writable(UPath(path.parent), "METADATA_DB")
+        make_file(path)
         return URL.create("sqlite", database=str(path)), {"timeout": CONNECT_TIMEOUT}
     return access_of(connector, f"The block {block!r}")
 

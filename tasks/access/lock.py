@@ -22,6 +22,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from landcover.errors import LandcoverError, TransientError
+from landcover.files import make_file
 from landcover.period import Period
 from tasks.access.database import access, make_engine, set_up, translated
 from tasks.access.database_refusals import CONNECT_TIMEOUT, place_of
@@ -268,6 +269,7 @@ def _lock_file(url: URL, period: Period) -> Iterator[Callable[[], None]]:
     # Beside the file itself, whatever links lead to it.
     path = Path(f"{Path(str(url.database)).resolve()}.{_number(period)}.lock")
     try:
+        make_file(path)
         file = path.open("w")
     except OSError as error:
         raise LandcoverError(
