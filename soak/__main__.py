@@ -4,22 +4,32 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from upath import UPath
 
 from demo.world import World
-from soak import faults, full_disk, kills
+from soak.disturbances import (
+    Disturbance,
+    cut,
+    disturb_months,
+    filled,
+    slowed,
+    small_disk,
+    stopped,
+)
+from soak.faults import faulty_month
+from soak.kills import kill_months
 from soak.month import (
     BrokenPromiseError,
     Place,
-    Result,
-    check_same,
     folder_in,
     make_world,
     of_bucket,
@@ -29,16 +39,45 @@ from soak.month import (
     prefect_server,
     put_imagery,
     put_polygons,
-    result,
 )
-from tests.servers.postgis import new_database, postgis_server
-from tests.servers.swift import Bucket, new_bucket, swift_server
+from soak.proxy import Proxy, proxy
+from soak.results import Memory, Result, check_same, put_back, remember, result
+from tests.servers import postgis, swift
+from tests.servers.process import Server
 
 # Seconds.
 AWAY = 60
+SHORT = 2
 STALL = 65
 
+# How many seconds of a month answers are slow.
+SLOW = 10
+
 RATE = 0.2
+
+# Another forest's, so that old files are not those of the month that is tried.
+OLD = ("--trees", "5", "--folds", "2")
+
+# PostgreSQL's smart, fast and immediate shutdown.
+FAST, IMMEDIATE = signal.SIGINT, signal.SIGQUIT
+
+# What is printed of a trial: the rows of a table.
+Table = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a kind of months is run.
+
+    Attributes:
+        place: its folders and servers.
+        old: an earlier month, over which each is run.
+        seconds: that an undisturbed one takes.
+    """
+
+    place: Place
+    old: Memory
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -49,136 +88,237 @@ class Ground:
         here: months on this machine's disk.
         there: months in a bucket.
         bucket: that bucket.
+        servers: of each service, by name.
         wanted: what an undisturbed month makes.
-        seconds: that it takes, once Python has started.
+        scale: how often each thing is done; 1 is the full size.
     """
 
-    here: Place
-    there: Place
-    bucket: Bucket
+    here: Site
+    there: Site
+    bucket: swift.Bucket
+    servers: Mapping[str, Sequence[Server]]
     wanted: Result
-    seconds: float
+    scale: float
 
-    def kills(self, count: int) -> dict[str, object]:
+    def trials(self) -> dict[str, Callable[[], Iterator[tuple[str, Table]]]]:
+        """Return all trials by name; each yields what was done and what came of it."""
+        return {
+            "kills": self.kills,
+            "stops": self.stops,
+            "restarts": self.restarts,
+            "away": self.away,
+            "cuts": self.cuts,
+            "slow": self.slow,
+            "disks": self.disks,
+            "faults": self.faults,
+            "unreachable": self.unreachable,
+        }
+
+    def kills(self) -> Iterator[tuple[str, Table]]:
         """Kill months."""
-        return kills.kill_months(self.here, self.wanted, self.seconds, count).counts()
+        yield "killed", self._kill(50, signal.SIGKILL)
 
-    def stops(self, count: int) -> dict[str, object]:
+    def stops(self) -> Iterator[tuple[str, Table]]:
         """Ask months to end, as a service manager or a cancelling worker does."""
-        return kills.kill_months(
-            self.here, self.wanted, self.seconds, count, signal.SIGTERM
+        yield "asked to end", self._kill(10, signal.SIGTERM)
+
+    def restarts(self) -> Iterator[tuple[str, Table]]:
+        """Restart each service."""
+        for how, by in {"fast": FAST, "immediate": IMMEDIATE}.items():
+            yield f"database, {how} restart", self._stop(["database"], SHORT, 4, by)
+        for name in ("bucket", "API"):
+            yield f"{name}, restart", self._stop([name], SHORT, 4)
+
+    def away(self) -> Iterator[tuple[str, Table]]:
+        """Take each service away for a minute, and then all at once."""
+        for names in (["database"], ["bucket"], ["API"], list(self.servers)):
+            yield f"{', '.join(names)} away for {AWAY} s", self._stop(names, AWAY, 2)
+
+    def cuts(self) -> Iterator[tuple[str, Table]]:
+        """Cut all open connections."""
+        for name in self.servers:
+            with self._before(name) as (site, before):
+                cutting = Disturbance(partial(cut, before), 0)
+                yield f"{name}, connections cut", self._disturb(site, cutting, 4)
+
+    def slow(self) -> Iterator[tuple[str, Table]]:
+        """Let all answers be slow for a while."""
+        for name in self.servers:
+            with self._before(name) as (site, before):
+                slowing = Disturbance(partial(slowed, before), SLOW)
+                yield f"{name}, slow for {SLOW} s", self._disturb(site, slowing, 2)
+
+    def disks(self) -> Iterator[tuple[str, Table]]:
+        """Fill the disk of the work folder, and that of the results."""
+        place = self.here.place
+        work = {"WORK_DIR": str(place.folder / "small work")}
+        results = of_folders(place.folder / "small results") | {
+            "WORK_DIR": place.settings["WORK_DIR"]
+        }
+        yield "full disk of the work folder", self._fill("small work", work, place.data)
+        data = UPath(place.folder / "small results")
+        yield "full disk of the results", self._fill("small results", results, data)
+
+    def faults(self) -> Iterator[tuple[str, Table]]:
+        """Let a fifth of all answers be faulty."""
+        yield "a fifth of all answers faulty", self._faulty(self.wanted, RATE, RATE)
+
+    def unreachable(self) -> Iterator[tuple[str, Table]]:
+        """Let all answers of a service be faulty."""
+        yield "all answers of the bucket faulty", self._faulty(None, 1, 0)
+        yield "all connections to the database faulty", self._faulty(None, 0, 1)
+
+    def _times(self, count: int) -> int:
+        return max(1, round(count * self.scale))
+
+    def _kill(self, count: int, by: signal.Signals) -> Table:
+        site = self.here
+        return kill_months(
+            site.place, site.old, self.wanted, site.seconds, self._times(count), by
         ).counts()
 
-    def faults(self) -> dict[str, object]:
-        """Let a fifth of all answers be faulty."""
-        return faults.faulty_month(
-            self.there, self.bucket, self.wanted, rate_s3=RATE, rate_database=RATE, stall=STALL
+    def _stop(
+        self, names: Sequence[str], seconds: float, count: int, by: signal.Signals | None = None
+    ) -> Table:
+        servers = [server for name in names for server in self.servers[name]]
+        site = self.there if "bucket" in names else self.here
+        return self._disturb(site, Disturbance(partial(stopped, servers, by), seconds), count)
+
+    def _fill(self, name: str, settings: Mapping[str, str], data: UPath) -> Table:
+        place = self.here.place
+        with small_disk(place.folder / name) as disk:
+            small = replace(place, settings={**place.settings, **settings}, data=data)
+            site = replace(self.here, place=small, old=_old(small))
+            filling = Disturbance(partial(filled, disk), None, heals=False)
+            table = self._disturb(site, filling, 5)
+        put_back(place, self.here.old)
+        return table
+
+    def _faulty(self, wanted: Result | None, rate_s3: float, rate_database: float) -> Table:
+        put_back(self.there.place, self.there.old)
+        return faulty_month(
+            self.there.place,
+            self.bucket,
+            wanted,
+            rate_s3=rate_s3,
+            rate_database=rate_database,
+            stall=STALL,
         ).counts
 
-    def no_bucket(self) -> dict[str, object]:
-        """Let all answers of the bucket be faulty."""
-        return faults.faulty_month(self.there, self.bucket, None, rate_s3=1, stall=STALL).counts
+    def _disturb(self, site: Site, disturbance: Disturbance, count: int) -> Table:
+        return disturb_months(
+            site.place, site.old, self.wanted, site.seconds, disturbance, self._times(count)
+        ).counts()
 
-    def no_database(self) -> dict[str, object]:
-        """Let all connections to the database be faulty."""
-        return faults.faulty_month(
-            self.there, self.bucket, None, rate_database=1, stall=STALL
-        ).counts
-
-    def away(self) -> dict[str, object]:
-        """Take the database away for a while."""
-        return faults.database_away(self.here, self.wanted, AWAY).counts
-
-    def no_api(self) -> dict[str, object]:
-        """Take the Prefect server away for a while."""
-        return faults.api_away(self.here, self.wanted, AWAY).counts
-
-    def full_work(self) -> dict[str, object]:
-        """Fill the disk of the work folder."""
-        return full_disk.counts(full_disk.fill_work(self.here, self.wanted))
-
-    def full_results(self) -> dict[str, object]:
-        """Fill the disk of the results."""
-        return full_disk.counts(full_disk.fill_results(self.here, self.wanted))
+    @contextmanager
+    def _before(self, name: str) -> Iterator[tuple[Site, Proxy]]:
+        """Put a proxy before a service; yield where months are run through it."""
+        site = self.there if name == "bucket" else self.here
+        place = site.place
+        addresses = {
+            "database": f"http://{place.database.host}:{place.database.port}",
+            "bucket": self.bucket.server.endpoint,
+            "API": place.api,
+        }
+        port = urlsplit(addresses[name]).port
+        assert port
+        with proxy(port, http=name == "bucket") as before:
+            settings = {
+                "database": of_database(place.database, before.port),
+                "bucket": of_bucket(self.bucket, before.endpoint),
+                "API": {},
+            }[name]
+            api = place.api.replace(str(port), str(before.port)) if name == "API" else place.api
+            through = replace(place, settings={**place.settings, **settings}, api=api)
+            yield replace(site, place=through), before
 
 
 def main() -> int:
     """Run the trials that are asked for; return 1 where a promise is broken."""
-    parser = argparse.ArgumentParser(description="Try what the package promises, for an hour.")
-    parser.add_argument("trials", nargs="*", help="such as kills or faults; all if left out")
-    parser.add_argument("--kills", type=int, default=50, help="how many (50)")
+    parser = argparse.ArgumentParser(description="Try what the package promises.")
+    parser.add_argument("trials", nargs="*", help="such as kills or away; all if left out")
+    parser.add_argument(
+        "--scale", type=float, default=1, help="how often each thing is done: 0.1 is a tenth"
+    )
     options = parser.parse_args()
     # So that all servers and disks are tidied up.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    with TemporaryDirectory(prefix="soak-") as folder, prepared(Path(folder)) as ground:
-        trials: dict[str, Callable[[], dict[str, object]]] = {
-            "kills": lambda: ground.kills(options.kills),
-            "stops": lambda: ground.stops(options.kills // 5),
-            "faults": ground.faults,
-            "no_bucket": ground.no_bucket,
-            "no_database": ground.no_database,
-            "away": ground.away,
-            "no_api": ground.no_api,
-            "full_work": ground.full_work,
-            "full_results": ground.full_results,
-        }
+    started = time.monotonic()
+    with TemporaryDirectory(prefix="soak-") as folder, prepared(Path(folder), options.scale) as on:
+        trials = on.trials()
         wrong = [name for name in options.trials or trials if not _try(name, trials[name])]
+    print(f"\n{(time.monotonic() - started) / 60:.0f} minutes in all.")
     print(f"Broken: {', '.join(wrong)}." if wrong else "Every promise held.")
     return 1 if wrong else 0
 
 
-def _try(name: str, trial: Callable[[], Mapping[str, object]]) -> bool:
+def _try(name: str, trial: Callable[[], Iterator[tuple[str, Table]]]) -> bool:
     started = time.monotonic()
     try:
-        counts = trial()
+        for what, counts in trial():
+            print(f"\n| {what} | {time.monotonic() - started:.0f} s |\n| --- | --- |")
+            print("\n".join(f"| {row} | {count} |" for row, count in counts.items()), flush=True)
+            started = time.monotonic()
     except BrokenPromiseError as error:
         print(f"\n{name}: BROKEN after {time.monotonic() - started:.0f} s: {error}\n", flush=True)
         return False
-    print(f"\n| {name} | {time.monotonic() - started:.0f} s |\n| --- | --- |")
-    print("\n".join(f"| {what} | {count} |" for what, count in counts.items()), flush=True)
     return True
 
 
 @contextmanager
-def prepared(folder: Path) -> Iterator[Ground]:
+def prepared(folder: Path, scale: float = 1) -> Iterator[Ground]:
     """Start the servers and run the undisturbed months."""
     world = make_world(folder / "world")
     number = uuid4().hex
     for name in ("prefect", "here", "there"):
         (folder / name).mkdir()
-    with (
-        prefect_server(folder / "prefect") as api,
-        postgis_server() as server,
-        new_database(server, f"soak_here_{number}") as near,
-        new_database(server, f"soak_there_{number}") as far,
-        swift_server() as s3,
-        new_bucket(s3, f"soak-{number}") as bucket,
-    ):
-        for database in (near, far):
-            put_polygons(world, database)
+    with ExitStack() as running:
+        api, prefect = running.enter_context(prefect_server(folder / "prefect"))
+        url, database = running.enter_context(postgis.own_server())
+        near, far = (
+            running.enter_context(postgis.new_database(url, f"soak_{name}_{number}"))
+            for name in ("here", "there")
+        )
+        s3, storage = running.enter_context(swift.own_servers())
+        bucket = running.enter_context(swift.new_bucket(s3, f"soak-{number}"))
+        for each in (near, far):
+            put_polygons(world, each)
         data = folder / "here" / "data"
-        here = Place(
-            folder=folder / "here",
-            settings=of_world(world) | of_database(near) | of_folders(data),
-            api=api,
-            data=UPath(data),
-            database=near,
+        here = _site(
+            Place(
+                folder=folder / "here",
+                settings=of_world(world) | of_database(near) | of_folders(data),
+                api=api,
+                data=UPath(data),
+                database=near,
+            )
         )
-        there = Place(
-            folder=folder / "there",
-            settings=in_bucket(world, bucket) | of_database(far),
-            api=api,
-            data=folder_in(bucket, "data"),
-            database=far,
+        wanted = result(here.place)
+        there = _site(
+            Place(
+                folder=folder / "there",
+                settings=in_bucket(world, bucket) | of_database(far),
+                api=api,
+                data=folder_in(bucket, "data"),
+                database=far,
+            )
         )
-        here.must_run()
-        wanted = result(here)
-        there.must_run()
-        check_same(result(there), wanted)
-        yield Ground(here, there, bucket, wanted, here.seconds())
+        check_same(result(there.place), wanted)
+        servers = {"database": [database], "bucket": storage, "API": [prefect]}
+        yield Ground(here, there, bucket, servers, wanted, scale)
 
 
-def in_bucket(world: World, bucket: Bucket) -> dict[str, str]:
+def _site(place: Place) -> Site:
+    """Run two undisturbed months, the first one to be remembered."""
+    return Site(place, _old(place), place.must_run())
+
+
+def _old(place: Place) -> Memory:
+    replace(place, options=OLD).must_run()
+    return remember(place)
+
+
+def in_bucket(world: World, bucket: swift.Bucket) -> dict[str, str]:
     """Put the imagery into a bucket; return the settings of a month there."""
     imagery = put_imagery(world, bucket)
     return (

@@ -1,27 +1,12 @@
-"""A month whose bucket and database answer wrongly, or are away for a while."""
+"""A month whose bucket and database answer wrongly, now and then or always."""
 
 import time
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
 
-from soak.month import (
-    BrokenPromiseError,
-    Place,
-    Result,
-    check,
-    check_failure,
-    check_same,
-    ended,
-    of_bucket,
-    of_database,
-    recorded,
-    result,
-)
-from soak.proxy import Proxy, proxy
+from soak.month import Place, check, check_failure, of_bucket, of_database
+from soak.proxy import proxy
+from soak.results import Result, check_described, check_same, recorded, result
 from tests.servers.swift import Bucket
-
-# What tells that a month is in its middle.
-MIDDLE = "samples written to"
 
 
 @dataclass(frozen=True)
@@ -79,6 +64,7 @@ def faulty_month(
         seconds = time.monotonic() - started
         faults = before_s3.faults, before_database.faults
         passed = before_s3.passed, before_database.passed
+    check_described(place)
     if wanted:
         check(status == 0, f"the month ended with {status}:\n{disturbed.said()}")
         check(recorded(place) != earlier, "the month was not recorded anew")
@@ -97,69 +83,6 @@ def faulty_month(
         "seconds": round(seconds),
     }
     return Faults(counts, faults[0].total() + faults[1].total())
-
-
-def database_away(place: Place, wanted: Result, seconds: float) -> Faults:
-    """Take the database away in the middle of a month, and bring it back.
-
-    Args:
-        place: where it is run.
-        wanted: what an undisturbed run made.
-        seconds: how long the database is away.
-
-    Raises:
-        BrokenPromiseError: if the month does not come to its end.
-    """
-    assert place.database.port
-    with proxy(place.database.port, http=False) as before:
-        through = of_database(place.database, before.port)
-        disturbed = replace(place, settings={**place.settings, **through})
-        return _away(disturbed, before, wanted, seconds)
-
-
-def api_away(place: Place, wanted: Result, seconds: float) -> Faults:
-    """Take the Prefect server away in the middle of a month, and bring it back.
-
-    Args:
-        place: where it is run.
-        wanted: what an undisturbed run made.
-        seconds: how long the server is away.
-
-    Raises:
-        BrokenPromiseError: if the month does not come to its end.
-    """
-    port = urlsplit(place.api).port
-    assert port
-    with proxy(port, http=False) as before:
-        disturbed = replace(place, api=place.api.replace(str(port), str(before.port)))
-        return _away(disturbed, before, wanted, seconds)
-
-
-def _away(disturbed: Place, before: Proxy, wanted: Result, seconds: float) -> Faults:
-    """Take away what is behind a proxy while a month is in its middle."""
-    earlier = recorded(disturbed)
-    started = time.monotonic()
-    with ended(disturbed.start()) as process:
-        while MIDDLE not in disturbed.said():
-            if process.poll() is not None:
-                raise BrokenPromiseError(f"it ended too early:\n{disturbed.said()}")
-            time.sleep(0.1)
-        before.go_away()
-        time.sleep(seconds)
-        check(process.poll() is None, f"it did not wait:\n{disturbed.said()}")
-        before.come_back()
-        status = process.wait()
-    taken = time.monotonic() - started
-    check(status == 0, f"the month ended with {status}:\n{disturbed.said()}")
-    check("Traceback" not in disturbed.said(), f"a traceback:\n{disturbed.said()}")
-    check(recorded(disturbed) != earlier, "the month was not recorded anew")
-    check_same(result(disturbed), wanted)
-    counts = {
-        "seconds away": round(seconds),
-        "tasks tried again": disturbed.retries(),
-        "seconds": round(taken),
-    }
-    return Faults(counts, 0)
 
 
 def _list(counts: dict[str, int]) -> str:

@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -13,20 +12,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from landcover.files import UNFINISHED
-from soak.month import (
-    MAP,
-    Place,
+from soak.disturbances import by_step
+from soak.month import MAP, Place, check, ended
+from soak.results import (
+    Memory,
     Result,
-    check,
+    check_described,
+    check_models,
     check_same,
-    ended,
+    put_back,
     read,
     recorded,
     result,
+    unlike_rows,
 )
-
-# What is killed while it starts Python has not begun its month.
-BEGIN = 180  # seconds
 
 # So many months for each kill may end before they are killed.
 MOST_UNKILLED = 20
@@ -43,6 +42,8 @@ class Kills:
 
     Attributes:
         killed: how often, by the step that the run had last told of.
+        between: how often a file was there whose row was not, or the other way round: a kill
+            between the two. The next run heals it.
         finished: how many runs came to their end.
         kept: windows that a killed run had finished, and the next one did not predict again.
         lost: windows that were in flight when a run was killed.
@@ -50,6 +51,7 @@ class Kills:
     """
 
     killed: Counter[str] = field(default_factory=Counter)
+    between: int = 0
     finished: int = 0
     kept: int = 0
     lost: int = 0
@@ -59,7 +61,8 @@ class Kills:
         """Return the rows of a table."""
         return {
             "kills": self.killed.total(),
-            "by step": ", ".join(f"{step} {count}" for step, count in self.killed.most_common()),
+            "by step": by_step(self.killed),
+            "between a file and its row": self.between,
             "months finished and equal": self.finished,
             "windows done before a kill, predicted again": 0,
             "windows done before a kill, kept": self.kept,
@@ -70,6 +73,7 @@ class Kills:
 
 def kill_months(
     place: Place,
+    old: Memory,
     wanted: Result,
     seconds: float,
     kills: int,
@@ -80,6 +84,7 @@ def kill_months(
 
     Args:
         place: where it is run; its work and results are on this machine.
+        old: an earlier month, which is put back before each row of kills.
         wanted: what an undisturbed run made.
         seconds: that it took.
         kills: how many.
@@ -94,13 +99,12 @@ def kill_months(
     done = Kills()
     while done.killed.total() < kills:
         check(done.finished < MOST_UNKILLED * kills, f"no month was killed:\n{place.said()}")
-        # A month that was not recorded before cannot be taken for one that is.
-        for path in Path(place.maps).iterdir():
-            path.unlink()
+        put_back(place, old)
         in_a_row = chance.randint(1, 4)
         with watched(Path(place.data / "work")) as pieces:
             for _ in range(min(in_a_row, kills - done.killed.total())):
-                if not _kill_one(place, wanted, chance.uniform(0, seconds), by, done, pieces):
+                moment = chance.uniform(0, seconds)
+                if not _kill_one(place, old, wanted, moment, by, done, pieces):
                     break
             before = {path: len(seen) for path, seen in pieces.items()}
             place.must_run()
@@ -113,6 +117,7 @@ def kill_months(
 
 def _kill_one(
     place: Place,
+    old: Memory,
     wanted: Result,
     moment: float,
     by: signal.Signals,
@@ -125,7 +130,7 @@ def _kill_one(
     """
     earlier = recorded(place)
     with ended(place.start()) as process:
-        _wait_for_begin(place, process)
+        place.wait_for_begin(process)
         time.sleep(moment)
         if process.poll() is None:
             os.kill(process.pid, by)
@@ -133,10 +138,12 @@ def _kill_one(
     # A signal that can be caught ends the run in its own way.
     check(status in {0, -by, 128 + by}, f"the run ended with {status}:\n{place.said()}")
     check("Traceback" not in place.said(), f"a traceback:\n{place.said()}")
-    if (place.maps / MAP).exists():
-        # Under its final name it is whole, at any moment.
-        different = int((read(Path(place.maps / MAP)) != wanted.codes).sum())
-        check(different == 0, f"{different} pixels of the map differ after a kill")
+    _check_whole(place, old, wanted)
+    if by == signal.SIGKILL:
+        check_models(place)
+        done.between += bool(unlike_rows(place))
+    else:
+        check_described(place)
     if status == 0:
         _check_once(pieces)
         pieces.clear()
@@ -152,10 +159,12 @@ def _kill_one(
     return True
 
 
-def _wait_for_begin(place: Place, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + BEGIN
-    while time.monotonic() < end and process.poll() is None and "Task run" not in place.said():
-        time.sleep(0.05)
+def _check_whole(place: Place, old: Memory, wanted: Result) -> None:
+    """Make sure that the map is the old one or the new one, and whole."""
+    path = Path(place.maps / MAP)
+    if path.read_bytes() != old.files[f"{path.parent.name}/{MAP}"]:
+        different = int((read(path, place.folder) != wanted.codes).sum())
+        check(different == 0, f"{different} pixels of the map differ after a kill")
 
 
 def _in_flight(work: Path) -> int:

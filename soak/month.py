@@ -10,22 +10,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
 
 import geopandas
-import numpy as np
-import rasterio
-from numpy.typing import NDArray
-from sqlalchemy import URL, create_engine, text
+from sqlalchemy import URL, create_engine
 from upath import UPath
 
 from demo.world import World, build_world
-from landcover.files import file_name, sha256
+from landcover.files import file_name
 from landcover.period import Period
 from tests.servers.environment import without_settings
 from tests.servers.ports import free_port
+from tests.servers.process import Server, running
 from tests.servers.swift import Bucket
-from tests.servers.waiting import wait_for
 
 ROOT = Path(__file__).parents[1]
 YEAR, MONTH = 2025, 6
@@ -34,18 +30,18 @@ MAP, CONFIDENCE = (file_name(what, Period(YEAR, MONTH)) for what in ("map", "con
 # A small forest: what is tried out is not its accuracy.
 FEW = ("--trees", "20", "--folds", "2")
 
-_TASK = re.compile(r"Task run '(\D+) ")
+# Seconds. Only a run that hangs takes as long.
+LIMIT = 1800
 
-
-_NUMBER = re.compile(r"[\d.]+")
+_STEP = re.compile(r"(?:Task run '|Flow run '[^']*' - )([A-Za-z ]*[A-Za-z])")
 
 
 class BrokenPromiseError(Exception):
     """A promise of the package does not hold."""
 
 
-def make_world(folder: Path, size: int = 2048) -> World:
-    """Make a landscape whose months are sixteen windows, or fewer if it is smaller."""
+def make_world(folder: Path, size: int = 1536) -> World:
+    """Make a landscape whose months are nine windows, or fewer if it is smaller."""
     return build_world(folder, size=size, quad_size=512)
 
 
@@ -78,8 +74,8 @@ def folder_in(bucket: Bucket, name: str) -> UPath:
 
 
 @contextmanager
-def prefect_server(folder: Path) -> Iterator[str]:
-    """Start a Prefect server for all months; yield the address of its API."""
+def prefect_server(folder: Path) -> Iterator[tuple[str, Server]]:
+    """Start a Prefect server for all months; yield the address of its API, and the server."""
     port = free_port()
     address = f"http://127.0.0.1:{port}/api"
     command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)]
@@ -88,29 +84,26 @@ def prefect_server(folder: Path) -> Iterator[str]:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
     }
-    with (folder / "server.log").open("w") as log:
-        server = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "TERM", *command], env=environment, stdout=log, stderr=log
-        )
-    try:
-        log = folder / "server.log"
-        health = f"{address}/health"
-        wait_for("the Prefect server answers", lambda: _answers(health, server), log=log)
-        yield address
-    finally:
-        server.terminate()
-        server.wait()
+    server = Server(
+        "the Prefect server",
+        ["setpriv", "--pdeathsig", "TERM", *command],
+        folder / "server.log",
+        lambda: _answers(f"{address}/health"),
+        # It ends those that it has started.
+        signal.SIGTERM,
+        environment,
+    )
+    with running([server]):
+        yield address, server
 
 
-def _answers(address: str, server: subprocess.Popen[bytes]) -> bool | None:
-    """Tell whether the server answers; None as long as it does not."""
-    if server.poll() is not None:
-        raise RuntimeError(f"The Prefect server at {address} has ended.")
+def _answers(address: str) -> bool:
+    """Tell whether a server answers."""
     try:
         with closing(urllib.request.urlopen(address, timeout=60)):  # noqa: S310
             return True
-    except (URLError, OSError):
-        return None
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -162,17 +155,25 @@ class Place:
                 start_new_session=True,
             )
 
-    def run(self, limit: float = 1800) -> int:
+    def run(self) -> int:
         """Run the month to its end; return its exit status."""
         with ended(self.start()) as process:
-            return process.wait(timeout=limit)
+            return process.wait(timeout=LIMIT)
 
     def must_run(self) -> float:
-        """Run the month, which has to succeed; return its seconds."""
-        started = time.monotonic()
-        status = self.run()
+        """Run the month, which has to succeed; return its seconds since it began."""
+        with ended(self.start()) as process:
+            self.wait_for_begin(process)
+            began = time.monotonic()
+            status = process.wait(timeout=LIMIT)
         check(status == 0, f"the month ended with {status}:\n{self.said()}")
-        return time.monotonic() - started
+        return time.monotonic() - began
+
+    def wait_for_begin(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait until a run says its first words: what comes before is Python's start."""
+        end = time.monotonic() + LIMIT
+        while time.monotonic() < end and process.poll() is None and not self.said():
+            time.sleep(0.05)
 
     def said(self) -> str:
         """Return what the last run said."""
@@ -180,13 +181,8 @@ class Place:
 
     def step(self) -> str:
         """Return the step that the last run has last told of."""
-        told = _TASK.findall(self.said())
-        return told[-1] if told else "begin"
-
-    def seconds(self) -> float:
-        """Return what the last run says that its steps took: less than its process did."""
-        told = self.said().rpartition("seconds: ")[2]
-        return sum(float(number) for number in _NUMBER.findall(told))
+        told = _STEP.findall(self.said())
+        return told[-1].lower() if told else "begin"
 
     def retries(self) -> int:
         """Return how often a task of the last run was tried again."""
@@ -247,65 +243,6 @@ def of_bucket(bucket: Bucket, endpoint: str | None = None) -> dict[str, str]:
         "S3_ACCESS_KEY_ID": bucket.server.key,
         "S3_SECRET_ACCESS_KEY": bucket.server.secret,
     }
-
-
-@dataclass(frozen=True)
-class Result:
-    """A finished month.
-
-    Attributes:
-        codes: the map's pixels.
-        confidence: and those of its confidence.
-        names: of all files in the folder of the maps.
-    """
-
-    codes: NDArray[np.uint8]
-    confidence: NDArray[np.uint8]
-    names: frozenset[str]
-
-
-def result(place: Place) -> Result:
-    """Read a finished month, and check that its rows are those of its files, one a file."""
-    local = place.folder / "read"
-    local.mkdir(exist_ok=True)
-    for path in (place.maps / MAP, place.maps / CONFIDENCE):
-        (local / path.name).write_bytes(path.read_bytes())
-    rows = recorded(place)
-    digest = sha256(local / MAP)
-    check([row[:2] for row in rows] == [(MAP, digest)], f"the rows are {rows}, the map {digest}")
-    return Result(
-        codes=read(local / MAP),
-        confidence=read(local / CONFIDENCE),
-        names=frozenset(path.name for path in place.maps.iterdir()),
-    )
-
-
-def read(path: Path) -> NDArray[np.uint8]:
-    """Read all pixels of a map."""
-    with rasterio.open(path) as dataset:
-        codes: NDArray[np.uint8] = dataset.read(1)
-    return codes
-
-
-def recorded(place: Place) -> list[tuple[str, str, object]]:
-    """Return file name, SHA-256 and time of every map that is recorded."""
-    engine = create_engine(place.database)
-    query = "SELECT prediction_filename, details->>'sha256', generated_at FROM raster_predictions"
-    with engine.connect() as connection:
-        there = connection.scalar(text("SELECT to_regclass('raster_predictions') IS NOT NULL"))
-        rows = [tuple(row) for row in connection.execute(text(query))] if there else []
-    engine.dispose()
-    return rows
-
-
-def check_same(found: Result, wanted: Result) -> None:
-    """Make sure that two months are equal, pixel for pixel, and have files of the same names."""
-    for what in ("codes", "confidence"):
-        ours, theirs = getattr(found, what), getattr(wanted, what)
-        different = int((ours != theirs).sum()) if ours.shape == theirs.shape else "all"
-        check(different == 0, f"{different} pixels of the {what} differ")
-    odd = found.names ^ wanted.names
-    check(not odd, f"these files are too many or too few: {sorted(odd)}")
 
 
 def check_failure(place: Place, status: int) -> str:

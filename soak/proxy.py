@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 # What an S3 server, or what is between it and us, does wrong.
-S3_FAULTS = ("500", "503", "429", "reset", "stall", "truncate")
+CUT = "truncate"
+S3_FAULTS = ("500", "503", "429", "reset", "stall", CUT)
 # What a database server does.
 TCP_FAULTS = ("refuse", "reset")
 
@@ -37,6 +38,7 @@ class Proxy:
         http: whether it speaks HTTP; other servers' bytes are passed on as they come.
         rate: the share of faulty answers, 0 to 1; of connections where it is not HTTP.
         stall: how many seconds a stalled answer hangs before its connection is reset.
+        delay: how many seconds each piece of an answer is held back.
         seed: of what is faulty.
         kinds: of faults, where it is HTTP.
         passed: how many answers were sound.
@@ -48,6 +50,7 @@ class Proxy:
     http: bool
     rate: float = 0.0
     stall: float = 65.0
+    delay: float = 0.0
     seed: int = 1
     kinds: Sequence[str] = S3_FAULTS
     passed: int = 0
@@ -60,6 +63,7 @@ class Proxy:
         self._chance = random.Random(self.seed)  # noqa: S311
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
+        self._cut_next = False
 
     @property
     def endpoint(self) -> str:
@@ -74,6 +78,10 @@ class Proxy:
         """Serve again."""
         self._run(self._listen())
 
+    def cut(self) -> None:
+        """Reset all connections that are open, once; of HTTP the next answer where none is."""
+        self._run(self._cut())
+
     def _run(self, job: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(job, self._loop).result(timeout=10)
 
@@ -85,10 +93,20 @@ class Proxy:
     async def _close(self) -> None:
         assert self._server
         self._server.close()
+        self._reset_all()
+
+    async def _cut(self) -> None:
+        self._cut_next = self.http and not self._open
+        self._reset_all()
+
+    def _reset_all(self) -> None:
         for writer in list(self._open):
             _reset(writer)
 
     def _draw(self, kinds: Sequence[str]) -> str | None:
+        if self._cut_next:
+            self._cut_next = False
+            return CUT
         return self._chance.choice(kinds) if self._chance.random() < self.rate else None
 
     async def _serve_http(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -109,15 +127,22 @@ class Proxy:
                 _reset(writer)
             else:
                 answer = await _ask(self.upstream, request)
-                if fault == "truncate":
+                if fault == CUT:
                     # The server has done what was asked, and the client hears half of it.
                     head, _, body = answer.partition(b"\r\n\r\n")
                     half = len(head) + 4 + len(body) // 2 if body else len(head) // 2
                     writer.write(answer[:half])
                 else:
                     self.passed += 1
-                    writer.write(answer)
+                    await self._trickle(answer, writer)
             await writer.drain()
+
+    async def _trickle(self, answer: bytes, writer: asyncio.StreamWriter) -> None:
+        """Write an answer: at once, or in two halves, each of which is held back."""
+        half = len(answer) // 2 if self.delay else len(answer)
+        for part in (answer[:half], answer[half:]):
+            await asyncio.sleep(self.delay)
+            writer.write(part)
 
     async def _serve_bytes(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -153,14 +178,30 @@ class Proxy:
         most: int | None,
     ) -> bool:
         """Pass on bytes until a side ends; return whether it was because of `most`."""
-        up = asyncio.create_task(_pipe(reader, ours, None))
-        down = asyncio.create_task(_pipe(theirs, writer, most))
+        up = asyncio.create_task(self._pipe(reader, ours, None))
+        down = asyncio.create_task(self._pipe(theirs, writer, most))
         done, rest = await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
         for task in rest:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
         return down in done and down.result()
+
+    async def _pipe(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, most: int | None
+    ) -> bool:
+        """Pass on bytes to the end, or at most so many; return whether there were as many."""
+        passed = 0
+        with suppress(ConnectionError):
+            while read := await reader.read(_PIECE):
+                await asyncio.sleep(self.delay)
+                if most is not None and passed + len(read) > most:
+                    writer.write(read[: most - passed])
+                    return True
+                passed += len(read)
+                writer.write(read)
+                await writer.drain()
+        return False
 
     @contextmanager
     def _tracked(self, writer: asyncio.StreamWriter) -> Iterator[None]:
@@ -213,22 +254,6 @@ async def _ask(port: int, request: bytes) -> bytes:
         return await reader.read()
     finally:
         writer.close()
-
-
-async def _pipe(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, most: int | None
-) -> bool:
-    """Pass on bytes to the end, or at most so many; return whether there were as many."""
-    passed = 0
-    with suppress(ConnectionError):
-        while read := await reader.read(_PIECE):
-            if most is not None and passed + len(read) > most:
-                writer.write(read[: most - passed])
-                return True
-            passed += len(read)
-            writer.write(read)
-            await writer.drain()
-    return False
 
 
 def _error(fault: str, *, head_only: bool) -> bytes:

@@ -1,10 +1,10 @@
-"""The trials of `make soak`, in short: kills, faulty answers, a full disk."""
+"""The trials of `make soak`, in short: kills, faulty answers, a Prefect server that is away."""
 
-import os
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -13,12 +13,11 @@ from sqlalchemy import URL
 from upath import UPath
 
 from demo.world import World
-from soak.faults import api_away, faulty_month
-from soak.full_disk import run_with_room, small_disk
+from soak.disturbances import Disturbance, disturb_months, gone
+from soak.faults import faulty_month
 from soak.kills import kill_months
 from soak.month import (
     Place,
-    Result,
     folder_in,
     make_world,
     of_bucket,
@@ -27,8 +26,9 @@ from soak.month import (
     of_world,
     put_imagery,
     put_polygons,
-    result,
 )
+from soak.proxy import proxy
+from soak.results import Memory, Result, remember, result
 from tests.servers.postgis import new_database
 from tests.servers.swift import Bucket
 
@@ -69,11 +69,17 @@ def wanted(place: Place) -> Result:
     return result(place)
 
 
+@pytest.fixture(scope="module")
+def earlier(place: Place, wanted: Result) -> Memory:
+    """The same, to be put back."""
+    return remember(place)
+
+
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "asked to end"])
 def test_a_month_that_is_killed_ends_with_the_same_map(
-    place: Place, wanted: Result, by: signal.Signals
+    place: Place, earlier: Memory, wanted: Result, by: signal.Signals
 ):
-    done = kill_months(place, wanted, seconds=4, kills=1, by=by)
+    done = kill_months(place, earlier, wanted, seconds=4, kills=1, by=by)
     assert done.killed.total() == 1
 
 
@@ -91,12 +97,13 @@ def test_a_month_of_faulty_answers_ends_with_the_same_map(
     assert done.faults > 5
 
 
-def test_a_month_goes_on_while_the_prefect_server_is_away(place: Place, wanted: Result):
-    assert api_away(place, wanted, seconds=10).counts["seconds away"] == 10
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a disk")
-def test_a_month_on_a_full_disk_ends_in_a_sentence(place: Place, wanted: Result, tmp_path: Path):
-    with small_disk(tmp_path / "small") as disk:
-        there = replace(place, settings={**place.settings, "WORK_DIR": str(disk)})
-        assert run_with_room(there, disk, 100_000).told
+def test_a_month_goes_on_while_the_prefect_server_is_away(
+    place: Place, earlier: Memory, wanted: Result
+):
+    port = urlsplit(place.api).port
+    assert port
+    with proxy(port, http=False) as before:
+        through = replace(place, api=place.api.replace(str(port), str(before.port)))
+        away = Disturbance(partial(gone, before), seconds=10)
+        done = disturb_months(through, earlier, wanted, 2, away, times=1)
+    assert done.same == 1

@@ -13,7 +13,7 @@ from sqlalchemy import URL, create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
 from tests.servers.ports import free_port
-from tests.servers.waiting import tail, wait_for
+from tests.servers.process import Server, running
 
 TEMPLATE = "chocoforest_template"
 
@@ -31,13 +31,25 @@ def postgis_server() -> Iterator[URL]:
         _make_template(url)
         yield url
         return
+    with own_server() as (url, _):
+        yield url
+
+
+@contextmanager
+def own_server() -> Iterator[tuple[URL, Server]]:
+    """Start a server with a template database.
+
+    Yields:
+        The address of its maintenance database, and the server, which can be restarted.
+    """
     # Not in pytest's folder, which the user postgres may not enter.
     folder = Path(tempfile.mkdtemp(prefix="postgis-"))
     try:
         _make_cluster(folder)
-        with _server(folder) as url:
+        url, server = _server_of(folder)
+        with running([server]):
             _make_template(url)
-            yield url
+            yield url, server
     finally:
         shutil.rmtree(folder)
 
@@ -109,41 +121,36 @@ def _make_cluster(folder: Path, encoding: str = "UTF8") -> None:
 @contextmanager
 def _server(folder: Path, *more: str, answers: bool = True) -> Iterator[URL]:
     """Run the server on a cluster until the block ends."""
+    url, server = _server_of(folder, *more, answers=answers)
+    with running([server]):
+        yield url
+
+
+def _server_of(folder: Path, *more: str, answers: bool = True) -> tuple[URL, Server]:
+    """Return the address and the server of a cluster; it may be one that takes no connections."""
     port = free_port()
     options = ["listen_addresses=127.0.0.1", "fsync=off", f"max_connections={CONNECTIONS}", *more]
     settings = [word for option in options for word in ("-c", option)]
     command = [_program("postgres"), "-D", folder / "data", "-p", str(port), "-k", folder]
-    log = folder / "log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            # The signal ends it where the tests are killed and no block ends.
-            [*_as_postgres("--pdeathsig", "QUIT"), *command, *settings],
-            cwd="/",
-            # It counts where messages have another locale than plain C.
-            env=os.environ | {"LANGUAGE": "es"},
-            stdout=output,
-            stderr=output,
-            # Ctrl-C is for pytest, whose tests still need the server to tidy up.
-            start_new_session=True,
-        )
-    try:
-        url = URL.create("postgresql+psycopg2", "postgres", PASSWORD, "127.0.0.1", port, "postgres")
-        if answers:
-            wait_for("PostgreSQL answers", lambda: _answers(url, process, log), log=log)
-        yield url
-    finally:
-        process.send_signal(signal.SIGQUIT)
-        process.wait()
+    url = URL.create("postgresql+psycopg2", "postgres", PASSWORD, "127.0.0.1", port, "postgres")
+    return url, Server(
+        "PostgreSQL",
+        # The signal ends it where the tests are killed and no block ends.
+        [*_as_postgres("--pdeathsig", "QUIT"), *command, *settings],
+        folder / "log",
+        lambda: _answers(url) if answers else True,
+        signal.SIGQUIT,
+        # It counts where messages have another locale than plain C.
+        os.environ | {"LANGUAGE": "es"},
+    )
 
 
-def _answers(url: URL, process: subprocess.Popen[bytes], log: Path) -> bool | None:
-    """Tell whether the server takes connections; None as long as it does not."""
-    if process.poll() is not None:
-        raise RuntimeError(f"PostgreSQL did not start:\n{tail(log)}")
+def _answers(url: URL) -> bool:
+    """Tell whether the server takes connections."""
     try:
         _run(url, "SELECT 1")
     except OperationalError:
-        return None
+        return False
     return True
 
 

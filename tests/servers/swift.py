@@ -4,21 +4,21 @@ import base64
 import json
 import os
 import pwd
+import signal
 import subprocess
 import sys
 import tempfile
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
 from tests.servers.ports import free_port
-from tests.servers.waiting import tail, wait_for
+from tests.servers.process import Server, running
 
 if TYPE_CHECKING:
     # The proxy imports this module for request_log, and should not wait for botocore.
@@ -128,16 +128,24 @@ def new_bucket(server: S3Server, name: str) -> Iterator[Bucket]:
 @contextmanager
 def swift_server() -> Iterator[S3Server]:
     """Start Swift's four servers on one folder, and stop them and remove it afterwards."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="swift-")))
+    with own_servers() as (server, _):
+        yield server
+
+
+@contextmanager
+def own_servers() -> Iterator[tuple[S3Server, list[Server]]]:
+    """Start Swift, as `swift_server` does.
+
+    Yields:
+        The service, and its four servers, which can be restarted.
+    """
+    with tempfile.TemporaryDirectory(prefix="swift-") as made:
+        folder = Path(made)
         ports = {name: free_port() for name in SERVERS}
         _prepare(folder, ports)
-        processes = {name: stack.enter_context(_process(folder, name)) for name in SERVERS}
-        for name, process in processes.items():
-            log = folder / f"{name}.log"
-            asked = partial(_answers, process, ports[name], log)
-            wait_for(f"Swift's {name} server answers", asked, log=log, pause=0.02)
-        yield S3Server(f"http://127.0.0.1:{ports['proxy']}", folder / "requests")
+        servers = [_server_of(folder, name, port) for name, port in ports.items()]
+        with running(servers):
+            yield S3Server(f"http://127.0.0.1:{ports['proxy']}", folder / "requests"), servers
 
 
 def request_log(global_conf: dict[str, str], **settings: str) -> Callable[..., Any]:
@@ -303,36 +311,27 @@ def _demand_attributes(folder: Path) -> None:
         ) from error
 
 
-@contextmanager
-def _process(folder: Path, server: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run one of Swift's servers, with its log in a file, until the block ends."""
-    program = Path(sys.executable).with_name(f"swift-{server}-server")
+def _server_of(folder: Path, name: str, port: int) -> Server:
+    """Return one of Swift's servers."""
+    program = Path(sys.executable).with_name(f"swift-{name}-server")
     # The signal ends the server where the tests are killed and no block ends.
-    command = ["setpriv", "--pdeathsig", "KILL", sys.executable, str(program)]
-    with (folder / f"{server}.log").open("w") as log:
-        process = subprocess.Popen(
-            [*command, str(folder / f"{server}.conf"), "-v"],
-            env=_environment(),
-            stdout=log,
-            stderr=log,
-            # Ctrl-C is for pytest, whose tests still need the server to tidy up.
-            start_new_session=True,
-        )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+    command = ["setpriv", "--pdeathsig", "KILL", sys.executable, program]
+    return Server(
+        f"Swift's {name} server",
+        [*command, folder / f"{name}.conf", "-v"],
+        folder / f"{name}.log",
+        lambda: _answers(port),
+        signal.SIGKILL,
+        _environment(),
+    )
 
 
-def _answers(process: subprocess.Popen[bytes], port: int, log: Path) -> bool | None:
-    """Tell whether a server answers, whatever it says; None as long as it does not."""
-    if process.poll() is not None:
-        raise RuntimeError(f"A server of Swift's did not start:\n{tail(log)}")
+def _answers(port: int) -> bool:
+    """Tell whether a server answers, whatever it says."""
     try:
         with closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
             connection.request("GET", "/")
             connection.getresponse()
     except OSError:
-        return None
+        return False
     return True
