@@ -108,6 +108,7 @@ def kill_months(
                     break
             before = {path: len(seen) for path, seen in pieces.items()}
             place.must_run()
+        check(bool(pieces), f"no window was seen in {place.data / 'work'}")
         _check_once(pieces)
         done.kept += len(before)
         check_same(result(place), wanted)
@@ -169,7 +170,7 @@ def _check_whole(place: Place, old: Memory, wanted: Result) -> None:
 
 def _in_flight(work: Path) -> int:
     """Count the windows that a killed run had begun: each builds its piece in a folder aside."""
-    folders = (path for path in work.glob(f"prediction_*/*/{UNFINISHED}*") if path.is_dir())
+    folders = (path for path in work.glob(f"*/*/{UNFINISHED}*") if path.is_dir())
     return sum(not any(folder.glob("prediction_*")) for folder in folders)
 
 
@@ -188,7 +189,7 @@ def watched(work: Path) -> Iterator[dict[Path, set[Piece]]]:
     def look() -> None:
         # The month removes files and folders while they are listed.
         with suppress(FileNotFoundError):
-            for path in work.glob("prediction_*/*/piece_*.tif"):
+            for path in work.glob("*/*/piece_*.tif"):
                 found = path.stat()
                 pieces.setdefault(path, set()).add((found.st_ino, found.st_mtime_ns))
 

@@ -252,6 +252,7 @@ def check_failure(place: Place, status: int) -> str:
     check(status == 1, f"it ended with {status}, not 1:\n{said}")
     check(len(told) == 1, f"{len(told)} sentences, not one:\n{said}")
     check("Traceback" not in said, f"a traceback:\n{said}")
+    check("not foreseen" not in told[0], f"nobody foresaw this:\n{said}")
     return told[0]
 
 

@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 from collections import Counter
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +29,10 @@ MOST_BYTES = 12_000
 _PIECE = 65_536
 
 
+def _never() -> bool:
+    return False
+
+
 @dataclass
 class Proxy:
     """A proxy that runs in a thread of its own.
@@ -39,6 +43,8 @@ class Proxy:
         rate: the share of faulty answers, 0 to 1; of connections where it is not HTTP.
         stall: how many seconds a stalled answer hangs before its connection is reset.
         delay: how many seconds each piece of an answer is held back.
+        cuts: asked at each answer of the real server, whether to cut it.
+        refusals: how many of the next connections are reset; only where it is not HTTP.
         seed: of what is faulty.
         kinds: of faults, where it is HTTP.
         passed: how many answers were sound.
@@ -51,6 +57,8 @@ class Proxy:
     rate: float = 0.0
     stall: float = 65.0
     delay: float = 0.0
+    cuts: Callable[[], bool] = _never
+    refusals: int = 0
     seed: int = 1
     kinds: Sequence[str] = S3_FAULTS
     passed: int = 0
@@ -127,7 +135,7 @@ class Proxy:
                 _reset(writer)
             else:
                 answer = await _ask(self.upstream, request)
-                if fault == CUT:
+                if self.cuts() or fault == CUT:
                     # The server has done what was asked, and the client hears half of it.
                     head, _, body = answer.partition(b"\r\n\r\n")
                     half = len(head) + 4 + len(body) // 2 if body else len(head) // 2
@@ -149,6 +157,9 @@ class Proxy:
     ) -> None:
         """Pass bytes both ways; of a faulty connection, none or some."""
         fault = self._draw(TCP_FAULTS)
+        if self.refusals:
+            self.refusals -= 1
+            fault = "refuse"
         with self._tracked(writer):
             if fault == "refuse":
                 self.faults[fault] += 1
@@ -178,8 +189,21 @@ class Proxy:
         most: int | None,
     ) -> bool:
         """Pass on bytes until a side ends; return whether it was because of `most`."""
-        up = asyncio.create_task(self._pipe(reader, ours, None))
-        down = asyncio.create_task(self._pipe(theirs, writer, most))
+        asked = False
+
+        def ask() -> bool:
+            nonlocal asked
+            asked = True
+            return False
+
+        def answer() -> bool:
+            """Take what follows a request for its answer, in however many pieces it comes."""
+            nonlocal asked
+            begins, asked = asked, False
+            return begins and self.cuts()
+
+        up = asyncio.create_task(self._pipe(reader, ours, None, ask))
+        down = asyncio.create_task(self._pipe(theirs, writer, most, answer))
         done, rest = await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
         for task in rest:
             task.cancel()
@@ -188,12 +212,18 @@ class Proxy:
         return down in done and down.result()
 
     async def _pipe(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, most: int | None
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        most: int | None,
+        cuts: Callable[[], bool],
     ) -> bool:
-        """Pass on bytes to the end, or at most so many; return whether there were as many."""
+        """Pass on bytes to the end, or until they are cut; return whether they were."""
         passed = 0
         with suppress(ConnectionError):
             while read := await reader.read(_PIECE):
+                if cuts():
+                    return True
                 await asyncio.sleep(self.delay)
                 if most is not None and passed + len(read) > most:
                     writer.write(read[: most - passed])
