@@ -2,7 +2,7 @@
 # make test    set up (PostGIS, PgBouncer and Chromium included) and run every check and test
 # make docs    set up and build the documentation in docs/_build/html
 # make bench   set up and print the benchmarks
-# make soak    set up and try months under kills, faults and full disks (takes over an hour)
+# make soak    set up and try months under kills, restarts, faults and full disks (most of an hour)
 # make audit   ask for known vulnerabilities of the locked dependencies (needs an advisory service)
 # make lock    renew poetry.lock and the requirements files exported from it (needs poetry)
 

@@ -125,39 +125,37 @@ class Ground:
     def restarts(self) -> Iterator[tuple[str, Table]]:
         """Restart each service."""
         for how, by in {"fast": FAST, "immediate": IMMEDIATE}.items():
-            yield f"database, {how} restart", self._stop(["database"], SHORT, 4, by)
+            yield self._stop(f"database, {how} restart", ["database"], SHORT, 3, by)
         for name in ("bucket", "API"):
-            yield f"{name}, restart", self._stop([name], SHORT, 4)
+            yield self._stop(f"{name}, restart", [name], SHORT, 3)
 
     def away(self) -> Iterator[tuple[str, Table]]:
         """Take each service away for a minute, and then all at once."""
         for names in (["database"], ["bucket"], ["API"], list(self.servers)):
-            yield f"{', '.join(names)} away for {AWAY} s", self._stop(names, AWAY, 2)
+            yield self._stop(f"{', '.join(names)} away for {AWAY} s", names, AWAY, 1)
 
     def cuts(self) -> Iterator[tuple[str, Table]]:
         """Cut all open connections."""
         for name in self.servers:
             with self._before(name) as (site, before):
                 cutting = Disturbance(partial(cut, before), 0)
-                yield f"{name}, connections cut", self._disturb(site, cutting, 4)
+                yield self._disturb(f"{name}, connections cut", site, cutting, 3)
 
     def slow(self) -> Iterator[tuple[str, Table]]:
         """Let all answers be slow for a while."""
         for name in self.servers:
             with self._before(name) as (site, before):
                 slowing = Disturbance(partial(slowed, before), SLOW)
-                yield f"{name}, slow for {SLOW} s", self._disturb(site, slowing, 2)
+                yield self._disturb(f"{name}, slow for {SLOW} s", site, slowing, 2)
 
     def disks(self) -> Iterator[tuple[str, Table]]:
         """Fill the disk of the work folder, and that of the results."""
         place = self.here.place
         work = {"WORK_DIR": str(place.folder / "small work")}
-        results = of_folders(place.folder / "small results") | {
-            "WORK_DIR": place.settings["WORK_DIR"]
-        }
-        yield "full disk of the work folder", self._fill("small work", work, place.data)
-        data = UPath(place.folder / "small results")
-        yield "full disk of the results", self._fill("small results", results, data)
+        yield self._fill("full disk of the work folder", "small work", work, place.data)
+        small = UPath(place.folder / "small results")
+        results = of_folders(small) | {"WORK_DIR": place.settings["WORK_DIR"]}
+        yield self._fill("full disk of the results", small.name, results, small)
 
     def faults(self) -> Iterator[tuple[str, Table]]:
         """Let a fifth of all answers be faulty."""
@@ -178,21 +176,29 @@ class Ground:
         ).counts()
 
     def _stop(
-        self, names: Sequence[str], seconds: float, count: int, by: signal.Signals | None = None
-    ) -> Table:
+        self,
+        what: str,
+        names: Sequence[str],
+        seconds: float,
+        count: int,
+        by: signal.Signals | None = None,
+    ) -> tuple[str, Table]:
         servers = [server for name in names for server in self.servers[name]]
         site = self.there if "bucket" in names else self.here
-        return self._disturb(site, Disturbance(partial(stopped, servers, by), seconds), count)
+        stopping = Disturbance(partial(stopped, servers, by), seconds)
+        return self._disturb(what, site, stopping, count)
 
-    def _fill(self, name: str, settings: Mapping[str, str], data: UPath) -> Table:
+    def _fill(
+        self, what: str, folder: str, settings: Mapping[str, str], data: UPath
+    ) -> tuple[str, Table]:
         place = self.here.place
-        with small_disk(place.folder / name) as disk:
+        with small_disk(place.folder / folder) as disk:
             small = replace(place, settings={**place.settings, **settings}, data=data)
             site = replace(self.here, place=small, old=_old(small))
             filling = Disturbance(partial(filled, disk), None, heals=False)
-            table = self._disturb(site, filling, 5)
+            told = self._disturb(what, site, filling, 4)
         put_back(place, self.here.old)
-        return table
+        return told
 
     def _faulty(self, wanted: Result | None, rate_s3: float, rate_database: float) -> Table:
         put_back(self.there.place, self.there.old)
@@ -205,10 +211,14 @@ class Ground:
             stall=STALL,
         ).counts
 
-    def _disturb(self, site: Site, disturbance: Disturbance, count: int) -> Table:
-        return disturb_months(
-            site.place, site.old, self.wanted, site.seconds, disturbance, self._times(count)
-        ).counts()
+    def _disturb(
+        self, what: str, site: Site, disturbance: Disturbance, count: int
+    ) -> tuple[str, Table]:
+        times = self._times(count)
+        done = disturb_months(
+            site.place, site.old, self.wanted, site.seconds, disturbance, times, seed=what
+        )
+        return what, done.counts()
 
     @contextmanager
     def _before(self, name: str) -> Iterator[tuple[Site, Proxy]]:

@@ -95,7 +95,7 @@ def disturb_months(
     seconds: float,
     disturbance: Disturbance,
     times: int,
-    seed: int = 1,
+    seed: str = "",
 ) -> Disturbed:
     """Disturb months at random moments, each over the results of an earlier one.
 
