@@ -216,14 +216,18 @@ def slowed(before: Proxy) -> Iterator[None]:
 @contextmanager
 def filled(disk: Path) -> Iterator[None]:
     """Fill a disk."""
-    ballast = disk / BALLAST
-    with ballast.open("wb", buffering=0) as file, suppress(OSError):
-        while file.write(_PIECE):
-            pass
+    fill(disk)
     try:
         yield
     finally:
-        ballast.unlink()
+        (disk / BALLAST).unlink()
+
+
+def fill(disk: Path) -> None:
+    """Write until a disk is full."""
+    with (disk / BALLAST).open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(_PIECE):
+            pass
 
 
 DISK = 256 * 2**20  # bytes
