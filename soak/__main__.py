@@ -172,7 +172,7 @@ class Ground:
     def _kill(self, count: int, by: signal.Signals) -> Table:
         site = self.here
         return kill_months(
-            site.place, site.old, self.wanted, site.seconds, self._times(count), by
+            site.place, site.old, self.wanted, site.seconds, self._times(count), [by]
         ).counts()
 
     def _stop(

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,9 @@ from soak.results import (
 
 # So many months for each kill may end before they are killed.
 MOST_UNKILLED = 20
+
+# The steps in which windows are in flight.
+PREDICTING = ("plan windows", "predicting", "sieving")
 
 # Seconds between two looks at the work folder.
 LOOK = 0.01
@@ -77,7 +80,7 @@ def kill_months(
     wanted: Result,
     seconds: float,
     kills: int,
-    by: signal.Signals = signal.SIGKILL,
+    by: Sequence[signal.Signals] = (signal.SIGKILL,),
     seed: int = 1,
 ) -> Kills:
     """Kill a month at random moments, up to some times in a row, then let it finish.
@@ -88,7 +91,7 @@ def kill_months(
         wanted: what an undisturbed run made.
         seconds: that it took.
         kills: how many.
-        by: which signal.
+        by: which signals, in turn.
         seed: of the moments.
 
     Raises:
@@ -104,7 +107,8 @@ def kill_months(
         with watched(Path(place.data / "work")) as pieces:
             for _ in range(min(in_a_row, kills - done.killed.total())):
                 moment = chance.uniform(0, seconds)
-                if not _kill_one(place, old, wanted, moment, by, done, pieces):
+                turn = by[done.killed.total() % len(by)]
+                if not _kill_one(place, old, wanted, moment, turn, done, pieces):
                     break
             before = {path: len(seen) for path, seen in pieces.items()}
             place.must_run()
@@ -150,7 +154,7 @@ def _kill_one(
         pieces.clear()
         return False
     done.killed[place.step()] += 1
-    lost = _in_flight(Path(place.data / "work"))
+    lost = _in_flight(place)
     workers = os.cpu_count() or 2
     check(lost <= workers, f"{lost} windows were in flight on {workers} cores")
     done.lost, done.most = done.lost + lost, max(done.most, lost)
@@ -168,10 +172,11 @@ def _check_whole(place: Place, old: Memory, wanted: Result) -> None:
         check(different == 0, f"{different} pixels of the map differ after a kill")
 
 
-def _in_flight(work: Path) -> int:
+def _in_flight(place: Place) -> int:
     """Count the windows that a killed run had begun: each builds its piece in a folder aside."""
-    folders = (path for path in work.glob(f"*/*/{UNFINISHED}*") if path.is_dir())
-    return sum(not any(folder.glob("prediction_*")) for folder in folders)
+    if place.step() not in PREDICTING:
+        return 0
+    return len(list(Path(place.data / "work").rglob(f"{UNFINISHED}*")))
 
 
 def _check_once(pieces: dict[Path, set[Piece]]) -> None:
@@ -190,6 +195,8 @@ def watched(work: Path) -> Iterator[dict[Path, set[Piece]]]:
         # The month removes files and folders while they are listed.
         with suppress(FileNotFoundError):
             for path in work.glob("*/*/piece_*.tif"):
+                if path.parent.name.startswith(UNFINISHED):
+                    continue
                 found = path.stat()
                 pieces.setdefault(path, set()).add((found.st_ino, found.st_mtime_ns))
 
