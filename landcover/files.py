@@ -202,7 +202,7 @@ def take_mode(path: Path) -> None:
     # The set-group-ID bit that a new folder has from the one above stays.
     mode = path.stat().st_mode & stat.S_ISGID | path.parent.stat().st_mode & allowed
     # Some network disks have no modes, and another's folder is as its owner made it.
-    with suppress(PermissionError):
+    with suppress(OSError):
         path.chmod(mode)
 
 
@@ -308,9 +308,12 @@ def check_writable(folder: UPath, setting: str) -> None:
         OSError: if one in a bucket cannot be written.
     """
     if not is_local(folder):
-        probe = folder / f"{PROBE}{uuid4().hex}"
+        # As results are written: uploaded under one name, then copied to another.
+        probe, copy = (folder / f"{PROBE}{uuid4().hex}" for _ in range(2))
         probe.write_bytes(b"")
-        probe.fs.rm_file(probe.path)
+        probe.fs.copy(probe.path, copy.path)
+        for path in (probe, copy):
+            path.fs.rm_file(path.path)
         return
     try:
         make_folder(folder)
