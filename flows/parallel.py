@@ -1,7 +1,6 @@
 """Windows side by side, and how far they are: a bar on a terminal, plain lines in a log."""
 
 import logging
-import os
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.theme import Theme
 
+from landcover.machine import cores
 from tasks.artifacts import show_progress
 
 Result = TypeVar("Result")
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 LINES = 10  # in a log
 
 # Windows are predicted one a core: GDAL and the forest let go of Python's lock.
-window_runner: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=os.cpu_count() or 2)
+window_runner: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=cores())
 
 
 def gather(futures: PrefectFutureList[Result], doing: str, key: str) -> list[Result]:

@@ -10,6 +10,7 @@ from rasterio.features import geometry_mask
 from rasterio.windows import Window, bounds, transform
 from shapely.geometry.base import BaseGeometry
 
+from landcover import machine
 from landcover.geometry import polygonal
 from landcover.grid import Grid
 
@@ -29,6 +30,10 @@ COARSER = 8
 WINDOWS_A_WORKER = 4
 
 MEMORY = 2e9  # bytes
+
+# The libraries and the model, the imagery that GDAL keeps, and files that wait for the disk take
+# the rest of it.
+SHARE_OF_MEMORY = 1 / 3
 
 # About so many crossings of edges and rows are worked on at once.
 CROSSINGS = 2_000_000
@@ -75,6 +80,7 @@ def plan_windows(
     workers: int,
     memory: float = MEMORY,
     largest: int = LARGEST,
+    bands: int = 5,
 ) -> tuple[int, list[Window]]:
     """Return the size of the windows, a power of two, and those that touch an area.
 
@@ -88,13 +94,17 @@ def plan_windows(
         workers: how many windows are predicted side by side.
         memory: how many bytes they may take together.
         largest: height and width of the largest window, a power of two (see `largest_window`).
+        bands: how many are read, with the alpha band.
     """
     size = largest
     windows = windows_touching(grid, area, size)
     while (
         size > BLOCK
         and len(windows) <= MOST_WINDOWS
-        and (len(windows) < WINDOWS_A_WORKER * workers or workers * window_memory(size) > memory)
+        and (
+            len(windows) < WINDOWS_A_WORKER * workers
+            or workers * window_memory(size, bands) > memory
+        )
     ):
         size //= 2
         windows = windows_touching(grid, area, size)
@@ -102,6 +112,11 @@ def plan_windows(
         size *= 2
         windows = windows_touching(grid, area, size)
     return size, windows
+
+
+def memory_for_windows() -> float:
+    """Return how many bytes all windows that are predicted side by side may take."""
+    return min(MEMORY, SHARE_OF_MEMORY * machine.memory())
 
 
 def largest_window(pixels_a_second: float) -> int:

@@ -10,6 +10,7 @@ from landcover.errors import LandcoverError
 from landcover.files import fetch, on_disk, scratch, sha256
 from landcover.imagery.doubts import Doubts, check_flat
 from landcover.imagery.mosaic import Mosaic, check_unchanged
+from landcover.machine import cores
 from landcover.maps.assembly import (
     FinishedMap,
     assemble_layer,
@@ -68,7 +69,7 @@ def assemble_map(
 
     with run.storage(run.files.maps / plan.classes.file), scratch(run.files.work) as local:
         # Side by side: much of it is one core's work.
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             built, counts = zip(*pool.map(assemble, plan.layers), strict=True)
         check_complete(plan, pieces, counts)
         digest = sha256(built[0])

@@ -1,7 +1,6 @@
 """The windows of a month's map: planned, predicted and sieved, each by a task of its own."""
 
 import hashlib
-import os
 from collections.abc import Callable
 
 from prefect.logging import get_run_logger
@@ -17,6 +16,7 @@ from landcover.imagery.doubts import Inspection
 from landcover.imagery.images import gdal_path
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.thumbnails import Thumbnail, needs_thumbnails
+from landcover.machine import cores
 from landcover.maps.layers import prediction_layers
 from landcover.maps.lookup import open_predictor
 from landcover.maps.pieces import (
@@ -36,7 +36,7 @@ from landcover.maps.sieve import sieve_window as sieve
 from landcover.model.forest import Model
 from landcover.publishing import publish, publish_all
 from landcover.version import code_version
-from landcover.windows import largest_window, window_memory
+from landcover.windows import largest_window, memory_for_windows, window_memory
 from landcover.windows import plan_windows as plan_sizes
 from tasks.retries import io_task
 from tasks.run import Run
@@ -63,13 +63,15 @@ def plan_windows(run: Run, mosaic: Mosaic, model: Model) -> Plan:
             f"MOSAIC_BANDS has no {', '.join(missing)}: use the bands that it was trained on."
         )
     area = run.area(mosaic.grid.crs)
-    workers = os.cpu_count() or 1
+    workers, bands = cores(), len(model.bands) + 1
     with run.storage(model.path):
         speed = open_predictor(model.path, model.sha256).pixels_a_second
     # Where gaps are allowed, the area may be far larger than its imagery.
     with run.storage(mosaic.origin):
         seen = part_with_imagery(mosaic, area)
-    size, windows = plan_sizes(mosaic.grid, seen, workers, largest=largest_window(speed))
+    size, windows = plan_sizes(
+        mosaic.grid, seen, workers, memory_for_windows(), largest_window(speed), bands
+    )
     with run.imagery(mosaic, "to draw it"):
         thumbnails = needs_thumbnails(mosaic, area)
     parts = [mosaic.fingerprint, area.wkb_hex, model.sha256, code_version()]
@@ -81,7 +83,7 @@ def plan_windows(run: Run, mosaic: Mosaic, model: Model) -> Plan:
         size,
         size,
         sum(window.width * window.height for window in windows) / speed / workers,
-        workers * window_memory(size, len(model.bands) + 1) / 1e9,
+        workers * window_memory(size, bands) / 1e9,
         workers,
     )
     return Plan(
