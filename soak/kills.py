@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from landcover.files import UNFINISHED
+from landcover.machine import cores
 from soak.disturbances import by_step
 from soak.month import MAP, Place, check, ended
 from soak.results import (
@@ -155,7 +156,7 @@ def _kill_one(
         return False
     done.killed[place.step()] += 1
     lost = _in_flight(place)
-    workers = os.cpu_count() or 2
+    workers = cores()
     check(lost <= workers, f"{lost} windows were in flight on {workers} cores")
     done.lost, done.most = done.lost + lost, max(done.most, lost)
     if recorded(place) != earlier:
