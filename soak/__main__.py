@@ -72,7 +72,7 @@ class Site:
     Attributes:
         place: its folders and servers.
         old: an earlier month, over which each is run.
-        seconds: that an undisturbed one takes.
+        seconds: that an undisturbed one takes, once Python has started.
     """
 
     place: Place
@@ -320,7 +320,9 @@ def prepared(folder: Path, scale: float = 1) -> Iterator[Ground]:
 
 def _site(place: Place) -> Site:
     """Run two undisturbed months, the first one to be remembered."""
-    return Site(place, _old(place), place.must_run())
+    old = _old(place)
+    place.must_run()
+    return Site(place, old, place.seconds())
 
 
 def _old(place: Place) -> Memory:
