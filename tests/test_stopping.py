@@ -50,7 +50,8 @@ LATE = BUSY.replace(
 def started(code: str, **more: str) -> Iterator[subprocess.Popen[str]]:
     """Run code that says when it is busy; kill it with the block."""
     with subprocess.Popen(
-        [sys.executable, "-c", code],
+        # Where the tests run in the background of a shell, Ctrl-C is ignored.
+        ["env", "--default-signal", sys.executable, "-c", code],
         env=without_settings() | more,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
