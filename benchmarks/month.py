@@ -24,6 +24,7 @@ from landcover.period import Period
 from tasks.access.blocks import Blocks
 from tasks.access.lock import only_run
 from tasks.assembly import assemble_map
+from tasks.catalogue import list_maps
 from tasks.coverage import measure_coverage
 from tasks.mosaic import find_mosaic
 from tasks.polygons import fetch_polygons
@@ -153,9 +154,10 @@ def month_without_prefect() -> None:
         )
     finished = assemble_map.fn(run, plan, pieces, mosaic, training.model)
     survey = Survey(mosaic, coverage, radiometry)
-    report = write_report.fn(run, survey, finished, polygons, training, {})
+    write_report.fn(run, survey, finished, polygons, training, {})
     with only_run(run.period, None):
-        record_prediction.fn(run, survey, training, finished, report, model_id, {})
+        record_prediction.fn(run, survey, training, finished, model_id, {})
+    list_maps.fn(run)
 
 
 if __name__ == "__main__":

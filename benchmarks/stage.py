@@ -75,7 +75,7 @@ def predict(mosaic: Mosaic, predictor: Predictor, folder: Path, *, confidence: b
         windows=tuple(windows),
         factors=tuple(piece_factors(mosaic.grid, size)),
         layers=prediction_layers(Period(2025, 6), NAMES)[: 1 + confidence],
-        thumbnails=False,
+        thumbnails=None,
     )
 
     def piece(window: Window) -> None:

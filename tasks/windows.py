@@ -15,7 +15,7 @@ from landcover.imagery.coverage import part_with_imagery
 from landcover.imagery.doubts import Inspection
 from landcover.imagery.images import gdal_path
 from landcover.imagery.mosaic import Mosaic
-from landcover.imagery.thumbnails import Thumbnail, needs_thumbnails
+from landcover.imagery.thumbnails import Thumbnail, thumbnail_factor
 from landcover.machine import cores
 from landcover.maps.layers import prediction_layers
 from landcover.maps.lookup import open_predictor
@@ -73,7 +73,7 @@ def plan_windows(run: Run, mosaic: Mosaic, model: Model) -> Plan:
         mosaic.grid, seen, workers, memory_for_windows(), largest_window(speed), bands
     )
     with run.imagery(mosaic, "to draw it"):
-        thumbnails = needs_thumbnails(mosaic, area)
+        thumbnails = thumbnail_factor(mosaic, area)
     parts = [mosaic.fingerprint, area.wkb_hex, model.sha256, code_version()]
     fingerprint = hashlib.sha256(" ".join([*parts, str(size), str(thumbnails)]).encode())
     get_run_logger().info(
@@ -124,7 +124,7 @@ def predict_window(window: Window, run: Run, plan: Plan, mosaic: Mosaic, model: 
         predictor = open_predictor(model.path, model.sha256)
         where = f"at column {window.col_off}, row {window.row_off}"
         with run.imagery(mosaic, where), scratch(run.files.work) as local:
-            thumbnail = Thumbnail(window, model.bands) if plan.thumbnails else None
+            thumbnail = Thumbnail(window, model.bands, plan.thumbnails) if plan.thumbnails else None
             inspection = Inspection.of(mosaic)
             area = run.area(mosaic.grid.crs)
             layers = predict(mosaic, predictor, model.bands, area, window, thumbnail, inspection)

@@ -19,7 +19,7 @@ PLAN = Plan(
     WINDOWS,
     (),
     (class_layer(), NUMBERS),
-    thumbnails=False,
+    thumbnails=None,
 )
 
 

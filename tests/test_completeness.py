@@ -25,7 +25,6 @@ from landcover.areas import polygon_hectares
 from landcover.classes import NODATA
 from landcover.errors import LandcoverError
 from landcover.files import sha256
-from landcover.imagery import thumbnails
 from landcover.maps.sieve import margin, sieve
 from landcover.period import Period
 from tasks.access.database import access
@@ -322,10 +321,9 @@ def test_what_was_predicted_is_not_predicted_again(
     assert np.array_equal(read_codes(MAP), mapped_codes[MAP])
 
 
-def test_a_large_month_is_drawn_from_thumbnails_made_while_it_is_predicted(
+def test_a_month_is_drawn_from_thumbnails_made_while_it_is_predicted(
     world: World, monkeypatch, capfd
 ):
-    monkeypatch.setattr(thumbnails, "MOST_DECODED", 0)
     with monkeypatch.context() as stopped:
         after_prediction(stopped, stop)
         assert run() == FAILED

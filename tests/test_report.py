@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+import shapely
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 from prefect import flow
@@ -29,7 +30,7 @@ from landcover.imagery.coverage import Coverage, Gap
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.radiometry import Difference, ImageryWarning, Radiometry
 from landcover.imagery.survey import Survey
-from landcover.imagery.thumbnails import Thumbnail, needs_thumbnails
+from landcover.imagery.thumbnails import Thumbnail, thumbnail_factor
 from landcover.maps.assembly import FinishedMap
 from landcover.maps.cog import write_cog
 from landcover.maps.layers import prediction_layers
@@ -625,20 +626,25 @@ def test_where_there_is_no_imagery_the_true_colour_picture_is_transparent(
         assert bool(alpha) is opaque
 
 
-def test_thumbnails_stand_in_for_a_large_mosaic_without_overviews(
-    reported: Reported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("sharpness", "factor"), [(SIZE, 1), (SIZE // 2, 2), (SIZE // 20, 16)])
+def test_thumbnails_stand_in_for_a_mosaic_without_overviews(
+    reported: Reported,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sharpness: int,
+    factor: int,
 ) -> None:
-    mosaic, area = imagery(tmp_path, reported.codes), reported.report.area
+    mosaic = imagery(tmp_path, reported.codes)
+    area = shapely.box(*mosaic.grid.bounds)
     frame = frame_around(area, mosaic.grid.crs)
-    assert not needs_thumbnails(mosaic, area)
-    monkeypatch.setattr(thumbnails, "MOST_DECODED", SIZE**2 - 1)
-    assert needs_thumbnails(mosaic, area)
+    monkeypatch.setattr(thumbnails, "PICTURE", sharpness)
+    assert thumbnail_factor(mosaic, area) == factor
 
     small = []
     (tmp_path / "small").mkdir()
     with mosaic.open() as reader:
         for window in split(Window(0, 0, SIZE, SIZE), 512, 512):
-            thumbnail = Thumbnail(window, list(mosaic.bands))
+            thumbnail = Thumbnail(window, list(mosaic.bands), factor)
             for strip in split(window, 128):
                 read = reader.read(list(mosaic.bands.values()), strip)
                 thumbnail.add(strip, read.values, read.valid)
@@ -647,9 +653,9 @@ def test_thumbnails_stand_in_for_a_large_mosaic_without_overviews(
     numbers = {"red": 1, "green": 2, "blue": 3}
     of_thumbnails = true_colour(mosaic_of(small, tmp_path / "small", numbers), area, frame)
     whole = true_colour(mosaic, area, frame)
-    rows, columns = whole.shape[0] // 16, whole.shape[1] // 16
-    assert of_thumbnails.shape[:2] == (round(whole.shape[0] / 16), round(whole.shape[1] / 16))
-    coarse = whole[: rows * 16, : columns * 16].reshape(rows, 16, columns, 16, 4).mean((1, 3))
+    rows, columns = (length // factor for length in whole.shape[:2])
+    coarse = whole[: rows * factor, : columns * factor]
+    coarse = coarse.reshape(rows, factor, columns, factor, 4).mean((1, 3))
     there = (coarse[..., 3] == 255) & (of_thumbnails[:rows, :columns, 3] == 255)
     assert there.mean() > 0.3
     apart = np.abs(coarse - of_thumbnails[:rows, :columns])[there][:, :3]
@@ -660,7 +666,7 @@ def test_thumbnails_stand_in_for_a_large_mosaic_without_overviews(
     for quad in mosaic.quads():
         with rasterio.open(quad.path, "r+") as file:
             file.build_overviews([2, 4], Resampling.average)
-    assert not needs_thumbnails(mosaic, area)
+    assert thumbnail_factor(mosaic, area) is None
 
 
 # --- the task -------------------------------------------------------------------------------------

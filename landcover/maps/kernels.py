@@ -7,10 +7,9 @@ other threads waiting.
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-compiled = njit(nogil=True, cache=True)
+from landcover.imagery.kernels import compiled
 
 # An entry of a pixel that is not looked up, and the code that it is read as: 0 - 1 wraps to nodata.
 NOT_WANTED = np.uint16(0)

@@ -59,8 +59,8 @@ class Plan:
     """By how much each overview of a piece is coarser."""
     layers: tuple[Layer, ...]
     """What the map is made of: the classes first."""
-    thumbnails: bool
-    """Whether thumbnails are made for the report."""
+    thumbnails: int | None
+    """How many rows and columns one of a thumbnail stands for; None where none is made."""
 
     @property
     def classes(self) -> Layer:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landcover.classes import NODATA
-from landcover.maps.kernels import compiled
+from landcover.imagery.kernels import compiled
 
 EMPTY = np.uint8(NODATA)
 

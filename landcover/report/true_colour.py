@@ -81,8 +81,8 @@ def _pixels(count: int, ratio: float) -> int:
 def true_colour(mosaic: Mosaic, area: BaseGeometry, frame: Frame) -> NDArray[np.uint8]:
     """Return what a frame shows of the quads that an area touches, stretched for the eye.
 
-    Quads are read one by one, at the picture's size, from their overviews if they have any. Without
-    overviews they are decoded whole; for a large mosaic, thumbnails are read instead.
+    Quads are read one by one, at the picture's size, from their overviews if they have any; else
+    they should be thumbnails, because imagery would be decoded whole.
 
     Args:
         mosaic: the imagery; the bands named red, green and blue, or else its first three.

@@ -1,0 +1,38 @@
+"""The loops over single pixels of imagery, compiled by numba; they let go of Python's lock."""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+compiled = njit(nogil=True, cache=True)
+
+
+@compiled
+def mean_cells(
+    values: NDArray[np.generic],
+    valid: NDArray[np.bool_],
+    factor: int,
+    step: int,
+    means: NDArray[np.float32],
+) -> None:
+    """Take the mean of the valid pixels of square cells, NaN where there is none.
+
+    Args:
+        values: of a band, (rows, columns).
+        valid: which of them count, (rows, columns).
+        factor: rows and columns of a cell; those at the far edges may have fewer.
+        step: of these, one in so many is looked at.
+        means: what is written, a pixel a cell.
+    """
+    rows, columns = values.shape
+    for row in range(means.shape[0]):
+        bottom = min((row + 1) * factor, rows)
+        for column in range(means.shape[1]):
+            right = min((column + 1) * factor, columns)
+            total, count = 0.0, 0
+            for y in range(row * factor, bottom, step):
+                for x in range(column * factor, right, step):
+                    if valid[y, x]:
+                        total += values[y, x]
+                        count += 1
+            means[row, column] = total / count if count else np.nan
