@@ -34,8 +34,9 @@ REFLECTANCE = np.random.default_rng(0).lognormal(6, 0.8, (5000, 1))
         -REFLECTANCE,
         np.zeros((10, 1)),
         np.full((10, 1), -9.0),
+        np.full((10, 1), 137.17643600820224),
     ],
-    ids=["uint16", "uint8", "int16 below zero", "0 to 1", "negative", "all 0", "all -9"],
+    ids=["uint16", "uint8", "int16 below zero", "0 to 1", "negative", "all 0", "all -9", "all 137"],
 )
 @pytest.mark.parametrize("bins", [2, 64])
 def test_levels_rise_and_each_lies_in_its_own_bin(values, bins):
@@ -43,6 +44,7 @@ def test_levels_rise_and_each_lies_in_its_own_bin(values, bins):
     levels = fitted.levels_[0]
     assert levels.shape == (bins,)
     assert (np.diff(levels) >= 0).all()
+    assert (np.diff(fitted.edges_[0]) >= 0).all()
     if np.ptp(values):
         assert np.array_equal(fitted.number(levels, 0), np.arange(bins))
     rounded = fitted.transform(values)

@@ -65,6 +65,8 @@ class LogBins(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         span = np.where(high > low, high - low, 1.0)
         shift = np.maximum(0.0, SMALLEST * span - low)
         edges = np.geomspace(low + shift, high + shift, self.bins + 1, axis=1)
+        # Of a band that is the same everywhere, rounding would make some edges fall.
+        edges = np.maximum.accumulate(edges, axis=1)
         self.edges_ = edges[:, 1:-1] - shift[:, np.newaxis]
         self.levels_ = np.sqrt(edges[:, :-1] * edges[:, 1:]) - shift[:, np.newaxis]
         return self
