@@ -11,66 +11,7 @@ from numpy.typing import NDArray
 
 from landcover.imagery.kernels import compiled
 
-# An entry of a pixel that is not looked up, and the code that it is read as: 0 - 1 wraps to nodata.
-NOT_WANTED = np.uint16(0)
-
 Four = tuple[np.integer[Any], np.integer[Any], np.integer[Any], np.integer[Any]]
-
-
-@compiled
-def number_cells(
-    values: NDArray[np.unsignedinteger],
-    tables: NDArray[np.unsignedinteger],
-    bins: int,
-    cells: NDArray[np.uint32],
-) -> None:
-    """Number the cell of each pixel: its bins, read as the digits of one number.
-
-    Args:
-        values: of each band, (bands, pixels).
-        tables: of each band the bin of every value that there can be, (bands, values).
-        bins: how many bins a band has.
-        cells: what is written, (pixels,).
-    """
-    for pixel in range(cells.size):
-        cells[pixel] = tables[0, values[0, pixel]]
-    for band in range(1, values.shape[0]):
-        for pixel in range(cells.size):
-            cells[pixel] = cells[pixel] * np.uint32(bins) + tables[band, values[band, pixel]]
-
-
-@compiled
-def read_entries(
-    entries: NDArray[np.uint16],
-    cells: NDArray[np.uint32],
-    wanted: NDArray[np.bool_],
-    codes: NDArray[np.uint8],
-    confidence: NDArray[np.uint8],
-    unknown: NDArray[np.int64],
-) -> int:
-    """Read the entries of pixels' cells (see `landcover.maps.lookup.Lookup`).
-
-    Args:
-        entries: the table.
-        cells: of the pixels.
-        wanted: which pixels are looked up; the others become nodata.
-        codes: what is written, nodata where the entry is still empty.
-        confidence: what is written, in percent.
-        unknown: the first of these become the numbers of the pixels whose entry is empty.
-
-    Returns:
-        How many entries were empty.
-    """
-    found = 0
-    for pixel in range(cells.size):
-        entry = entries[cells[pixel]] if wanted[pixel] else NOT_WANTED
-        if wanted[pixel] and entry == 0:
-            unknown[found] = pixel
-            found += 1
-        # The low byte of an entry is the class code plus one.
-        codes[pixel] = np.uint8(entry) - np.uint8(1)
-        confidence[pixel] = entry >> 8
-    return found
 
 
 @compiled
