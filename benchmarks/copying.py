@@ -17,13 +17,12 @@ from landcover.imagery.mosaic import Mosaic
 from landcover.maps.pieces import PROFILE
 from landcover.windows import BLOCK, plan_windows, split
 
-BANDS = {"blue": 1, "green": 2, "red": 3, "nir": 4}
-ALPHA = 5
 WORKERS = 2
 
 
 def copy(mosaic: Mosaic, folder: Path) -> Path:
     """Read the same bands and mask with the same threads, and write a uint8 COG of the size."""
+    numbers = [*mosaic.bands.values(), len(mosaic.bands) + 1]
     _, windows = plan_windows(mosaic.grid, shapely.box(*mosaic.grid.bounds), WORKERS)
 
     def piece(window: Window) -> Path:
@@ -49,7 +48,7 @@ def copy(mosaic: Mosaic, folder: Path) -> Path:
             ) as out,
         ):
             for strip in split(window, BLOCK):
-                values = reader.read([*BANDS.values(), ALPHA], strip).values
+                values = reader.read(numbers, strip).values
                 row = strip.row_off - window.row_off
                 # A third of the values: about as many kinds of pixel as a map has classes.
                 codes = (values[0] >> 9).astype(np.uint8)

@@ -14,6 +14,9 @@ QUAD = 4096
 BLOCK = 256
 OPAQUE = 65_535
 
+# What a pixel of a band differs by from what its neighbours in the spectrum say.
+NOISE = 0.015
+
 # The upper left corner of quad 570-1028 of NICFI's grid, in metres of EPSG:3857.
 CORNER = (570 * QUAD * RESOLUTION - 20_037_508.342789244, 200_000.0)
 
@@ -50,12 +53,32 @@ def scattered(number: int) -> Values:
     return values
 
 
+def with_four_more(values: Values, number: int) -> Values:
+    """Return eight bands and alpha, as alike as those of other sensors are.
+
+    The four more lie between red and near infrared, as the red edge does, and between the others;
+    each has noise of its own.
+
+    Args:
+        values: blue, green, red, near infrared and alpha, (5, rows, columns).
+        number: of the quad; it has noise of its own.
+    """
+    random = np.random.default_rng(number)
+    blue, green, red, nir, alpha = values
+    pairs = ((red, nir, 0.3), (red, nir, 0.7), (green, nir, 0.5), (blue, red, 0.5))
+    more = []
+    for one, other, share in pairs:
+        noise = random.normal(1, NOISE, one.shape).astype(np.float32)
+        more.append((((1 - share) * one + share * other) * noise).clip(0, OPAQUE))
+    return np.stack([blue, green, red, nir, *more, alpha]).astype(np.uint16)
+
+
 def write_quad(path: Path, values: Values, column: int, row: int) -> Path:
-    """Write a quad as NICFI's are: five bands, the last of them alpha, tiled, DEFLATE.
+    """Write a quad as NICFI's are, with alpha as its last band, tiled, DEFLATE.
 
     Args:
         path: the GeoTIFF to write.
-        values: four bands and alpha.
+        values: bands and alpha.
         column: of the quad, counted from the corner.
         row: of the quad, downwards.
     """
@@ -66,7 +89,7 @@ def write_quad(path: Path, values: Values, column: int, row: int) -> Path:
         driver="GTiff",
         width=QUAD,
         height=QUAD,
-        count=5,
+        count=len(values),
         dtype="uint16",
         crs="EPSG:3857",
         transform=place(column, row),
@@ -78,7 +101,8 @@ def write_quad(path: Path, values: Values, column: int, row: int) -> Path:
         num_threads="all_cpus",
     ) as dataset:
         dataset.write(values)
-        dataset.colorinterp = [ColorInterp.gray, *[ColorInterp.undefined] * 3, ColorInterp.alpha]
+        others = [ColorInterp.undefined] * (len(values) - 2)
+        dataset.colorinterp = [ColorInterp.gray, *others, ColorInterp.alpha]
     return path
 
 
