@@ -227,6 +227,5 @@ def test_the_model_is_asked_about_a_bounded_number_of_cells_at_once():
     predictor.predict(values, wanted)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    # The numbers of the pixels, and what a batch takes: its levels in double and single precision,
-    # its cells, and its votes.
-    assert peak < (2 + 16) * wanted.size + BATCH * (2 * 8 * 12 + 200)
+    # What a batch takes: its levels in double and single precision, its cells, and its votes.
+    assert peak < 2 * wanted.size + (BATCH + CHUNK) * (2 * 8 * 12 + 100)

@@ -10,7 +10,7 @@ from landcover.maps.cells import Numbers
 from landcover.maps.table_kernels import insert, move_slots, read_dense, read_hashed
 
 # Bytes that a table may take. The operating system provides only those pages that are touched.
-MEMORY = 2**29
+TABLE_MEMORY = 2**29
 
 ENTRY = np.dtype(np.uint16)
 KEY = np.dtype(np.uint64)
@@ -48,7 +48,7 @@ def new_table(count: int) -> Table:
     Args:
         count: how many cells there can be.
     """
-    return DenseTable(count) if count * ENTRY.itemsize <= MEMORY else HashTable()
+    return DenseTable(count) if count * ENTRY.itemsize <= TABLE_MEMORY else HashTable()
 
 
 class DenseTable:
@@ -89,7 +89,7 @@ class HashTable:
 
     pixels_a_second = 5e6
 
-    def __init__(self, memory: int = MEMORY) -> None:
+    def __init__(self, memory: int = TABLE_MEMORY) -> None:
         """Make an empty table.
 
         Args:
