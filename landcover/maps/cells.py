@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from landcover.maps.table_kernels import number_cells
+from landcover.maps.table_kernels import find_bins, number_cells
 from landcover.model.bins import LogBins
 
 # A cell's number plus one is a key of 64 bits: ten bands of 64 levels need 60.
@@ -41,9 +41,11 @@ class Cells:
             raw = values.view(f"u{values.dtype.itemsize}")
             number_cells(raw, self._table(values.dtype), self._base, cells)
             return cells
-        for band, column in enumerate(values):
+        numbers = np.empty(values.shape[1], dtype=np.uint32)
+        for column, edges in zip(values, self._bins.edges_, strict=True):
+            find_bins(column, edges, numbers)
             cells *= self._base
-            cells += self._bins.number(column, band).astype(self._dtype)
+            cells += numbers
         return cells
 
     def levels(self, cells: Numbers) -> NDArray[np.float64]:

@@ -85,7 +85,7 @@ class Direct:
 
     def __init__(self, pipeline: Pipeline) -> None:
         """Keep the model."""
-        self._model = Model(pipeline)
+        self._model = CompiledPipeline(pipeline)
 
     def predict(
         self, values: NDArray[np.generic], wanted: NDArray[np.bool_]
@@ -112,7 +112,7 @@ class Lookup:
             table: of the model's answers; an empty one if left out.
         """
         self._cells = Cells(pipeline[0])
-        self._model = Model(pipeline[1:])
+        self._model = CompiledPipeline(pipeline[1:])
         self._table = new_table(self._cells.count) if table is None else table
         self.pixels_a_second = self._table.pixels_a_second
 
@@ -170,7 +170,7 @@ class Lookup:
         return answers
 
 
-class Model:
+class CompiledPipeline:
     """A pipeline, its forest compiled."""
 
     def __init__(self, pipeline: Pipeline) -> None:

@@ -41,6 +41,32 @@ def number_cells(
 
 
 @compiled
+def find_bins(
+    values: NDArray[Any], edges: NDArray[np.float64], numbers: NDArray[np.uint32]
+) -> None:
+    """Find the bins of a band, as numpy's searchsorted does from the right.
+
+    It halves what is left of the edges for all pixels, and then again, so that no pixel waits for
+    what was found of the one before.
+
+    Args:
+        values: of the band, (pixels,).
+        edges: where the next bin starts, one or more, (bins - 1,).
+        numbers: what is written, (pixels,).
+    """
+    numbers[:] = 0
+    left = edges.size
+    while left > 0:
+        half = (left + 1) // 2
+        for pixel in range(values.size):
+            number = numbers[pixel]
+            # Said so, NaN comes after all numbers.
+            beyond = not np.float64(values[pixel]) < edges[number + np.uint32(half - 1)]
+            numbers[pixel] = number + np.uint32(half) * np.uint32(beyond)
+        left -= half
+
+
+@compiled
 def read_dense(
     table: NDArray[np.uint16],
     cells: NDArray[np.unsignedinteger],
