@@ -227,5 +227,5 @@ def test_the_model_is_asked_about_a_bounded_number_of_cells_at_once():
     predictor.predict(values, wanted)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    # What a batch takes: its levels in double and single precision, its cells, and its votes.
-    assert peak < 2 * wanted.size + (BATCH + CHUNK) * (2 * 8 * 12 + 100)
+    # The pixels that wait and their cells; and of those that are asked for, levels and votes.
+    assert peak < 2 * wanted.size + (BATCH + CHUNK) * 80 + CHUNK * (8 * 20 + 100)

@@ -18,7 +18,8 @@ from landcover.maps.trees import compile_forest
 from landcover.model.bins import LogBins
 from landcover.model.forest import load
 
-# Pixels looked up at once: few enough that their cells stay in the processor's cache.
+# Pixels looked up at once: few enough that their cells stay in the processor's cache. As many cells
+# are asked for at once: with indices of ten bands, each takes a kilobyte meanwhile.
 CHUNK = 65_536
 
 # So many pixels wait until the model is asked for their cells: enough that a tree is fetched from
@@ -163,9 +164,10 @@ class Lookup:
         # Another thread may have met them meanwhile.
         entries = self._table.read(met, np.ones(met.size, dtype=bool))
         unknown = np.flatnonzero(entries == 0)
-        if unknown.size:
-            entries[unknown] = _join(*self._model.ask(self._cells.levels(met[unknown])))
-            self._table.keep(met[unknown], entries[unknown])
+        for start in range(0, unknown.size, CHUNK):
+            part = unknown[start : start + CHUNK]
+            entries[part] = _join(*self._model.ask(self._cells.levels(met[part])))
+            self._table.keep(met[part], entries[part])
         answers: Entries = entries[of_pixel]
         return answers
 
