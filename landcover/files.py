@@ -104,9 +104,6 @@ def expanded(text: str) -> str:
 
 UNFINISHED = "unfinished-"
 
-# What is written to a bucket, and removed at once, to see whether it can be.
-PROBE = ".writable-"
-
 # What those may do with a file or a folder who may do it with the folder that it is in; but to
 # write what is not theirs is for the owner and the group alone.
 _OF_FILES, _OF_FOLDERS = 0o664, 0o775
@@ -309,7 +306,7 @@ def check_writable(folder: UPath, setting: str) -> None:
     """
     if not is_local(folder):
         # As results are written: uploaded under one name, then copied to another.
-        probe, copy = (folder / f"{PROBE}{uuid4().hex}" for _ in range(2))
+        probe, copy = (folder / f".writable-{uuid4().hex}" for _ in range(2))
         probe.write_bytes(b"")
         probe.fs.copy(probe.path, copy.path)
         for path in (probe, copy):

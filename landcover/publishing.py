@@ -7,7 +7,6 @@ aside until it is committed, and put back where it is not.
 
 import errno
 import os
-import re
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,13 +17,11 @@ from typing import TypeVar
 from upath import UPath
 
 from landcover.errors import LandcoverError
-from landcover.files import PROBE, is_full, is_local, make_folder, no_room, on_disk, take_mode
+from landcover.files import is_full, is_local, make_folder, no_room, on_disk, take_mode
 
 Place = TypeVar("Place", Path, UPath)
 
 BROUGHT, EARLIER = "unfinished", "earlier"
-
-_PROBE = re.compile(re.escape(PROBE) + "[0-9a-f]{32}")
 
 
 def publish(built: Path | UPath, final: UPath) -> None:
@@ -121,14 +118,13 @@ def leftovers(finals: Iterable[UPath]) -> list[UPath]:
     """Return what a process that was killed while it published has left, by its exact names.
 
     Args:
-        finals: the files that it published.
+        finals: the files that it published, and that no other process publishes now.
     """
     finals = list(finals)
     ours = {aside(final, what) for final in finals for what in (BROUGHT, EARLIER)}
     found = []
     for folder in {final.parent for final in finals}:
-        there = (folder / name for name in _names_in(folder) if name.startswith("."))
-        found += [path for path in there if path in ours or _PROBE.fullmatch(path.name)]
+        found += [path for name in _names_in(folder) if (path := folder / name) in ours]
     return sorted(found, key=str)
 
 

@@ -96,9 +96,9 @@ class Files:
         return self.maps / COLLECTION_NAME
 
     @property
-    def results(self) -> tuple[UPath, ...]:
-        """All that has a final name."""
-        return self.samples, *self.of_model, *self.of_map, self.collection
+    def of_period(self) -> tuple[UPath, ...]:
+        """All files that no run of another period writes."""
+        return self.index, self.polygons, self.samples, *self.of_model, *self.of_map
 
 
 def files_of(period: Period, folders: FolderSettings) -> Files:
@@ -266,7 +266,7 @@ def check_places(run: Run) -> None:
     for setting, folder in run.settings[FolderSettings]:
         with run.storage(f"{setting.upper()} {folder}"):
             check_writable(folder, setting.upper())
-    check_replaceable(run.files.results)
+    check_replaceable([*run.files.of_period, run.files.collection])
 
 
 @io_task("tidy up", "tidy up {run}")
@@ -288,7 +288,8 @@ def tidy_up(run: Run) -> None:
             "%s is what another user's run has left: let them remove it.", folder
         )
     with run.storage(run.files.maps):
-        left = leftovers(run.files.results)
+        # Not the collection's: another month's run may be writing that.
+        left = leftovers(run.files.of_period)
         if left:
             with run.tables() as connection:
                 for finals in (run.files.of_model, run.files.of_map):

@@ -415,13 +415,18 @@ def test_what_a_run_that_was_killed_while_it_published_has_left_is_brought_in_or
     for path in (MAP, CONFIDENCE):
         path.rename(path.with_name(f".{path.name}.earlier"))
         path.write_bytes(b"a map without its row")
-    for half in (MAP, Path("data/models/rf_model_202506.joblib")):
+    index = Path("data/work/mosaic_202506.parquet")
+    for half in (MAP, Path("data/models/rf_model_202506.joblib"), index):
         half.with_name(f".{half.name}.unfinished").write_bytes(b"half")
     left = Path("data/work/202506/unfinished-1/piece.tif")
     left.parent.mkdir(parents=True)
     left.write_bytes(b"half")
+    # Another month's run may be at it.
+    listing = MAP.with_name(".collection.json.unfinished")
+    listing.write_bytes(b"half")
     assert clean_work.main(MONTH) == DONE
     assert f"{MAP.name} is the earlier file again" in caplog.text
+    listing.unlink()
     assert {path: sha256(path) for path in MAP.parent.iterdir()} == before
     assert details()["sha256"] == before[MAP]
     assert not list(Path("data").rglob("*unfinished*"))

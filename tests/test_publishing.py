@@ -192,6 +192,14 @@ def finals(folders: tuple[Path, Path]) -> dict[UPath, UPath]:
     return {results / name: work / name for name in ("report.html", "prediction.tif")}
 
 
+# What runs of other months, which may be at work, and other programs have there.
+OTHERS = (
+    ".collection.json.unfinished",
+    ".prediction_stats.tif.unfinished",
+    f".writable-{'0' * 32}",
+    "report.earlier",
+)
+
 NEW = {"report.html": b"new", "prediction.tif": b"new"}
 OLD = {"prediction.tif": b"old"}
 
@@ -247,8 +255,7 @@ def killed(folders: tuple[Path, Path], finals: dict[UPath, UPath]) -> tuple[UPat
         aside(final, BROUGHT).write_bytes(b"half")
         aside(final, EARLIER).write_bytes(b"old")
         final.write_bytes(b"new")
-    (results / f".writable-{'0' * 32}").touch()
-    for others in (".prediction_stats.tif.unfinished", ".writable-mine", "report.earlier"):
+    for others in OTHERS:
         (results / others).write_bytes(b"other")
     return tuple(finals)
 
@@ -268,9 +275,7 @@ def test_after_a_kill_the_files_are_those_that_the_row_describes_and_others_file
     assert contents(results) == {
         "report.html": recorded,
         "prediction.tif": recorded,
-        ".prediction_stats.tif.unfinished": b"other",
-        ".writable-mine": b"other",
-        "report.earlier": b"other",
+        **dict.fromkeys(OTHERS, b"other"),
     }
 
 
