@@ -36,6 +36,7 @@ from soak.month import (
     of_database,
     of_folders,
     of_world,
+    place_of,
     prefect_server,
     put_imagery,
     put_polygons,
@@ -293,16 +294,8 @@ def prepared(folder: Path, scale: float = 1) -> Iterator[Ground]:
         bucket = running.enter_context(swift.new_bucket(s3, f"soak-{number}"))
         for each in (near, far):
             put_polygons(world, each)
-        data = folder / "here" / "data"
-        here = _site(
-            Place(
-                folder=folder / "here",
-                settings=of_world(world) | of_database(near) | of_folders(data),
-                api=api,
-                data=UPath(data),
-                database=near,
-            )
-        )
+        data = UPath(folder / "here" / "data")
+        here = _site(place_of(folder / "here", world, near, data, api))
         wanted = result(here.place)
         there = _site(
             Place(

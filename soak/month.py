@@ -208,6 +208,20 @@ def ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]
         process.wait()
 
 
+def place_of(folder: Path, world: World, database: URL, data: UPath, api: str = "") -> Place:
+    """Return where months with their imagery on this machine are run.
+
+    Args:
+        folder: the working folder.
+        world: their imagery, area and polygons.
+        database: of their polygons and rows.
+        data: the folder of results and work, on this machine or in a bucket.
+        api: the Prefect server's; it may be left out where no command is started.
+    """
+    settings = of_world(world) | of_database(database) | of_folders(data)
+    return Place(folder=folder, settings=settings, api=api, data=data, database=database)
+
+
 def of_world(world: World) -> dict[str, str]:
     """Return the settings of imagery on this machine, its area and its polygons."""
     return {

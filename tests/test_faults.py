@@ -38,7 +38,7 @@ from soak.month import (
     of_bucket,
     of_database,
     of_folders,
-    of_world,
+    place_of,
     put_imagery,
     put_polygons,
 )
@@ -62,11 +62,6 @@ Kinds = Mapping[str, Events]
 
 def run(trees: str) -> int:
     return monthly.main([*MONTH, "--trees", trees])
-
-
-def place_of(folder: Path, world: World, database: URL, data: UPath) -> Place:
-    settings = of_world(world) | of_database(database) | of_folders(data)
-    return Place(folder, settings, api="", data=data, database=database)
 
 
 @pytest.fixture(scope="module")

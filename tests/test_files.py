@@ -25,11 +25,8 @@ from landcover.files import (
     sha256,
 )
 from landcover.period import Period
+from tests.folders import contents
 from tests.users import COLLEAGUE, as_user
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 @pytest.mark.parametrize(

@@ -27,12 +27,9 @@ from landcover.publishing import (
     publish,
     settle,
 )
+from tests.folders import contents
 from tests.rasters import ORIGIN, class_layer
 from tests.users import COLLEAGUE, TEAM, as_user
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 @pytest.fixture

@@ -18,9 +18,7 @@ from soak.kills import kill_months
 from soak.month import (
     Place,
     make_world,
-    of_database,
-    of_folders,
-    of_world,
+    place_of,
     put_polygons,
 )
 from soak.proxy import proxy
@@ -48,13 +46,8 @@ def place(
 ) -> Place:
     """Months on this machine."""
     folder = tmp_path_factory.mktemp("months")
-    return Place(
-        folder=folder,
-        settings=of_world(world) | of_database(database) | of_folders(folder / "data"),
-        api=str(get_current_settings().api.url),
-        data=UPath(folder / "data"),
-        database=database,
-    )
+    data = UPath(folder / "data")
+    return place_of(folder, world, database, data, str(get_current_settings().api.url))
 
 
 @pytest.fixture(scope="module")
