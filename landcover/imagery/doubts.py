@@ -16,6 +16,7 @@ from rasterio.windows import Window
 from landcover.areas import SQUARE_METRES_A_HECTARE, pixel_areas
 from landcover.errors import LandcoverError
 from landcover.grid import Grid
+from landcover.imagery.kernels import mark_flat
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.pixels import Mask, Pixels, Values
 from landcover.windows import BLOCK, split, within
@@ -199,14 +200,12 @@ def _find_flat(values: Values, valid: Mask, inside: Mask) -> Iterator[tuple[floa
         inside: which of them count.
     """
     first = values[0]
-    flat = valid & inside
-    # Of imagery without a flat pixel, one comparison is all that this takes.
-    for band in values[1:]:
-        flat &= band == first
-        if not flat.any():
-            return
     if len(values) == 1:
-        flat &= np.isin(first, _outermost(values.dtype.name))
+        flat = valid & inside & np.isin(first, _outermost(values.dtype.name))
+    else:
+        flat = np.empty(valid.shape, dtype=bool)
+        if not mark_flat(values, valid, inside, flat):
+            return
     numbers, counts = np.unique(first[flat], return_counts=True)
     many = counts > max(FEWEST, TRIFLE * flat.size)
     if np.count_nonzero(many) > MOST_FILLS:

@@ -36,3 +36,36 @@ def mean_cells(
                         total += values[y, x]
                         count += 1
             means[row, column] = total / count if count else np.nan
+
+
+@compiled
+def mark_flat(
+    values: NDArray[np.generic],
+    valid: NDArray[np.bool_],
+    inside: NDArray[np.bool_],
+    flat: NDArray[np.bool_],
+) -> int:
+    """Mark the pixels that hold one same value in all bands.
+
+    Args:
+        values: (bands, rows, columns), of two bands or more.
+        valid: which pixels hold data, (rows, columns).
+        inside: which of them count, (rows, columns).
+        flat: what is written, (rows, columns).
+
+    Returns:
+        How many there are.
+    """
+    count = 0
+    for row in range(values.shape[1]):
+        for column in range(values.shape[2]):
+            first = values[0, row, column]
+            found = first == values[1, row, column]
+            # Of most pixels the first two bands differ.
+            if found:
+                found = valid[row, column] and inside[row, column]
+                for band in range(2, values.shape[0]):
+                    found = found and values[band, row, column] == first
+                count += found
+            flat[row, column] = found
+    return count

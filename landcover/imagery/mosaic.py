@@ -172,9 +172,14 @@ class MosaicReader:
         shape = (window.height, window.width)
         types = self._quads[0].dtypes
         dtype = common_type([types[band - 1] for band in bands])
+        touching = self._touching(window)
+        if len(touching) == 1:
+            part, _ = _overlap(self._places[touching[0]], window)
+            if (part.height, part.width) == shape:
+                return self._read(touching[0], bands, part)
         values = np.zeros((len(bands), *shape), dtype=dtype)
         valid, partial = np.zeros((2, *shape), dtype=bool)
-        for number in self._touching(window):
+        for number in touching:
             part, place = _overlap(self._places[number], window)
             found = self._read(number, bands, part)
             if valid[place].any():

@@ -41,10 +41,16 @@ def add_areas(
             right = knots[above, column + 1] * (1 - down) + knots[above + 1, column + 1] * down
             slope = (right - left) / step
             area = left + slope / 2
-            for at in range(first, min(first + step, codes.shape[1])):
-                pixels[codes[row, at]] += 1
-                areas[codes[row, at]] += area
-                area += slope
+            last = min(first + step, codes.shape[1])
+            at = first
+            while at < last:
+                # Neighbours are mostly alike, and a run's pixels are counted at once.
+                code, start = codes[row, at], at
+                while at < last and codes[row, at] == code:
+                    at += 1
+                run = at - start
+                pixels[code] += run
+                areas[code] += run * (area + slope * (start - first + (run - 1) / 2))
 
 
 @compiled
