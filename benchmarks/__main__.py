@@ -1,6 +1,5 @@
 """Every benchmark, as a table of ratios, and a figure."""
 
-import os
 import platform
 import sys
 import warnings
@@ -9,10 +8,11 @@ from tempfile import TemporaryDirectory
 
 from matplotlib.figure import Figure as Drawing
 
-from benchmarks import bins, cells, month, stage
+from benchmarks import bins, cells, month, nine, stage
 from benchmarks.imagery import QUAD
 from benchmarks.report import Figure, as_table
 from demo.world import build_world
+from landcover.machine import cores
 from tasks.access.process import configure
 
 FOLDER = Path("data/benchmarks")
@@ -25,7 +25,7 @@ def main() -> int:
     # As a run does: GDAL keeps no more blocks here than there.
     configure()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    print(f"{os.cpu_count()} cores, {_processor()}, Python {platform.python_version()}\n")
+    print(f"{cores()} cores, {_processor()}, Python {platform.python_version()}\n")
     with TemporaryDirectory(dir=FOLDER) as place:
         folder = Path(place).absolute()
         world = build_world(folder / "world")
@@ -33,7 +33,9 @@ def main() -> int:
         print(as_table(figures), flush=True)
         print(as_table(cells.measure(stage.train(world, folder))), flush=True)
         of_month, seconds = month.measure(world, folder)
-        print(as_table(of_month), flush=True)
+        print(as_table([*of_month, *against_copying(seconds, figures)]), flush=True)
+        rate = rate_of("copying", figures)
+        print(as_table(nine.measure(world, folder / "nine", QUAD**2 / rate)), flush=True)
         draw(seconds, figures, FOLDER / "quads.png")
         study = bins.study(folder)
     print(as_table(bins.measure(study)))
@@ -41,6 +43,30 @@ def main() -> int:
     print(study.round(3).to_string())
     print(f"\nTime against number of quads: {FOLDER / 'quads.png'}")
     return 0
+
+
+def rate_of(what: str, figures: list[Figure]) -> float:
+    """Return how many pixels a second the stage's figures say of one of its jobs."""
+    found = {figure.what: figure.found for figure in figures}
+    return float(found[f"million pixels a second, {what}"]) * 1e6
+
+
+def against_copying(seconds: dict[int, float], figures: list[Figure]) -> list[Figure]:
+    """Return how long the largest month took against copying as many pixels.
+
+    Args:
+        seconds: of a month, by its number of quads.
+        figures: of the stage.
+    """
+    quads = max(seconds)
+    copying = quads * QUAD**2 / rate_of("copying", figures)
+    return [
+        Figure(
+            f"whole month, {quads} quads, against copying as many pixels",
+            f"{seconds[quads] / copying:.2f}",
+            "at most 0.8",
+        )
+    ]
 
 
 def draw(seconds: dict[int, float], figures: list[Figure], path: Path) -> None:
@@ -51,12 +77,11 @@ def draw(seconds: dict[int, float], figures: list[Figure], path: Path) -> None:
         figures: of the stage; they hold the other two's pixels a second.
         path: the PNG to write.
     """
-    found = {figure.what: figure.found for figure in figures}
     drawing = Drawing(figsize=(7, 4.5), layout="constrained")
     axes = drawing.subplots()
     counts = sorted(seconds)
     for what in ("plain loop", "copying"):
-        rate = float(found[f"million pixels a second, {what}"]) * 1e6
+        rate = rate_of(what, figures)
         axes.plot(counts, [count * QUAD**2 / rate / 60 for count in counts], "--", label=what)
     axes.plot(counts, [seconds[count] / 60 for count in counts], "o-", label="the whole month")
     axes.set(

@@ -100,9 +100,10 @@ def write_quad(path: Path, values: Values, column: int, row: int) -> Path:
         predictor=2,
         num_threads="all_cpus",
     ) as dataset:
-        dataset.write(values)
+        # Before the values: afterwards the file does not take it.
         others = [ColorInterp.undefined] * (len(values) - 2)
         dataset.colorinterp = [ColorInterp.gray, *others, ColorInterp.alpha]
+        dataset.write(values)
     return path
 
 

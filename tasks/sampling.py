@@ -1,6 +1,7 @@
 """Samples of the mosaic under the training polygons, as a parquet file."""
 
 import hashlib
+from functools import partial
 from io import BytesIO
 
 import geopandas
@@ -24,6 +25,7 @@ from landcover.model.sampling import (
 )
 from landcover.publishing import publish
 from tasks.access.settings import PolygonSettings
+from tasks.access.storage import side_by_side
 from tasks.retries import io_task
 from tasks.run import Run
 
@@ -56,7 +58,9 @@ def sample_mosaic(run: Run, mosaic: Mosaic, polygons: UPath, settings: SamplingS
     """
     with run.imagery(mosaic, "under the training polygons"):
         content = polygons.read_bytes()
-        samples = sample_polygons(mosaic, geopandas.read_parquet(BytesIO(content)), settings)
+        reach = partial(side_by_side, block=run.blocks.storage_block, what=mosaic.origin)
+        rows = geopandas.read_parquet(BytesIO(content))
+        samples = sample_polygons(mosaic, rows, settings, reach)
     _log(samples)
     _check_flat(samples, run, mosaic)
     if samples.rows["class_label"].map(label_key).nunique() < 2:

@@ -1,11 +1,12 @@
 """Samples: the valid pixels under the training polygons."""
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 import geopandas
 import numpy as np
@@ -30,11 +31,18 @@ from landcover.model.ground import Together, same_ground
 from landcover.text import as_text
 from landcover.windows import pixels_inside, split
 
-# Large polygons are read in parts of this many pixels a side (34 MB a band of uint16).
-PART = 4096
+# Large polygons are read in parts of this many pixels a side (2 MB a band of uint16).
+PART = 1024
+
+# Polygons that lie in one square of this many pixels a side, that of a quad, are read one after
+# another, so that each block of the imagery is decoded once; squares are read side by side.
+SQUARE = 4096
 
 # Of a file of samples, beside the bands.
 COLUMNS = ("polygon_id", "class_label", "x", "y")
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 # Of pixels: rows, columns, and values (bands, pixels).
 Pixels = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.generic]]
@@ -104,6 +112,15 @@ class Origin:
     together: Together | None = None
     """The ids of the polygons that lie on the same ground, a tuple for each such ground; None where
     that is not known."""
+
+
+class Each(Protocol):
+    """What calls a function for each of some items, one after another or side by side."""
+
+    def __call__(
+        self, call: Callable[[Item], Result], items: Sequence[Item], /
+    ) -> Iterable[Result]:
+        """Return what the function returned, in the order of the items."""
 
 
 def write_samples(rows: geopandas.GeoDataFrame, origin: Origin, path: Path) -> None:
@@ -199,7 +216,10 @@ def _together(found: Sequence[Sequence[str]] | None) -> Together | None:
 
 
 def sample_polygons(
-    mosaic: Mosaic, polygons: geopandas.GeoDataFrame, settings: SamplingSettings
+    mosaic: Mosaic,
+    polygons: geopandas.GeoDataFrame,
+    settings: SamplingSettings,
+    each: Each = map,
 ) -> Samples:
     """Take the valid pixels under polygons, each pixel once, and find what lies on the same ground.
 
@@ -209,24 +229,36 @@ def sample_polygons(
         mosaic: the imagery.
         polygons: `polygon_id` (text, unique), `class_label` and geometries in any CRS.
         settings: how to draw the pixels.
+        each: reads the parts of the mosaic that polygons lie in.
     """
     shapes = reproject_rows(polygons.geometry, mosaic.grid.crs).array
     ids = polygons["polygon_id"].map(str).to_numpy()
     pixel = min(mosaic.grid.transform.a, -mosaic.grid.transform.e)
     together = tuple(tuple(ids[members]) for members in same_ground(shapes, pixel))
+
+    def draw(numbers: Sequence[int]) -> tuple[list[Pixels | str], Doubts]:
+        inspection = Inspection.of(mosaic)
+        with mosaic.open() as reader:
+            found = [
+                _pixels_under(shapes[number], reader, mosaic, settings, ids[number], inspection)
+                for number in numbers
+            ]
+        return found, inspection.found
+
     drawn: dict[int, Pixels] = {}
     skipped: dict[str, str] = {}
-    inspection = Inspection.of(mosaic)
-    with mosaic.open() as reader:
-        for number in _reading_order(shapes, mosaic.grid):
-            found = _pixels_under(shapes[number], reader, mosaic, settings, ids[number], inspection)
-            if isinstance(found, str):
-                skipped[ids[number]] = found
+    doubts = Doubts()
+    squares = _by_square(shapes, mosaic.grid)
+    for numbers, (found, of_these) in zip(squares, each(draw, squares), strict=True):
+        doubts += of_these
+        for number, given in zip(numbers, found, strict=True):
+            if isinstance(given, str):
+                skipped[ids[number]] = given
             else:
-                drawn[number] = found
+                drawn[number] = given
     if not drawn:
         nothing = _as_points(pd.DataFrame(), mosaic)
-        return Samples(nothing, skipped, 0, together, inspection.found)
+        return Samples(nothing, skipped, 0, together, doubts)
     pixels = _as_table(drawn, polygons, list(mosaic.bands))
     keys = pixels["class_label"].map(label_key)
     classes = keys.groupby([pixels["row"], pixels["column"]]).transform("nunique")
@@ -235,23 +267,23 @@ def sample_polygons(
     for polygon_id in set(pixels["polygon_id"]) - set(once["polygon_id"]):
         skipped[polygon_id] = "its pixels were drawn for other polygons"
     rows = _as_points(_one_row_per(once, settings.row_per), mosaic)
-    return Samples(rows, skipped, len(contested), together, inspection.found)
+    return Samples(rows, skipped, len(contested), together, doubts)
 
 
-def _reading_order(shapes: Sequence[BaseGeometry], grid: Grid) -> list[int]:
-    """Order polygons by the part of the mosaic they lie in, so that each file is read once."""
+def _by_square(shapes: Sequence[BaseGeometry], grid: Grid) -> list[list[int]]:
+    """Group polygons by the square of the mosaic that their upper left corner lies in."""
     west, _, _, north = grid.bounds
-
-    def place(number: int) -> tuple[float, float]:
-        if shapes[number].is_empty:
-            return np.inf, np.inf
-        left, _, _, top = shapes[number].bounds
-        return (
-            (north - top) // (PART * -grid.transform.e),
-            (left - west) // (PART * grid.transform.a),
-        )
-
-    return sorted(range(len(shapes)), key=place)
+    squares: dict[tuple[float, float], list[int]] = defaultdict(list)
+    for number, shape in enumerate(shapes):
+        place = np.inf, np.inf
+        if not shape.is_empty:
+            left, _, _, top = shape.bounds
+            place = (
+                (north - top) // (SQUARE * -grid.transform.e),
+                (left - west) // (SQUARE * grid.transform.a),
+            )
+        squares[place].append(number)
+    return [squares[place] for place in sorted(squares)]
 
 
 def _pixels_under(
