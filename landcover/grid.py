@@ -7,6 +7,10 @@ from pyproj import CRS
 from rasterio.io import DatasetReader
 from rasterio.windows import Window, transform
 
+# Rasters lie on one grid if their origins are whole pixels apart within this share of a pixel: file
+# headers round coordinates, and a hundredth of a pixel moves no value.
+GRID_TOLERANCE = 0.01
+
 # West, south, east and north edge, in CRS units.
 Bounds = tuple[float, float, float, float]
 
@@ -81,3 +85,24 @@ def same_crs(ours: str, theirs: str) -> bool:
     """
     # GDAL gives easting and northing, longitude and latitude, in whichever order a CRS has them.
     return ours == theirs or CRS(ours).equals(CRS(theirs), ignore_axis_order=True)
+
+
+def grid_differences(ours: Grid, theirs: Grid) -> list[str]:
+    """Return what keeps the pixels of two grids from lying on one, in words; nothing if they do.
+
+    Args:
+        ours: compared with the other, wherever on the earth the two lie.
+        theirs: the other.
+    """
+    pixels = max(ours.width, ours.height)
+    steps = (ours.transform.a, ours.transform.e), (theirs.transform.a, theirs.transform.e)
+    offsets = ~theirs.transform @ (ours.transform.c, ours.transform.f)
+    differences = {
+        "its coordinate reference system": not same_crs(ours.crs, theirs.crs),
+        "its resolution": any(
+            abs(our / their - 1) * pixels > GRID_TOLERANCE
+            for our, their in zip(*steps, strict=True)
+        ),
+        "its pixel grid": any(abs(offset - round(offset)) > GRID_TOLERANCE for offset in offsets),
+    }
+    return [what for what, differs in differences.items() if differs]

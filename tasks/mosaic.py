@@ -1,11 +1,12 @@
 """The month's imagery."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from glob import has_magic
-from pathlib import Path
+from itertools import islice
+from pathlib import Path, PurePosixPath
 
 from prefect.logging import get_run_logger
 from upath import UPath
@@ -13,22 +14,29 @@ from upath import UPath
 from landcover.addresses import check_place
 from landcover.errors import SettingsError
 from landcover.files import expanded, is_local, scratch
-from landcover.imagery.mosaic import Mosaic, describe_mosaic
+from landcover.imagery.alignment import join_files
+from landcover.imagery.bands import SHOWN, Bands, by_file, check_endings, sort_files
+from landcover.imagery.mosaic import Layer, Mosaic, describe_mosaic
 from landcover.imagery.quads import (
+    Header,
     ImageFile,
     Quad,
     find_quads,
     look_again,
+    read_header,
     read_index,
-    read_quad,
     write_index,
 )
 from landcover.imagery.sources import outside
+from landcover.listing import listed
 from landcover.publishing import publish
 from tasks.access.settings import MosaicSettings
 from tasks.access.storage import side_by_side
 from tasks.retries import io_task
 from tasks.run import Run
+
+# What to do where the files of static bands are missing.
+NAME_THEM = "Put the files there, or set STATIC_BANDS to where they are."
 
 
 @io_task("find mosaic", "find mosaic {run}")
@@ -43,26 +51,30 @@ def find_mosaic(run: Run, mosaic_path: str | None) -> Mosaic:
 
     Raises:
         SettingsError: if it is looked for where no imagery can be.
-        LandcoverError: if there is no imagery, if its files do not make one raster, or if the area
-            of interest does not touch it.
+        LandcoverError: if there is no imagery, or nothing where bands that do not change should be;
+            if its files do not make one raster, or if the area of interest does not touch it.
         TransientError: if the bucket cannot be reached, or an image in it not be read.
     """
     where = expanded(mosaic_path) if mosaic_path else _usual_place(run)
     check_place(where, "the mosaic")
     settings = run.settings[MosaicSettings]
+    bands, nodata = settings.mosaic_bands, settings.mosaic_nodata
+    known = _known_headers(run)
     with run.storage(f"the mosaic {where}"):
-        images = find_quads(where, f"the mosaic of {run}")
-        quads = _read_headers(images, run)
+        quads = _read_quads(run, where, bands, known)
+    static = [
+        _read_static(run, origin, of_file, known)
+        for origin, of_file in by_file(settings.static_bands).items()
+    ]
+    with run.storage(f"the mosaic {where}"):
         area = run.area(quads[0].grid.crs)
-        mosaic = describe_mosaic(
-            quads, where, settings.mosaic_bands, run.files.index, area, settings.mosaic_nodata
-        )
-        if sources := _sources_of(quads):
+        mosaic = describe_mosaic(quads, where, bands, run.files.index, area, nodata, static)
+        if sources := _sources_of(header for quad in quads for header in quad.headers):
             looked_in = _folder_of(mosaic_path, settings)
             mosaic = replace(mosaic, notices=outside(sources, looked_in, where))
         with scratch(run.files.work) as folder:
             built = folder / run.files.index.name
-            write_index(quads, built)
+            write_index([quads, *(layer.quads for layer in static)], built)
             publish(built, run.files.index)
     get_run_logger().info(
         "Mosaic %s: %d file%s, %d x %d pixels",
@@ -77,25 +89,67 @@ def find_mosaic(run: Run, mosaic_path: str | None) -> Mosaic:
     return mosaic
 
 
-def _read_headers(images: list[ImageFile], run: Run) -> list[Quad]:
-    """Read the headers of image files side by side, but for those that the index still has."""
-    known = _still_so(read_index(run.files.index), images)
-    new = [image for image in images if (image.path, image.version) not in known]
-    quads = side_by_side(read_quad, new, run.blocks.storage_block, "the headers of the imagery")
-    known.update(((quad.path, quad.version), quad) for quad in quads)
-    return [known[image.path, image.version] for image in images]
+def _read_quads(run: Run, where: str, bands: Bands, known: Sequence[Header]) -> list[Quad]:
+    """Find the imagery, and read the headers of the files whose bands are read."""
+    images = find_quads(where, f"the mosaic of {run}")
+    of_ending, others = sort_files(images, by_file(bands))
+    check_endings(of_ending, others, where)
+    if others:
+        names = [PurePosixPath(image.path).name for image in others]
+        get_run_logger().info(
+            "%d files of %s hold no band that MOSAIC_BANDS names, and are left out: %s",
+            len(others),
+            where,
+            listed(names, SHOWN),
+        )
+    wanted = [image for images in of_ending.values() for image in images]
+    headers = iter(_read_headers(wanted, run, known))
+    return join_files(
+        {ending: list(islice(headers, len(images))) for ending, images in of_ending.items()}
+    )
 
 
-def _still_so(quads: Sequence[Quad], images: Sequence[ImageFile]) -> dict[tuple[str, str], Quad]:
-    """Return those quads all of whose files are as they were, by path and version."""
+def _read_static(run: Run, origin: str, bands: Mapping[str, int], known: Sequence[Header]) -> Layer:
+    """Find what does not change, and read the headers of its files."""
+    where = expanded(origin)
+    names = ", ".join(bands)
+    check_place(where, f"the static bands {names}")
+    with run.storage(f"the static bands {names}, {where}"):
+        images = find_quads(where, f"the static bands {names}", NAME_THEM)
+        headers = _read_headers(images, run, known)
+    return Layer(where, tuple(Quad((header,)) for header in headers), bands)
+
+
+def _known_headers(run: Run) -> list[Header]:
+    """Return the headers that an earlier run has read."""
+    with run.storage(run.files.index):
+        layers = read_index(run.files.index)
+    return [header for quads in layers for quad in quads for header in quad.headers]
+
+
+def _read_headers(images: list[ImageFile], run: Run, known: Sequence[Header]) -> list[Header]:
+    """Read the headers of image files side by side, but for those that are known."""
+    found = _still_so(known, images)
+    new = [image for image in images if (image.path, image.version) not in found]
+    headers = side_by_side(read_header, new, run.blocks.storage_block, "the headers of the imagery")
+    found.update(((header.path, header.version), header) for header in headers)
+    return [found[image.path, image.version] for image in images]
+
+
+def _still_so(
+    headers: Sequence[Header], images: Sequence[ImageFile]
+) -> dict[tuple[str, str], Header]:
+    """Return those headers all of whose files are as they were, by path and version."""
     wanted = set(images)
-    kept = [quad for quad in quads if quad.files[0] in wanted]
+    kept = [header for header in headers if header.files[0] in wanted]
     now = set(look_again(_sources_of(kept)))
-    return {(quad.path, quad.version): quad for quad in kept if now.issuperset(quad.sources)}
+    return {
+        (header.path, header.version): header for header in kept if now.issuperset(header.sources)
+    }
 
 
-def _sources_of(quads: Iterable[Quad]) -> list[str]:
-    return sorted({source.path for quad in quads for source in quad.sources})
+def _sources_of(headers: Iterable[Header]) -> list[str]:
+    return sorted({source.path for header in headers for source in header.sources})
 
 
 def _folder_of(mosaic_path: str | None, settings: MosaicSettings) -> str:

@@ -192,7 +192,8 @@ class Run:
             try:
                 yield
             except RasterioIOError as error:
-                failure = TransientError if mosaic.origin.startswith("s3://") else LandcoverError
+                remote = any(origin.startswith("s3://") for origin in mosaic.origins)
+                failure = TransientError if remote else LandcoverError
                 raise failure(
                     f"Cannot read the mosaic {mosaic.origin} {doing} ({error}): fetch that file "
                     "again."

@@ -59,8 +59,9 @@ def plan_windows(run: Run, mosaic: Mosaic, model: Model) -> Plan:
     missing = [name for name in model.bands if name not in mosaic.bands]
     if missing:
         raise LandcoverError(
-            f"The model {model.path.name} reads the bands {', '.join(model.bands)}, but "
-            f"MOSAIC_BANDS has no {', '.join(missing)}: use the bands that it was trained on."
+            f"The model {model.path.name} reads the bands {', '.join(model.bands)}, but neither "
+            f"MOSAIC_BANDS nor STATIC_BANDS has {', '.join(missing)}: use the bands that it was "
+            "trained on."
         )
     area = run.area(mosaic.grid.crs)
     workers, bands = cores(), len(model.bands) + 1
@@ -124,8 +125,12 @@ def predict_window(window: Window, run: Run, plan: Plan, mosaic: Mosaic, model: 
         predictor = open_predictor(model.path, model.sha256)
         where = f"at column {window.col_off}, row {window.row_off}"
         with run.imagery(mosaic, where), scratch(run.files.work) as local:
-            thumbnail = Thumbnail(window, model.bands, plan.thumbnails) if plan.thumbnails else None
-            inspection = Inspection.of(mosaic)
+            thumbnail = (
+                Thumbnail(window, model.bands, plan.thumbnails, mosaic.imagery)
+                if plan.thumbnails
+                else None
+            )
+            inspection = Inspection.of(mosaic, model.bands)
             area = run.area(mosaic.grid.crs)
             layers = predict(mosaic, predictor, model.bands, area, window, thumbnail, inspection)
             grid = plan.grid.part(window)

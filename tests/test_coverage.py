@@ -1,5 +1,6 @@
 """Coverage: what has no imagery is named, measured once, and told in seconds."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,8 @@ from landcover.imagery.coverage import (
     find_gaps,
     is_empty,
 )
-from landcover.imagery.mosaic import Mosaic, Nodata, describe_mosaic
-from landcover.imagery.quads import Quad, read_quad, write_index
+from landcover.imagery.mosaic import Layer, Mosaic, Nodata, describe_mosaic
+from landcover.imagery.quads import Quad, read_header, write_index
 from landcover.imagery.quads import find_quads as find
 from tests.rasters import ORIGIN, mosaic_of, moved, pixel_box, random_values, write_raster
 
@@ -38,7 +39,8 @@ def scene(path: Path, column: int, row: int, *, valid: bool = True, side: int = 
 
 
 def coverage_of(mosaic: Mosaic, area: BaseGeometry) -> Coverage:
-    return find_gaps(mosaic, area, [q for q in mosaic.quads() if is_empty(mosaic, area, q)])
+    places = [(layer, quad) for layer in mosaic.layers() for quad in layer.quads]
+    return find_gaps(mosaic, area, [at[1] for at in places if is_empty(mosaic, area, *at)])
 
 
 def hectares(area: BaseGeometry) -> float:
@@ -90,7 +92,8 @@ def test_an_empty_scene_that_others_cover_or_the_area_does_not_need_is_no_gap(
     ]
     mosaic = mosaic_of(scenes, tmp_path)
     area = pixel_box(5, 5, 200, 200)
-    assert [is_empty(mosaic, area, quad) for quad in mosaic.quads()] == [False, True, False]
+    (layer,) = mosaic.layers()
+    assert [is_empty(mosaic, area, layer, quad) for quad in layer.quads] == [False, True, False]
     assert coverage_of(mosaic, area).gaps == ()
     assert coverage_of(mosaic, area).uncovered == 0
 
@@ -103,7 +106,8 @@ def test_a_quad_of_what_is_said_to_be_no_data_is_empty(
     plain = mosaic_of([write_raster(tmp_path / "a.tif", zeros)], tmp_path)
     (quad,) = plain.quads()
     mosaic = describe_mosaic([quad], "here", plain.bands, plain.index, nodata=nodata)
-    assert is_empty(mosaic, pixel_box(0, 0, SIDE, SIDE), quad) is empty
+    layer = Layer("here", (quad,), mosaic.bands, mosaic.nodata_value)
+    assert is_empty(mosaic, pixel_box(0, 0, SIDE, SIDE), layer, quad) is empty
 
 
 # --- a single image -------------------------------------------------------------------------------
@@ -175,19 +179,22 @@ def lattice(folder: Path, side: int) -> Mosaic:
     """Return nine quads of a lattice, from the header of one."""
     path = scene(folder / "quad.tif", 0, 0, side=16)
     (image,) = find(str(path), "a quad")
-    one = read_quad(image)
+    one = read_header(image)
     quads = [
         Quad(
-            f"{1000 + column}-{1000 - row}.tif",
-            one.version,
-            Grid(one.grid.crs, moved(column * side, row * side), side, side),
-            *(getattr(one, name) for name in list(one.__dataclass_fields__)[3:]),
+            (
+                replace(
+                    one,
+                    path=f"{1000 + column}-{1000 - row}.tif",
+                    grid=Grid(one.grid.crs, moved(column * side, row * side), side, side),
+                ),
+            )
         )
         for column in range(3)
         for row in range(3)
     ]
     index = UPath(folder / "index.parquet")
-    write_index(quads, index)
+    write_index([quads], index)
     return describe_mosaic(quads, "nine", {"blue": 1}, index, country())
 
 

@@ -17,7 +17,7 @@ from landcover.grid import Grid
 from landcover.imagery.doubts import Doubts, Flat, Inspection, check_flat
 from landcover.imagery.mosaic import Mosaic, describe_mosaic
 from landcover.imagery.pixels import Pixels
-from landcover.imagery.quads import find_quads, read_quad, write_index
+from landcover.imagery.quads import Quad, find_quads, read_header, write_index
 from landcover.imagery.radiometry import draw_pixels
 from landcover.maps.assembly import find_notices
 from landcover.maps.pieces import describe_piece, read_doubts, write_piece
@@ -184,8 +184,8 @@ def test_doubts_add_up_and_survive_being_written() -> None:
 
 def mosaic_with(nodata: object, folder: Path, values: Values | None = None) -> Mosaic:
     path = write_raster(folder / "a.tif", land()[:, :64, :64] if values is None else values)
-    quads = [read_quad(image) for image in find_quads(str(path), "it")]
-    write_index(quads, folder / "index.parquet")
+    quads = [Quad((read_header(image),)) for image in find_quads(str(path), "it")]
+    write_index([quads], folder / "index.parquet")
     bands = {"blue": 1, "green": 2, "red": 3, "nir": 4}
     index = UPath(folder / "index.parquet")
     return describe_mosaic(quads, "here.tif", bands, index, nodata=nodata)

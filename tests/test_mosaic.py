@@ -24,8 +24,9 @@ from upath import UPath
 
 from landcover.errors import LandcoverError
 from landcover.grid import Grid, same_crs
-from landcover.imagery.mosaic import Mosaic, describe_mosaic, parse_bands, parse_nodata
-from landcover.imagery.quads import find_quads, read_index, read_quad, write_index
+from landcover.imagery.bands import parse_bands
+from landcover.imagery.mosaic import Mosaic, describe_mosaic, parse_nodata
+from landcover.imagery.quads import Quad, find_quads, read_header, read_index, write_index
 from tests.rasters import (
     ORIGIN,
     RESOLUTION,
@@ -249,9 +250,9 @@ ORDINARY = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 LOOK = """
 import sys
 from landcover.errors import LandcoverError
-from landcover.imagery.quads import find_quads, read_quad
+from landcover.imagery.quads import find_quads, read_header
 try:
-    print([read_quad(image) for image in find_quads(sys.argv[1], "it")])
+    print([read_header(image) for image in find_quads(sys.argv[1], "it")])
 except LandcoverError as error:
     print(error)
 """
@@ -509,7 +510,7 @@ def test_a_band_that_the_model_reads_must_not_be_alpha(tmp_path: Path) -> None:
 def test_an_index_of_an_earlier_version_is_read_anew(tmp_path: Path) -> None:
     mosaic = mosaic_of([quad_with(tmp_path / "a.tif")], tmp_path, BANDS)
     rows = pd.read_parquet(mosaic.index)
-    rows.drop(columns="sources").to_parquet(mosaic.index)
+    rows.drop(columns="layer").to_parquet(mosaic.index)
     assert read_index(mosaic.index) == []
 
 
@@ -530,7 +531,7 @@ def test_nodata_that_is_neither_is_refused(text: str) -> None:
 
 
 def with_nodata(paths: Sequence[Path], folder: Path, nodata: object) -> Mosaic:
-    quads = [read_quad(image) for path in paths for image in find_quads(str(path), "it")]
+    quads = [Quad((read_header(image),)) for path in paths for image in find_quads(str(path), "it")]
     return describe_mosaic(quads, "here", BANDS, UPath(folder / "index"), nodata=nodata)
 
 
@@ -785,8 +786,8 @@ def lattice(folder: Path, cells: Sequence[tuple[int, int]], area: Polygon) -> Mo
         for column, row in cells
     ]
     images = [image for quad in quads for image in find_quads(str(quad), "it")]
-    headers, index = [read_quad(image) for image in images], folder / "index.parquet"
-    write_index(headers, index)
+    headers, index = [Quad((read_header(image),)) for image in images], folder / "index.parquet"
+    write_index([headers], index)
     return describe_mosaic(headers, "here", {"blue": 1}, UPath(index), area)
 
 
@@ -825,7 +826,7 @@ def test_quads_of_unlike_sizes_make_a_grid_of_the_area_s_pixels(tmp_path: Path) 
         write_raster(
             tmp_path / f"{name}.tif", random_values((4, 40, width)), transform=moved(start, 0)
         )
-    quads = [read_quad(image) for image in find_quads(str(tmp_path / "*.tif"), "it")]
+    quads = [Quad((read_header(image),)) for image in find_quads(str(tmp_path / "*.tif"), "it")]
     area = pixel_box(3.5, 2, 100, 30.2)
     mosaic = describe_mosaic(quads, "here", {"blue": 1}, UPath(tmp_path / "index"), area)
     assert (mosaic.grid.width, mosaic.grid.height) == (97, 29)
@@ -862,7 +863,7 @@ def test_tiles_that_overlap_and_are_in_degrees_lie_on_the_same_grid_too(tmp_path
 
     def grid_of_tiles(paths: Sequence[Path]) -> Grid:
         images = [image for path in paths for image in find_quads(str(path), "it")]
-        headers = [read_quad(image) for image in images]
+        headers = [Quad((read_header(image),)) for image in images]
         index = UPath(tmp_path / "index.parquet")
         return describe_mosaic(headers, "here", {"blue": 1}, index, area).grid
 

@@ -43,7 +43,7 @@ from landcover.classes import NODATA
 from landcover.errors import LandcoverError
 from landcover.files import sha256
 from landcover.imagery.mosaic import Mosaic, describe_mosaic
-from landcover.imagery.quads import find_quads, read_quad, write_index
+from landcover.imagery.quads import Quad, find_quads, read_header, write_index
 from landcover.maps.lookup import fastest
 from landcover.maps.prediction import predict_window
 from landcover.model.forest import ForestSettings, new_pipeline
@@ -326,9 +326,9 @@ def test_the_three_steps_of_a_month_on_s3(on_s3: Bucket, months, prefect_api, ca
 
 
 def s3_mosaic(where: str, folder: Path, bands: Mapping[str, int]) -> Mosaic:
-    quads = [read_quad(image) for image in find_quads(where, "it")]
+    quads = [Quad((read_header(image),)) for image in find_quads(where, "it")]
     index = UPath(folder / "mosaic.parquet")
-    write_index(quads, Path(index))
+    write_index([quads], Path(index))
     return describe_mosaic(quads, where, bands, index)
 
 

@@ -12,7 +12,7 @@ from upath import UPath
 
 from landcover.errors import LandcoverError
 from landcover.imagery.mosaic import Mosaic, check_unchanged
-from landcover.imagery.quads import find_quads, read_index, read_quad, write_index
+from landcover.imagery.quads import Quad, find_quads, read_header, read_index, write_index
 from landcover.imagery.sources import find_sources, outside
 from tasks.access.settings import MosaicSettings
 from tasks.access.storage import storage
@@ -77,7 +77,8 @@ def test_what_is_replaced_behind_a_vrt_is_noticed(month: Path, name: str) -> Non
     image = month / "month.tif"
     before = mosaic_at(image, month)
     check_unchanged(before)
-    (known,) = read_index(before.index)
+    ((quad,),) = read_index(before.index)
+    (known,) = quad.headers
     found = find_quads(str(image), "it")
     assert list(_still_so([known], found).values()) == [known]
 
@@ -94,7 +95,7 @@ def test_what_gdal_reads_beside_an_image_is_part_of_it(tmp_path: Path) -> None:
     values = write_raster(tmp_path / "a.tif", random_values((1, SIDE, SIDE)))
     rasterio.shutil.copy(values, path, driver="EHdr")
     (image,) = find_quads(str(path), "it")
-    beside = {Path(source.path).name for source in read_quad(image).sources}
+    beside = {Path(source.path).name for source in read_header(image).sources}
     assert beside == {"a.hdr", "a.prj"}
 
 
@@ -114,7 +115,7 @@ def test_a_vrt_on_this_machine_reads_files_of_this_machine_only(month: Path, sou
     path = month / "away.tif"
     path.write_text(vrt(source, relative=False))
     with pytest.raises(LandcoverError, match="is not a file on this machine, where") as told:
-        read_quad(*find_quads(str(path), "it"))
+        read_header(*find_quads(str(path), "it"))
     assert "secret" not in str(told.value)
 
 
@@ -135,10 +136,10 @@ def test_a_vrt_on_this_machine_reads_files_of_this_machine_only(month: Path, sou
 def test_text_that_is_not_a_sound_vrt_is_told_as_what_it_is(month: Path, text: str, words: str):
     (month / "text.tif").write_text(text)
     with pytest.raises(LandcoverError, match=words):
-        read_quad(*find_quads(str(month / "text.tif"), "it"))
+        read_header(*find_quads(str(month / "text.tif"), "it"))
     (month / "outer.vrt").write_text(vrt("text.tif"))
     with pytest.raises(LandcoverError, match=words):
-        read_quad(*find_quads(str(month / "outer.vrt"), "it"))
+        read_header(*find_quads(str(month / "outer.vrt"), "it"))
 
 
 def test_a_source_that_cannot_be_read_is_told_with_the_disk_s_reason(month: Path) -> None:
@@ -206,16 +207,16 @@ def test_a_vrt_in_a_bucket_is_made_of_what_the_bucket_holds(
         put(name)
     with storage(None, bucket.url):
         (image,) = find_quads(f"{bucket.url}/month.tif", "it")
-        quad = read_quad(image)
+        quad = Quad((read_header(image),))
         within = [source.path.removeprefix(f"{bucket.url}/") for source in quad.sources]
         assert sorted(within) == ["inner.vrt", "mask.tif", "quads/a.tif"]
-        assert not read_quad(*find_quads(f"{bucket.url}/plain.tif", "it")).sources
+        assert not read_header(*find_quads(f"{bucket.url}/plain.tif", "it")).sources
 
-        write_index([quad], month / "index")
-        assert read_index(UPath(month / "index")) == [quad]
-        assert _still_so([quad], [image])
+        write_index([[quad]], month / "index")
+        assert read_index(UPath(month / "index")) == [(quad,)]
+        assert _still_so(quad.headers, [image])
         write_raster(month / "quads/a.tif", random_values((1, SIDE, SIDE), seed=9))
         put("quads/a.tif")
-        assert not _still_so([quad], [image])
+        assert not _still_so(quad.headers, [image])
         with pytest.raises(LandcoverError, match="is not a file in a bucket, where the VRT is"):
-            read_quad(*find_quads(f"{bucket.url}/away.tif", "it"))
+            read_header(*find_quads(f"{bucket.url}/away.tif", "it"))

@@ -1,8 +1,8 @@
 """Coverage: which part of the area of interest has imagery, and which has none."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import ceil, dist, floor
 from pathlib import PurePosixPath
 
@@ -20,7 +20,7 @@ from landcover.classes import CLOUD
 from landcover.errors import LandcoverError
 from landcover.geometry import difference, intersection, union
 from landcover.grid import Grid
-from landcover.imagery.mosaic import Mosaic
+from landcover.imagery.mosaic import Layer, Mosaic, MosaicReader
 from landcover.imagery.quads import Quad
 from landcover.windows import BLOCK, count_inside, part_windows_touching, pixels_inside
 
@@ -69,18 +69,21 @@ class Coverage:
     pixel_hectares: float
     """Of these; in a small area, more or less than its own."""
     uncovered: float = 0.0
-    """Hectares of the area of interest without imagery; what lies in two gaps counts once."""
+    """Hectares of the area of interest without imagery, or without a band that does not change;
+    what lies in two gaps counts once."""
     missing: tuple[Gap, ...] = ()
     """Quads that are not there: at most `SHOWN`, from west to east; or what is outside an image."""
     more_missing: int = 0
     """How many further quads are not there."""
     empty: tuple[Gap, ...] = ()
     """Quads without a valid pixel, each with what no other covers."""
+    static: tuple[Gap, ...] = ()
+    """Bands that do not change, each with what none of its files with a valid pixel covers."""
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
-        """All parts without imagery that are named."""
-        return (*self.missing, *self.empty)
+        """All parts without imagery, or without what does not change, that are named."""
+        return (*self.missing, *self.empty, *self.static)
 
     @property
     def without_imagery(self) -> float:
@@ -116,8 +119,9 @@ def describe_gaps(coverage: Coverage, month: str) -> str:
         coverage: with at least one gap.
         month: whose imagery, such as 2025-06.
     """
-    if any(gap.outside for gap in coverage.missing):
-        (gap,) = coverage.missing
+    outside = [gap for gap in coverage.missing if gap.outside]
+    if outside and not coverage.static:
+        (gap,) = outside
         # Rounded down: an image that covers 99.999 % does not cover all.
         covered = max(0, floor(1e4 * (1 - gap.hectares / coverage.hectares))) / 1e4
         return (
@@ -125,18 +129,25 @@ def describe_gaps(coverage: Coverage, month: str) -> str:
             f"{gap.hectares:,.1f} ha of it lie outside."
         )
     parts = [
-        f"{count:,} quad{'s' if count > 1 else ''} {how}{_listed(gaps, count)}"
-        for gaps, count, how in (
-            (coverage.missing, len(coverage.missing) + coverage.more_missing, "missing"),
-            (coverage.empty, len(coverage.empty), "without a valid pixel"),
+        f"{count:,} {what}{'s' if count > 1 else ''} {how}{_listed(gaps, count)}"
+        for gaps, count, what, how in (
+            (outside, len(outside), "image", "that does not cover it"),
+            (coverage.missing, _count_missing(coverage) - len(outside), "quad", "missing"),
+            (coverage.empty, len(coverage.empty), "quad", "without a valid pixel"),
+            (coverage.static, len(coverage.static), "static band", "without data"),
         )
         if count
     ]
     share = _percent(coverage.without_imagery)
+    whose = "imagery with its static bands" if coverage.static else "imagery"
     return (
-        f"The imagery of {month} leaves {share} of the area of interest uncovered, "
+        f"The {whose} of {month} leaves {share} of the area of interest uncovered, "
         f"{coverage.uncovered:,.1f} ha: {' and '.join(parts)}."
     )
+
+
+def _count_missing(coverage: Coverage) -> int:
+    return len(coverage.missing) + coverage.more_missing
 
 
 def advise_on_gaps(coverage: Coverage) -> str:
@@ -147,7 +158,9 @@ def advise_on_gaps(coverage: Coverage) -> str:
     """
     if any(gap.outside for gap in coverage.missing):
         return "Give imagery of all of it, or draw a smaller area (AOI_DEFINITION)"
-    return "Add the quads"
+    if _count_missing(coverage) or coverage.empty:
+        return "Add the quads"
+    return "Give STATIC_BANDS files of all of it, or draw a smaller area (AOI_DEFINITION)"
 
 
 def _percent(share: float) -> str:
@@ -166,9 +179,9 @@ def find_gaps(mosaic: Mosaic, area: BaseGeometry, empty: Sequence[Quad]) -> Cove
     """Tell how much of an area a mosaic covers, and which quads are missing.
 
     Args:
-        mosaic: the imagery.
+        mosaic: the imagery, and what does not change.
         area: the area of interest, in the mosaic's CRS.
-        empty: those of its image files that hold no valid pixel there (see `is_empty`).
+        empty: those of its quads that hold no valid pixel there (see `is_empty`).
 
     Raises:
         LandcoverError: if no pixel's centre lies in the area.
@@ -183,17 +196,14 @@ def find_gaps(mosaic: Mosaic, area: BaseGeometry, empty: Sequence[Quad]) -> Cove
             f"The area of interest, of {hectares:,.2g} ha, is too small for the mosaic "
             f"{mosaic.origin}: no pixel of it has its centre there. Check AOI_DEFINITION."
         )
-    quads = mosaic.quads()
-    names = {quad.path for quad in empty}
-    filled, hollow = (
-        _outlines([quad for quad in quads if (quad.path in names) is of_empty])
-        for of_empty in (False, True)
-    )
     # Where rounded edges leave a slit between quads, or the area reaches over an edge without
     # coming to the centre of a pixel, nothing is missing.
     slit = max(pixel) / 2
-    far = difference(area, union(list(buffer(filled, slit, join_style="mitre"))))
-    gap = _near(difference(area, union(list(filled))), far)
+    imagery, *others = mosaic.layers()
+    names = {quad.path for quad in empty}
+    quads, hollow_quads = imagery.quads, [quad for quad in imagery.quads if quad.path in names]
+    gap, far = _uncovered(area, imagery, names, slit)
+    hollow = _outlines(hollow_quads)
     nowhere = difference(gap, union(list(hollow)))
     beyond = difference(far, union(list(buffer(hollow, slit, join_style="mitre"))))
     if len(quads) == 1:
@@ -202,47 +212,76 @@ def find_gaps(mosaic: Mosaic, area: BaseGeometry, empty: Sequence[Quad]) -> Cove
         missing, more = ([] if beyond.is_empty else found), 0
     else:
         missing, more = _missing(_near(nowhere, beyond), beyond, quads)
+    without = [(layer, _uncovered(area, layer, names, slit)[0]) for layer in others]
     return Coverage(
         hectares=hectares,
         pixels=pixels,
         pixel_hectares=hectares * pixels * pixel[0] * pixel[1] / area.area,
-        uncovered=polygon_hectares(gap, crs),
+        uncovered=polygon_hectares(union([gap, *(lack for _, lack in without)]), crs),
         missing=tuple(missing),
         more_missing=more,
-        empty=tuple(_empty(gap, far, empty, hollow, crs)),
+        empty=tuple(_empty(gap, far, hollow_quads, hollow, crs)),
+        static=tuple(
+            Gap(f"{'+'.join(layer.bands)} of {layer.origin}", polygon_hectares(lack, crs))
+            for layer, lack in without
+            if not lack.is_empty
+        ),
     )
+
+
+def _uncovered(
+    area: BaseGeometry, layer: Layer, empty: Collection[str], slit: float
+) -> tuple[BaseGeometry, BaseGeometry]:
+    """Return the parts of an area where a layer has no quad with a valid pixel.
+
+    Args:
+        area: the area.
+        layer: whose quads.
+        empty: the paths of those without a valid pixel.
+        slit: the width below which a part does not matter.
+
+    Returns:
+        The parts that are wider than a slit somewhere; and these without what is within a slit of
+        a quad.
+    """
+    filled = _outlines([quad for quad in layer.quads if quad.path not in empty])
+    far = difference(area, union(list(buffer(filled, slit, join_style="mitre"))))
+    return _near(difference(area, union(list(filled))), far), far
 
 
 def part_with_imagery(mosaic: Mosaic, area: BaseGeometry) -> BaseGeometry:
     """Return the part of an area where there are image files: all that can be mapped of it.
 
     Args:
-        mosaic: the imagery.
+        mosaic: the imagery, and what does not change.
         area: the area of interest, in the mosaic's CRS.
     """
     # A little less, so that a quad whose header rounds its edges does not reach into the next.
     least = -EDGE * mosaic.grid.transform.a
-    outlines = buffer(_outlines(mosaic.quads()), least, join_style="mitre")
-    return intersection(area, union(list(outlines)))
+    for layer in mosaic.layers():
+        outlines = buffer(_outlines(layer.quads), least, join_style="mitre")
+        area = intersection(area, union(list(outlines)))
+    return area
 
 
-def is_empty(mosaic: Mosaic, area: BaseGeometry, quad: Quad) -> bool:
+def is_empty(mosaic: Mosaic, area: BaseGeometry, layer: Layer, quad: Quad) -> bool:
     """Tell whether a quad has pixels in an area, but no valid one.
 
     Its blocks are read until one has a valid pixel, those in its middle first: most quads take one.
 
     Args:
-        mosaic: the imagery.
+        mosaic: the imagery, and what does not change.
         area: the area of interest, in the mosaic's CRS.
-        quad: one of its image files.
+        layer: which of these the quad is of; only its bands are read.
+        quad: one of its quads.
 
     Raises:
         RasterioIOError: if the quad cannot be read.
     """
     part = intersection(area, shapely.box(*quad.grid.bounds))
-    bands = list(mosaic.bands.values())
+    bands = list(layer.bands.values())
     needed = False
-    with mosaic.open([quad]) as reader:
+    with MosaicReader(mosaic.grid, [replace(layer, quads=(quad,))]) as reader:
         for block in _middle_first(quad.grid, part, mosaic.grid):
             inside = pixels_inside(part, block, mosaic.grid.transform)
             needed |= bool(inside.any())

@@ -7,7 +7,7 @@ an empty part the land begins. Of 0 that is no excuse: it is what most empty par
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 
 import numpy as np
@@ -103,25 +103,33 @@ class Doubts:
 class Inspection:
     """Doubts about the pixels of a mosaic, found while they are read for something else."""
 
-    def __init__(self, grid: Grid, flat: bool = True) -> None:
+    def __init__(self, grid: Grid, flat: bool = True, imagery: Sequence[int] | None = None) -> None:
         """Start without doubts.
 
         Args:
             grid: of the mosaic.
             flat: whether to look for what holds one value in all bands.
+            imagery: where the bands of the imagery stand among those that are read: what does not
+                change says nothing of empty parts. None for all.
         """
         self._pixel_area = pixel_areas(grid)
         self._flat = flat
+        self._imagery = slice(None) if imagery is None else list(imagery)
         self.found = Doubts()
 
     @classmethod
-    def of(cls, mosaic: Mosaic) -> "Inspection":
+    def of(cls, mosaic: Mosaic, bands: Sequence[str] | None = None) -> "Inspection":
         """Return one that looks for what `MOSAIC_NODATA` leaves in doubt.
 
         Args:
             mosaic: the imagery.
+            bands: the names of those that are read; None for all.
         """
-        return cls(mosaic.grid, flat=mosaic.nodata != "none")
+        names = list(mosaic.bands) if bands is None else bands
+        seen = [place for place, name in enumerate(names) if name in mosaic.imagery]
+        # A model of what does not change alone looks at no imagery.
+        flat = mosaic.nodata != "none" and bool(seen)
+        return cls(mosaic.grid, flat, None if len(seen) == len(names) else seen)
 
     def add(self, window: Window, pixels: Pixels, inside: Mask) -> None:
         """Look at the pixels of a window.
@@ -140,7 +148,7 @@ class Inspection:
                 holes = int(np.count_nonzero(pixels.partial[place] & inside[place]))
                 partial += holes * self._hectares(block)
             if self._flat:
-                values, valid = pixels.values[:, *place], pixels.valid[place]
+                values, valid = pixels.values[:, *place][self._imagery], pixels.valid[place]
                 for value, count, kind in _find_flat(values, valid, inside[place]):
                     areas = {kind: count * self._hectares(block)}
                     flat[value] = flat.get(value, Flat()) + Flat(**areas)

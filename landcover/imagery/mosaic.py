@@ -1,10 +1,11 @@
 """The mosaic: all imagery of one month, one file or many quads read as one raster."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from math import ceil, floor, isfinite, nan
 from pathlib import Path
 from typing import Literal, Self
@@ -22,25 +23,26 @@ from upath import UPath
 
 from landcover.errors import LandcoverError, SettingsError
 from landcover.geometry import is_torn
-from landcover.grid import Bounds, Grid, same_crs
+from landcover.grid import GRID_TOLERANCE, Bounds, Grid, grid_differences
+from landcover.imagery.alignment import advise_warping
+from landcover.imagery.bands import Bands, by_file, sort_files
 from landcover.imagery.images import open_image, read_patiently
-from landcover.imagery.pixels import Pixels, can_hold, common_type, read_pixels
+from landcover.imagery.pixels import Pixels, can_hold, common_type, read_pixels, stack_pixels
 from landcover.imagery.quads import (
+    FileBands,
+    Header,
     Quad,
     find_quads,
     grid_of_image,
     look_again,
+    read_bands,
+    read_header,
     read_index,
-    read_quad,
     write_index,
 )
 from landcover.listing import listed
 from landcover.notices import Notice
 from landcover.windows import within
-
-# Quads lie on one grid if their origins are whole pixels apart within this share of a pixel: file
-# headers round coordinates, and a hundredth of a pixel moves no value.
-GRID_TOLERANCE = 0.01
 
 # At most this many changed files are named.
 SHOWN = 5
@@ -53,8 +55,43 @@ MOST_PIXELS = 10**12
 # does that the files do not declare.
 Nodata = float | Literal["none"] | None
 
-# A window of 8192 pixels touches at most nine of NICFI's quads.
+# A window of 8192 pixels touches at most nine of NICFI's quads. Where a quad has several files, as
+# many times more are kept open.
 MOST_OPEN = 16
+
+# What may help where the imagery's files have too few bands.
+OWN_FILES = ", or, where each is a file of its own, to how their names end, such as red=B04.tif"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Quads that are read as one raster: the month's imagery, or bands that do not change."""
+
+    origin: str
+    """Where they were found: the path or the glob."""
+    quads: tuple[Quad, ...]
+    """Of those that overlap, the later counts where it is valid."""
+    bands: Mapping[str, int]
+    """Names and numbers of the bands that the model reads, counted from 1 in this layer."""
+    nodata: float | None = None
+    """A value that stands for no data in every band, beside what the files say."""
+    endings: tuple[str, ...] = ("",)
+    """How the names of the files end that are read, of all that are there."""
+
+    @property
+    def count(self) -> int:
+        """How many bands it has, read or not."""
+        return max(len(quad.dtypes) for quad in self.quads)
+
+
+@dataclass(frozen=True)
+class Static:
+    """Bands that do not change from month to month (`STATIC_BANDS`), of one path or glob."""
+
+    origin: str
+    """The path or the glob."""
+    bands: Mapping[str, int]
+    """Names and numbers of the bands, counted from 1 in each file."""
 
 
 @dataclass(frozen=True)
@@ -68,27 +105,40 @@ class Mosaic:
     files: int
     """How many image files it is made of."""
     bands: Mapping[str, int]
-    """Names and numbers (from 1) of the bands that the model reads."""
+    """Names of the bands that the model reads, and the numbers by which they are read, counted from
+    1: those of the imagery, then those of what does not change."""
     grid: Grid
     """CRS, transform and size: of a single image its own; of quads those cells of their lattice
     that the area of interest touches, whichever quads are there. Quads may reach beyond it."""
     fingerprint: str
     """Changes when a file of the mosaic is replaced, or is read differently."""
     nodata: Nodata = None
-    """What stands for no data beside what the files say (`MOSAIC_NODATA`)."""
+    """What stands for no data in the imagery beside what the files say (`MOSAIC_NODATA`)."""
     notices: tuple[Notice, ...] = ()
     """What is to be told of its files."""
+    endings: tuple[str, ...] = ("",)
+    """How the names of the imagery's files end that are read."""
+    static: tuple[Static, ...] = ()
+    """What does not change from month to month."""
 
-    def open(self, quads: Sequence[Quad] | None = None) -> "MosaicReader":
+    def open(self) -> "MosaicReader":
         """Open the mosaic for reading, in a `with` statement.
-
-        Args:
-            quads: which of its image files; None for all.
 
         Raises:
             LandcoverError: if another run has found other imagery for the month since.
         """
-        return MosaicReader(self.grid, self.quads() if quads is None else quads, self.nodata_value)
+        return MosaicReader(self.grid, self.layers())
+
+    @property
+    def imagery(self) -> Mapping[str, int]:
+        """Names and numbers of the bands of the imagery: those that change from month to month."""
+        unchanging = {name for static in self.static for name in static.bands}
+        return {name: number for name, number in self.bands.items() if name not in unchanging}
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Where its files were found: the imagery's, then those that do not change."""
+        return (self.origin, *(static.origin for static in self.static))
 
     @property
     def nodata_value(self) -> float | None:
@@ -96,25 +146,40 @@ class Mosaic:
         return None if self.nodata == "none" else self.nodata
 
     def quads(self) -> tuple[Quad, ...]:
-        """Return the headers of its image files.
+        """Return the headers of the imagery's files.
+
+        Raises:
+            LandcoverError: if another run has found other imagery for the month since.
+        """
+        return self.layers()[0].quads
+
+    def layers(self) -> tuple[Layer, ...]:
+        """Return the imagery, and what does not change, with the headers of all files.
 
         Raises:
             LandcoverError: if another run has found other imagery for the month since.
         """
         bands = tuple(sorted(self.bands.items()))
-        return _indexed(self.index, self.fingerprint, bands, self.nodata)
+        imagery, *others = _indexed(self.index, self.fingerprint, bands, self.nodata)
+        return (
+            Layer(self.origin, imagery, self.imagery, self.nodata_value, self.endings),
+            *(
+                Layer(static.origin, quads, static.bands)
+                for static, quads in zip(self.static, others, strict=True)
+            ),
+        )
 
 
 @lru_cache(maxsize=4)
 def _indexed(
     index: UPath, fingerprint: str, bands: tuple[tuple[str, int], ...], nodata: Nodata
-) -> tuple[Quad, ...]:
-    quads = tuple(read_index(index))
-    if _fingerprint(quads, dict(bands), nodata) != fingerprint:
+) -> list[tuple[Quad, ...]]:
+    layers = read_index(index)
+    if _fingerprint(layers, dict(bands), nodata) != fingerprint:
         raise LandcoverError(
             f"The imagery that {index} lists has changed while the month was run: run it again."
         )
-    return quads
+    return layers
 
 
 class MosaicReader:
@@ -123,19 +188,21 @@ class MosaicReader:
     Not to be shared by threads.
     """
 
-    def __init__(self, grid: Grid, quads: Sequence[Quad], nodata: float | None = None) -> None:
+    def __init__(self, grid: Grid, layers: Sequence[Layer]) -> None:
         """Work out where the quads lie; none is opened yet.
 
         Args:
             grid: the mosaic's.
-            quads: its image files; of two that overlap, the later counts where it is valid.
-            nodata: a value that stands for no data in every band, beside what they say.
+            layers: whose bands are numbered on from each to the next. The first is the imagery.
         """
-        self.grid = grid
-        self._nodata = nodata
-        self._quads = quads
-        self._places = np.array([_place(quad.grid, grid) for quad in quads])
-        self._open: dict[int, tuple[DatasetReader, ExitStack]] = {}
+        self._layers = layers
+        self._before = np.cumsum([0, *(layer.count for layer in layers)])
+        self._places = [
+            np.array([_place(quad.grid, grid) for quad in layer.quads]) for layer in layers
+        ]
+        self._open: dict[str, tuple[DatasetReader, ExitStack]] = {}
+        files = (max(len(quad.headers) for quad in layer.quads) for layer in layers)
+        self._most_open = MOST_OPEN * sum(files)
 
     def __enter__(self) -> Self:
         """Return the reader."""
@@ -147,15 +214,15 @@ class MosaicReader:
 
     @property
     def extent(self) -> Window:
-        """The part of the grid's plane that the quads cover; it may reach beyond the grid."""
-        left, top = (int(edge) for edge in self._places[:, :2].min(axis=0))
-        right, bottom = (int(edge) for edge in self._places[:, 2:].max(axis=0))
+        """The part of the grid's plane that the imagery covers; it may reach beyond the grid."""
+        left, top = (int(edge) for edge in self._places[0][:, :2].min(axis=0))
+        right, bottom = (int(edge) for edge in self._places[0][:, 2:].max(axis=0))
         return Window(left, top, right - left, bottom - top)
 
     def read(self, bands: Sequence[int], window: Window) -> Pixels:
         """Read bands of a window and tell which of its pixels are valid.
 
-        `landcover.imagery.pixels.read_pixels` decides what is valid in a quad; where there is no
+        `landcover.imagery.pixels.read_pixels` decides what is valid in a file; where there is no
         quad, nothing is.
 
         Args:
@@ -163,25 +230,40 @@ class MosaicReader:
             window: the part to read, in pixels of the mosaic's grid; it may reach beyond it.
 
         Returns:
-            The values, in the type that holds those of the bands, and which of them are valid; of
-            quads that overlap, what holds data in one of them is not partial.
+            The values, in the type that holds those of the bands, and which of them are valid.
+            Partial is what the imagery alone is; of quads that overlap, what holds data in one of
+            them is not.
 
         Raises:
-            RasterioIOError: if a quad cannot be read, or is no longer where it was; it is named.
+            RasterioIOError: if a file cannot be read, or is no longer where it was; it is named.
         """
+        of_layer = np.searchsorted(self._before, bands, side="left") - 1
+        parts = []
+        for number in np.unique(of_layer):
+            places = np.flatnonzero(of_layer == number).tolist()
+            own = [bands[place] - int(self._before[number]) for place in places]
+            parts.append((places, self._read_layer(int(number), own, window)))
+        found = stack_pixels(parts)
+        if of_layer.max() == 0:
+            return found
+        # Where the sea has no elevation, nothing is wrong with the imagery.
+        nowhere = np.zeros_like(found.valid)
+        return found._replace(partial=parts[0][1].partial if of_layer.min() == 0 else nowhere)
+
+    def _read_layer(self, layer: int, bands: Sequence[int], window: Window) -> Pixels:
         shape = (window.height, window.width)
-        types = self._quads[0].dtypes
+        types = self._layers[layer].quads[0].dtypes
         dtype = common_type([types[band - 1] for band in bands])
-        touching = self._touching(window)
+        touching = _touching(self._places[layer], window)
         if len(touching) == 1:
-            part, _ = _overlap(self._places[touching[0]], window)
+            part, _ = _overlap(self._places[layer][touching[0]], window)
             if (part.height, part.width) == shape:
-                return self._read(touching[0], bands, part)
+                return self._read_quad(self._layers[layer], touching[0], bands, part)
         values = np.zeros((len(bands), *shape), dtype=dtype)
         valid, partial = np.zeros((2, *shape), dtype=bool)
         for number in touching:
-            part, place = _overlap(self._places[number], window)
-            found = self._read(number, bands, part)
+            part, place = _overlap(self._places[layer][number], window)
+            found = self._read_quad(self._layers[layer], number, bands, part)
             if valid[place].any():
                 np.copyto(values[:, *place], found.values, where=found.valid)
                 valid[place] |= found.valid
@@ -191,41 +273,32 @@ class MosaicReader:
         partial &= ~valid
         return Pixels(values, valid, partial)
 
-    def _touching(self, window: Window) -> list[int]:
-        left, top, right, bottom = self._places.T
-        touching = (
-            (left < window.col_off + window.width)
-            & (right > window.col_off)
-            & (top < window.row_off + window.height)
-            & (bottom > window.row_off)
-        )
-        return [int(number) for number in np.flatnonzero(touching)]
+    def _read_quad(self, layer: Layer, number: int, bands: Sequence[int], part: Window) -> Pixels:
+        def read_file(header: Header, numbers: Sequence[int]) -> Pixels:
+            def read() -> Pixels:
+                try:
+                    dataset = self._dataset(header)
+                    return read_pixels(dataset, numbers, part, nodata=layer.nodata)
+                except RasterioIOError as error:
+                    # GDAL remembers the failure until something is opened, and rasterio would then
+                    # raise it for the next quad.
+                    self._close_all()
+                    raise RasterioIOError(f"{header.path}: {error.__cause__ or error}") from error
 
-    def _read(self, number: int, bands: Sequence[int], part: Window) -> Pixels:
-        quad = self._quads[number]
+            return read_patiently(UPath(header.path), read)
 
-        def read() -> Pixels:
-            try:
-                return read_pixels(self._dataset(number), bands, part, nodata=self._nodata)
-            except RasterioIOError as error:
-                # GDAL remembers the failure until something is opened, and rasterio would then
-                # raise it for the next quad.
-                self._close_all()
-                raise RasterioIOError(f"{quad.path}: {error.__cause__ or error}") from error
+        return read_bands(layer.quads[number], bands, read_file)
 
-        return read_patiently(UPath(quad.path), read)
-
-    def _dataset(self, number: int) -> DatasetReader:
-        if number not in self._open:
-            if len(self._open) == MOST_OPEN:
+    def _dataset(self, header: Header) -> DatasetReader:
+        if header.path not in self._open:
+            if len(self._open) == self._most_open:
                 self._close_oldest()
-            quad = self._quads[number]
             with ExitStack() as closing:
-                dataset = closing.enter_context(open_image(UPath(quad.path)))
-                if grid_of_image(dataset) != quad.grid:
+                dataset = closing.enter_context(open_image(UPath(header.path)))
+                if grid_of_image(dataset) != header.grid:
                     raise RasterioIOError("it has changed: it covers another area than before")
-                self._open[number] = dataset, closing.pop_all()
-        return self._open[number][0]
+                self._open[header.path] = dataset, closing.pop_all()
+        return self._open[header.path][0]
 
     def _close_all(self) -> None:
         while self._open:
@@ -234,6 +307,18 @@ class MosaicReader:
     def _close_oldest(self) -> None:
         _, closing = self._open.pop(next(iter(self._open)))
         closing.close()
+
+
+def _touching(places: NDArray[np.int_], window: Window) -> list[int]:
+    """Return the numbers of the quads that have pixels in a window."""
+    left, top, right, bottom = places.T
+    touching = (
+        (left < window.col_off + window.width)
+        & (right > window.col_off)
+        & (top < window.row_off + window.height)
+        & (bottom > window.row_off)
+    )
+    return [int(number) for number in np.flatnonzero(touching)]
 
 
 def _place(quad: Grid, mosaic: Grid) -> tuple[int, int, int, int]:
@@ -249,25 +334,6 @@ def _overlap(place: NDArray[np.int_], window: Window) -> tuple[Window, tuple[sli
     shared = intersection(Window(left, top, right - left, bottom - top), window)
     part = Window(shared.col_off - left, shared.row_off - top, shared.width, shared.height)
     return part, within(shared, window)
-
-
-def parse_bands(text: object) -> dict[str, int]:
-    """Read names and numbers of bands from text such as `blue=1,green=2`.
-
-    Raises:
-        ValueError: if the text is not of that form, or a name or a number stands twice.
-    """
-    if isinstance(text, dict):
-        return text
-    pairs = [pair.partition("=") for pair in str(text).split(",")]
-    bands = {
-        name.strip(): int(number)
-        for name, _, number in pairs
-        if name.strip().isidentifier() and number.strip().isdecimal() and int(number) > 0
-    }
-    if len(bands) < len(pairs) or len(set(bands.values())) < len(pairs):
-        raise ValueError(f"{text!r} is not a list of distinct name=number pairs")
-    return bands
 
 
 def parse_nodata(value: object) -> Nodata:
@@ -293,41 +359,72 @@ def parse_nodata(value: object) -> Nodata:
 def describe_mosaic(
     quads: Sequence[Quad],
     origin: str,
-    bands: Mapping[str, int],
+    bands: Bands,
     index: UPath,
     area: BaseGeometry | None = None,
     nodata: Nodata = None,
+    static: Sequence[Layer] = (),
 ) -> Mosaic:
     """Make one mosaic of quads.
 
     Args:
-        quads: headers of the image files.
+        quads: headers of the imagery's files; of each quad a file for each that the bands name.
         origin: where they were found.
-        bands: names and numbers of the bands that the model reads.
+        bands: of the imagery, that the model reads.
         index: where the headers are, or will be, kept (see `quads.write_index`).
         area: the area of interest in the quads' CRS, which the mosaic's grid is to cover; without
             one it covers the quads.
-        nodata: what stands for no data beside what the files say.
+        nodata: what stands for no data in the imagery beside what its files say.
+        static: what does not change from month to month, on the same pixels.
 
     Raises:
         SettingsError: if `nodata` is a value that none of the bands can hold.
         LandcoverError: if the quads do not make one raster, if they lack a band, if one that the
             model reads is marked as alpha, or if the area of interest does not touch them or makes
-            a grid that is too large.
+            a grid that is too large; or if what does not change lies on other pixels.
     """
-    for quad in quads:
-        _check_bands(quad, bands)
-        _check_same(quad, quads[0], list(bands.values()), nodata)
-    _check_nodata(quads[0], bands, nodata)
+    of_file = by_file(bands)
+    _check_bands(quads, list(of_file.values()), "MOSAIC_BANDS")
+    numbers = _number(quads[0], of_file)
+    imagery = {name: numbers[name] for name in bands}
+    _check_same(quads, list(imagery.values()), nodata, "MOSAIC_PATTERN")
+    _check_nodata(quads[0], imagery, nodata)
+    grid = _grid([quad.grid for quad in quads], origin, area)
+    layers = [Layer(origin, tuple(quads), imagery), *static]
+    for layer in static:
+        _check_static(layer, quads[0], grid)
+    before = accumulate((layer.count for layer in layers), initial=0)
+    numbered = {
+        name: number + first
+        for layer, first in zip(layers, before, strict=False)
+        for name, number in layer.bands.items()
+    }
     return Mosaic(
         index=index,
         origin=origin,
-        files=len(quads),
-        bands=dict(bands),
-        grid=_grid([quad.grid for quad in quads], origin, area),
-        fingerprint=_fingerprint(quads, bands, nodata),
+        files=sum(len(quad.headers) for quad in quads),
+        bands=numbered,
+        grid=grid,
+        fingerprint=_fingerprint([layer.quads for layer in layers], numbered, nodata),
         nodata=nodata,
+        endings=tuple(of_file),
+        static=tuple(Static(layer.origin, layer.bands) for layer in static),
     )
+
+
+def _number(quad: Quad, of_file: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """Return the number of each band among those of a quad, whose files are in the same order."""
+    before = accumulate(_counts(quad), initial=0)
+    return {
+        name: number + first
+        for first, bands in zip(before, of_file.values(), strict=False)
+        for name, number in bands.items()
+    }
+
+
+def _counts(quad: Quad) -> list[int]:
+    """Return how many bands each file of a quad has."""
+    return [len(header.dtypes) for header in quad.headers]
 
 
 def mosaic_of(files: Sequence[Path], bands: Mapping[str, int], index: Path) -> Mosaic:
@@ -342,9 +439,9 @@ def mosaic_of(files: Sequence[Path], bands: Mapping[str, int], index: Path) -> M
         LandcoverError: if a file cannot be read, or they do not make one raster.
     """
     images = [image for file in files for image in find_quads(str(file), str(file))]
-    quads = [read_quad(image) for image in images]
+    quads = [Quad((read_header(image),)) for image in images]
     mosaic = describe_mosaic(quads, str(files[0].parent), bands, UPath(index))
-    write_index(quads, index)
+    write_index([quads], index)
     return mosaic
 
 
@@ -355,11 +452,7 @@ def check_unchanged(mosaic: Mosaic) -> None:
         LandcoverError: if image files were replaced, added or removed since.
         OSError: if the folder or the bucket cannot be listed.
     """
-    quads = mosaic.quads()
-    before = {file for quad in quads for file in quad.files}
-    sources = {source.path for quad in quads for source in quad.sources}
-    now = {*find_quads(mosaic.origin, "the mosaic"), *look_again(sources)}
-    changed = sorted({file.path for file in before ^ now})
+    changed = sorted({path for layer in mosaic.layers() for path in _changed(layer)})
     if changed:
         raise LandcoverError(
             f"The imagery of {mosaic.origin} was changed while the month was run "
@@ -367,8 +460,19 @@ def check_unchanged(mosaic: Mosaic) -> None:
         )
 
 
-def _fingerprint(quads: Sequence[Quad], bands: Mapping[str, int], nodata: Nodata) -> str:
-    files = [f"{file.path} {file.version}" for quad in quads for file in quad.files]
+def _changed(layer: Layer) -> set[str]:
+    """Return the paths of a layer's files that were replaced, added or removed."""
+    files = {file for quad in layer.quads for file in quad.files}
+    sources = {source.path for quad in layer.quads for source in quad.sources}
+    of_ending, _ = sort_files(find_quads(layer.origin, "the mosaic"), layer.endings)
+    found = {image for images in of_ending.values() for image in images}
+    return {file.path for file in files ^ {*found, *look_again(sources)}}
+
+
+def _fingerprint(layers: Sequence[Sequence[Quad]], bands: Mapping[str, int], nodata: Nodata) -> str:
+    files = [
+        f"{file.path} {file.version}" for quads in layers for quad in quads for file in quad.files
+    ]
     parts = [str(sorted(bands.items())), f"nodata {nodata}", *files]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -489,25 +593,39 @@ def _cells(low: float, high: float, size: int) -> tuple[int, int]:
     return first, max(last, first + size)
 
 
-def _check_bands(quad: Quad, bands: Mapping[str, int]) -> None:
-    count = len(quad.dtypes)
+def _check_bands(quads: Sequence[Quad], of_file: Sequence[Mapping[str, int]], setting: str) -> None:
+    """Make sure that the files of quads have the bands that are read.
+
+    Args:
+        quads: whose files.
+        of_file: names and numbers of the bands in each file of a quad.
+        setting: that names them.
+    """
+    for quad in quads:
+        for header, bands in zip(quad.headers, of_file, strict=True):
+            _check_file(header, bands, setting)
+
+
+def _check_file(header: Header, bands: Mapping[str, int], setting: str) -> None:
+    count = len(header.dtypes)
     missing = [f"{name}={number}" for name, number in bands.items() if number > count]
     if missing:
+        hint = OWN_FILES if setting == "MOSAIC_BANDS" else ""
         raise LandcoverError(
-            f"The image {quad.path} has {count} band{'s' if count > 1 else ''}, but MOSAIC_BANDS "
-            f"asks for {', '.join(missing)}: set MOSAIC_BANDS to the bands that the mosaic has."
+            f"The image {header.path} has {count} band{'s' if count > 1 else ''}, but {setting} "
+            f"asks for {', '.join(missing)}: set {setting} to the bands that the files have{hint}."
         )
-    if any("complex" in quad.dtypes[number - 1] for number in bands.values()):
+    if any("complex" in header.dtypes[number - 1] for number in bands.values()):
         raise LandcoverError(
-            f"The image {quad.path} holds complex numbers, which are not reflectances: "
-            "set MOSAIC_BANDS to bands of real numbers."
+            f"The image {header.path} holds complex numbers, which are not reflectances: "
+            f"set {setting} to bands of real numbers."
         )
     for name, number in bands.items():
-        if number in quad.alpha:
+        if number in header.alpha:
             raise LandcoverError(
-                f"Band {number} of the image {quad.path} is marked as alpha, which says where the "
-                f"image is transparent, but MOSAIC_BANDS reads it as {name}: leave {name}={number} "
-                "out of MOSAIC_BANDS or, if it truly is a band of the imagery, unmark it in the "
+                f"Band {number} of the image {header.path} is marked as alpha, which says where "
+                f"the image is transparent, but {setting} reads it as {name}: leave {name} out of "
+                f"{setting} or, if it truly is a band of the imagery, unmark it in the "
                 f"image files with `gdal_edit.py -colorinterp_{number} undefined FILE`."
             )
 
@@ -521,39 +639,72 @@ def _check_nodata(quad: Quad, bands: Mapping[str, int], nodata: Nodata) -> None:
         )
 
 
-def _check_same(quad: Quad, first: Quad, bands: Sequence[int], nodata: Nodata) -> None:
-    """Make sure that two quads are parts of one raster, as far as the bands that are read go."""
-    ours, theirs = quad.grid, first.grid
-    pixels = max(ours.width, ours.height)
-    steps = (ours.transform.a, ours.transform.e), (theirs.transform.a, theirs.transform.e)
-    offsets = ~theirs.transform @ (ours.transform.c, ours.transform.f)
+def _check_same(quads: Sequence[Quad], bands: Sequence[int], nodata: Nodata, setting: str) -> None:
+    """Make sure that quads are parts of one raster, as far as the bands that are read go.
 
-    def unlike(of: Callable[[Quad, int], object]) -> bool:
-        return any(of(quad, band) != of(first, band) for band in bands)
+    Args:
+        quads: which.
+        bands: the numbers of those bands.
+        nodata: what stands for no data beside what the files say.
+        setting: that says which files they are.
+    """
+    for quad in quads:
+        told = grid_differences(quad.grid, quads[0].grid)
+        if len(quad.headers) > 1 and _counts(quad) != _counts(quads[0]):
+            told.append("the number of bands in its files")
+        else:
+            for ours, theirs in zip(quad.by_file(bands), quads[0].by_file(bands), strict=True):
+                told += _unlike(ours, theirs, nodata)
+        if told:
+            raise LandcoverError(
+                f"The quads do not make one mosaic: {quad.path} differs from {quads[0].path} in "
+                f"{' and '.join(dict.fromkeys(told))}. Bring them to one grid and one kind of "
+                f"values, or narrow {setting}."
+            )
+
+
+def _unlike(ours: FileBands, theirs: FileBands, nodata: Nodata) -> list[str]:
+    """Return in what the bands of two files differ."""
+
+    def of(attribute: str, of_file: FileBands) -> list[object]:
+        values = getattr(of_file.header, attribute)
+        return [values[number - 1] for number in of_file.numbers]
+
+    def declared(of_file: FileBands) -> list[str]:
+        return [_nodata(str(value), nodata) for value in of("nodata", of_file)]
 
     differences = {
-        "its coordinate reference system": not same_crs(ours.crs, theirs.crs),
-        "its resolution": any(
-            abs(our / their - 1) * pixels > GRID_TOLERANCE
-            for our, their in zip(*steps, strict=True)
+        "its data type": of("dtypes", ours) != of("dtypes", theirs),
+        "its nodata value": declared(ours) != declared(theirs),
+        "its scale or offset": any(
+            of(name, ours) != of(name, theirs) for name in ("scales", "offsets")
         ),
-        "its pixel grid": any(abs(offset - round(offset)) > GRID_TOLERANCE for offset in offsets),
-        "its data type": unlike(lambda one, band: one.dtypes[band - 1]),
-        "its nodata value": unlike(lambda one, band: _nodata(one.nodata[band - 1], nodata)),
-        "its scale or offset": unlike(
-            lambda one, band: (one.scales[band - 1], one.offsets[band - 1])
-        ),
-        "having an alpha band": bool(quad.alpha) != bool(first.alpha),
+        "having an alpha band": bool(ours.header.alpha) != bool(theirs.header.alpha),
     }
-    told = [what for what, differs in differences.items() if differs]
-    if told:
-        raise LandcoverError(
-            f"The quads do not make one mosaic: {quad.path} differs from {first.path} in "
-            f"{' and '.join(told)}. Bring them to one grid and one kind of values, or narrow "
-            "MOSAIC_PATTERN."
-        )
+    return [what for what, differs in differences.items() if differs]
 
 
 def _nodata(declared: str, nodata: Nodata) -> str:
     """Return what stands for no data in a band, as text: MOSAIC_NODATA where the file is silent."""
     return str(nodata) if declared == "None" and isinstance(nodata, float) else declared
+
+
+def _check_static(layer: Layer, imagery: Quad, grid: Grid) -> None:
+    """Make sure that what does not change has its bands, and the pixels of the imagery.
+
+    Args:
+        layer: what does not change.
+        imagery: a quad of the imagery.
+        grid: of the mosaic.
+    """
+    _check_bands(layer.quads, [layer.bands], "STATIC_BANDS")
+    for quad in layer.quads:
+        told = grid_differences(quad.grid, imagery.grid)
+        if told:
+            raise LandcoverError(
+                f"{quad.path}, which STATIC_BANDS reads as {', '.join(layer.bands)}, does not have "
+                f"the pixels of the imagery ({imagery.path}): it differs in "
+                f"{' and '.join(told)}. Bring it to them first, for instance with "
+                f"{advise_warping(quad.grid, grid, 'bilinear')}."
+            )
+    _check_same(layer.quads, list(layer.bands.values()), None, "STATIC_BANDS")

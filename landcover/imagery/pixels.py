@@ -91,6 +91,29 @@ def read_pixels(
     return Pixels(values, unmasked & ~some, partial)
 
 
+def stack_pixels(parts: Sequence[tuple[Sequence[int], Pixels]]) -> Pixels:
+    """Put bands of one window together that were read from several files.
+
+    Args:
+        parts: of each file, where its bands stand among all of them, and its pixels.
+
+    Returns:
+        The values, in the type that holds those of all; valid where all files say so, and partial
+        where a file's bands hold data but not all bands do.
+    """
+    if len(parts) == 1:
+        return parts[0][1]
+    found = [pixels for _, pixels in parts]
+    count = sum(len(places) for places, _ in parts)
+    dtype = np.result_type(*(pixels.values.dtype for pixels in found))
+    values = np.empty((count, *found[0].valid.shape), dtype)
+    for places, pixels in parts:
+        values[list(places)] = pixels.values
+    valid = reduce(np.logical_and, (pixels.valid for pixels in found))
+    some = reduce(np.logical_or, (pixels.valid | pixels.partial for pixels in found))
+    return Pixels(values, valid, some & ~valid)
+
+
 def alpha_bands(dataset: DatasetReader) -> tuple[int, ...]:
     """Return the numbers of the bands marked as alpha, usually none or one.
 

@@ -2,14 +2,14 @@
 
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from glob import has_magic
 from io import BytesIO
-from itertools import takewhile
+from itertools import groupby, takewhile
 from pathlib import Path, PurePath, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import fsspec
 import numpy as np
@@ -32,7 +32,7 @@ from landcover.files import is_local
 from landcover.geometry import to_lonlat
 from landcover.grid import Grid, grid_of
 from landcover.imagery.images import find_files, open_image, read_patiently
-from landcover.imagery.pixels import alpha_bands
+from landcover.imagery.pixels import Pixels, alpha_bands, stack_pixels
 from landcover.imagery.sources import find_sources
 from landcover.listing import listed
 
@@ -73,7 +73,7 @@ class ImageFile:
 
 
 @dataclass(frozen=True)
-class Quad:
+class Header:
     """What the header of one image file says."""
 
     path: str
@@ -102,13 +102,98 @@ class Quad:
         return (ImageFile(self.path, self.version), *self.sources)
 
 
-def find_quads(where: str, wanted: str) -> list[ImageFile]:
+@dataclass(frozen=True)
+class Quad:
+    """The image files of one place, on one grid: one file, or several of which each has some bands.
+
+    Their bands are numbered on from each file to the next.
+    """
+
+    headers: tuple[Header, ...]
+    """Of its files."""
+
+    @property
+    def path(self) -> str:
+        """Where its first file is, which stands for it in messages."""
+        return self.headers[0].path
+
+    @property
+    def grid(self) -> Grid:
+        """CRS, transform and size."""
+        return self.headers[0].grid
+
+    @property
+    def files(self) -> tuple[ImageFile, ...]:
+        """All files that it is made of."""
+        return tuple(file for header in self.headers for file in header.files)
+
+    @property
+    def sources(self) -> tuple[ImageFile, ...]:
+        """What its files are made of in their turn."""
+        return tuple(source for header in self.headers for source in header.sources)
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """The data type of each band."""
+        return tuple(dtype for header in self.headers for dtype in header.dtypes)
+
+    def by_file(self, bands: Sequence[int]) -> list["FileBands"]:
+        """Return in which files bands are.
+
+        Args:
+            bands: their numbers, counted from 1.
+        """
+        found, before = [], 0
+        for header in self.headers:
+            here = range(before + 1, before + len(header.dtypes) + 1)
+            places = [place for place, number in enumerate(bands) if number in here]
+            if places:
+                numbers = [bands[place] - before for place in places]
+                found.append(FileBands(header, numbers, places))
+            before = here.stop - 1
+        return found
+
+
+class FileBands(NamedTuple):
+    """Bands of one file, some of those that are read together."""
+
+    header: Header
+    """Of the file."""
+    numbers: list[int]
+    """Of the bands in it."""
+    places: list[int]
+    """Where they stand among all that are read."""
+
+
+def read_bands(
+    quad: Quad, bands: Sequence[int], read: Callable[[Header, Sequence[int]], Pixels]
+) -> Pixels:
+    """Read bands of a quad, each of its files once.
+
+    Args:
+        quad: whose bands.
+        bands: their numbers, counted from 1.
+        read: reads bands of one file, by their numbers in it.
+    """
+    return stack_pixels(
+        [(places, read(header, numbers)) for header, numbers, places in quad.by_file(bands)]
+    )
+
+
+# What to do where there is no imagery.
+PUT_THERE = (
+    "Put the imagery there, set PLANET_MOSAIC_DIR and MOSAIC_PATTERN, or give --mosaic_path."
+)
+
+
+def find_quads(where: str, wanted: str, advice: str = PUT_THERE) -> list[ImageFile]:
     """Return the image files that a path or a glob stands for, sorted by path.
 
     Args:
         where: the path of a file, of a folder of GeoTIFFs, or a glob; or the same as an `s3://`
             URI.
         wanted: what is looked for, for the message, such as "the mosaic of 2025-06".
+        advice: what to do where there is none, for the message.
 
     Raises:
         LandcoverError: if there is none, and it says what is there instead; if a folder cannot be
@@ -127,10 +212,7 @@ def find_quads(where: str, wanted: str) -> list[ImageFile]:
             if others
             else f"nothing matches {where}; {near}"
         )
-        raise NothingThereError(
-            f"Cannot find {wanted}: {what}. Put the imagery there, set PLANET_MOSAIC_DIR and "
-            "MOSAIC_PATTERN, or give --mosaic_path."
-        )
+        raise NothingThereError(f"Cannot find {wanted}: {what}. {advice}")
     if _is_remote(filesystem):
         _check_masks(filesystem, [entry["name"] for entry in images])
         found = [
@@ -381,7 +463,7 @@ def _leans(grid: Grid) -> bool:
     return across > MOST_LEAN * abs(step.a) or down > MOST_LEAN * abs(step.e)
 
 
-def read_quad(image: ImageFile) -> Quad:
+def read_header(image: ImageFile) -> Header:
     """Read the header of an image file.
 
     Raises:
@@ -392,7 +474,7 @@ def read_quad(image: ImageFile) -> Quad:
     """
     path = UPath(image.path)
 
-    def read() -> Quad:
+    def read() -> Header:
         # On this machine that is known before GDAL follows a name; in a bucket, where a look would
         # cost each image a request, GDAL first says which are GeoTIFFs.
         sources = find_sources(image.path) if _can_be_read(path) else []
@@ -401,7 +483,7 @@ def read_quad(image: ImageFile) -> Quad:
                 sources = find_sources(image.path)
             _check_kind(dataset, image.path)
             sources += _read_beside(dataset, [image.path, *sources])
-            return Quad(
+            return Header(
                 path=image.path,
                 version=image.version,
                 grid=grid_of_image(dataset),
@@ -414,7 +496,7 @@ def read_quad(image: ImageFile) -> Quad:
             )
 
     try:
-        quad = read_patiently(path, read)
+        header = read_patiently(path, read)
     except RasterioIOError as error:
         if is_local(path) and not os.access(path, os.R_OK):
             raise LandcoverError(
@@ -424,13 +506,13 @@ def read_quad(image: ImageFile) -> Quad:
         raise failure(
             f"Cannot read the image {image.path} ({error}): fetch the file again."
         ) from error
-    transform = quad.grid.transform
-    if _leans(quad.grid) or not (transform.a > 0 > transform.e):
+    transform = header.grid.transform
+    if _leans(header.grid) or not (transform.a > 0 > transform.e):
         raise LandcoverError(
-            f"The image {quad.path} is rotated or not north-up: warp it to a north-up grid first."
+            f"The image {header.path} is rotated or not north-up: warp it to a north-up grid first."
         )
-    _check_place(quad)
-    return quad
+    _check_place(header)
+    return header
 
 
 def _can_be_read(path: Path | UPath) -> bool:
@@ -474,24 +556,24 @@ def _check_kind(dataset: DatasetReader, path: str) -> None:
     )
 
 
-def _check_place(quad: Quad) -> None:
+def _check_place(header: Header) -> None:
     """Make sure that it can be told where on the earth an image lies."""
-    west, south, east, north = quad.grid.bounds
+    west, south, east, north = header.grid.bounds
     corners = [west, west, east, east], [north, south] * 2
     try:
-        placed = np.isfinite(to_lonlat(quad.grid.crs).transform(*corners))
+        placed = np.isfinite(to_lonlat(header.grid.crs).transform(*corners))
     except ProjError as error:
         raise LandcoverError(
-            f"The image {quad.path} lies in the coordinate reference system "
-            f"{_name_of(quad.grid.crs)}, which cannot be brought to longitude and latitude "
+            f"The image {header.path} lies in the coordinate reference system "
+            f"{_name_of(header.grid.crs)}, which cannot be brought to longitude and latitude "
             f"({_reason(error)}): set the one that it truly is in, or warp it to another."
         ) from error
     # A corner may lie beyond the earth's edge, as those of full-disk images do.
     if not placed.any():
         raise LandcoverError(
-            f"The image {quad.path} lies nowhere on the earth: its corners, "
+            f"The image {header.path} lies nowhere on the earth: its corners, "
             f"{west:.6g} {south:.6g} to {east:.6g} {north:.6g}, are outside its coordinate "
-            f"reference system {_name_of(quad.grid.crs)}; set the one that it truly is in, for "
+            f"reference system {_name_of(header.grid.crs)}; set the one that it truly is in, for "
             "instance with `rio edit-info --crs EPSG:3857`."
         )
 
@@ -506,36 +588,61 @@ def _reason(error: ProjError) -> str:
     return text.partition(". ")[0].rstrip(".")
 
 
-def write_index(quads: Sequence[Quad], path: Path) -> None:
-    """Write the headers of quads as a parquet file, a row each."""
-    rows = [asdict(quad) | {"transform": list(quad.grid.transform)[:6]} for quad in quads]
+def write_index(layers: Sequence[Sequence[Quad]], path: Path) -> None:
+    """Write the headers of image files as a parquet file, a row each.
+
+    Args:
+        layers: the quads of each layer of a mosaic.
+        path: the file to write.
+    """
+    rows = [
+        {"layer": layer, "quad": number, **asdict(header)}
+        | {"transform": list(header.grid.transform)[:6]}
+        for layer, quads in enumerate(layers)
+        for number, quad in enumerate(quads)
+        for header in quad.headers
+    ]
     for row in rows:
         grid = row.pop("grid")
         row.update({name: grid[name] for name in ("crs", "width", "height")})
     pd.DataFrame(rows).to_parquet(path, index=False)
 
 
-def read_index(path: UPath) -> list[Quad]:
-    """Read the headers of quads, as `write_index` wrote them.
+def read_index(path: UPath) -> list[tuple[Quad, ...]]:
+    """Read the headers of image files, as `write_index` wrote them.
 
     None where there is no index, or one that an earlier version wrote, which knew less of them.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The quads of each layer.
     """
     if not path.exists():
         return []
     rows = pd.read_parquet(BytesIO(path.read_bytes()))
-    if "sources" not in rows:
+    if "layer" not in rows:
         return []
+    read = ((row["layer"], row["quad"], _header_of(row)) for row in rows.to_dict("records"))
     return [
-        Quad(
-            path=row["path"],
-            version=row["version"],
-            grid=Grid(row["crs"], Affine(*row["transform"]), row["width"], row["height"]),
-            dtypes=tuple(row["dtypes"]),
-            nodata=tuple(row["nodata"]),
-            scales=tuple(row["scales"]),
-            offsets=tuple(row["offsets"]),
-            alpha=tuple(row["alpha"]),
-            sources=tuple(ImageFile(**source) for source in row["sources"]),
+        tuple(
+            Quad(tuple(header for *_, header in of_quad))
+            for _, of_quad in groupby(of_layer, key=lambda row: row[1])
         )
-        for row in rows.to_dict("records")
+        for _, of_layer in groupby(read, key=lambda row: row[0])
     ]
+
+
+def _header_of(row: dict[Hashable, Any]) -> Header:
+    return Header(
+        path=row["path"],
+        version=row["version"],
+        grid=Grid(row["crs"], Affine(*row["transform"]), row["width"], row["height"]),
+        dtypes=tuple(row["dtypes"]),
+        nodata=tuple(row["nodata"]),
+        scales=tuple(row["scales"]),
+        offsets=tuple(row["offsets"]),
+        alpha=tuple(row["alpha"]),
+        sources=tuple(ImageFile(**source) for source in row["sources"]),
+    )

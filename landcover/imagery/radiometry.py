@@ -189,7 +189,7 @@ def compare_imagery(
         before: the month before; None if there is none.
         samples: a row a sample, a column a band; None if they are not at hand.
     """
-    measured = measure(pixels, mosaic.bands)
+    measured = measure(pixels, mosaic.imagery)
     found = [_against_month(mosaic, measured, before)]
     if samples is not None and measured["pixels"]:
         found.append(_against_samples(mosaic, pixels, measured, samples))
@@ -215,9 +215,9 @@ def draw_pixels(mosaic: Mosaic, area: BaseGeometry, seed: int = 42) -> pd.DataFr
             it looks like no data than chance would draw (see `landcover.imagery.doubts`).
         RasterioIOError: if the imagery cannot be read.
     """
-    bands = list(mosaic.bands.values())
+    bands = list(mosaic.imagery.values())
     drawn = []
-    inspection = Inspection.of(mosaic)
+    inspection = Inspection.of(mosaic, list(mosaic.imagery))
     blocks = _draw_blocks(mosaic, area, seed)
     with mosaic.open() as reader:
         for block in blocks:
@@ -230,7 +230,7 @@ def draw_pixels(mosaic: Mosaic, area: BaseGeometry, seed: int = 42) -> pd.DataFr
     else:
         check_flat(inspection.found, mosaic, "of what was drawn from the area", MOST_DRAWN)
     pixels = np.concatenate(drawn, axis=1) if drawn else np.empty((len(bands), 0))
-    return pd.DataFrame(dict(zip(mosaic.bands, pixels, strict=True)))
+    return pd.DataFrame(dict(zip(mosaic.imagery, pixels, strict=True)))
 
 
 def measure(pixels: pd.DataFrame, bands: Iterable[str]) -> Distribution:
@@ -351,7 +351,7 @@ def _against_month(
 def _against_samples(
     mosaic: Mosaic, pixels: pd.DataFrame, measured: Distribution, samples: pd.DataFrame
 ) -> ImageryWarning | None:
-    found = compare(measured, measure(samples, mosaic.bands))
+    found = compare(measured, measure(samples, mosaic.imagery))
     if found:
         return ImageryWarning("samples", mosaic.origin, difference=found)
     shares = outside_range(pixels, samples)

@@ -3,7 +3,7 @@
 A mosaic without overviews would have to be decoded a second time to be drawn.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from landcover.grid import Grid
 from landcover.imagery.images import open_image
 from landcover.imagery.kernels import mean_cells
 from landcover.imagery.mosaic import Mosaic
+from landcover.imagery.quads import Header
 
 # The longest side of a picture of all imagery, in pixels.
 PICTURE = 1500
@@ -61,10 +62,8 @@ def thumbnail_factor(mosaic: Mosaic, area: BaseGeometry) -> int | None:
     shapely.prepare(area)
     quads = (quad for quad in mosaic.quads() if area.intersects(shapely.box(*quad.grid.bounds)))
     first = next(quads, None)
-    if first is not None:
-        with open_image(UPath(first.path)) as dataset:
-            if dataset.overviews(1):
-                return None
+    if first is not None and all(_has_overviews(header) for header in first.headers):
+        return None
     west, south, east, north = area.bounds
     step = mosaic.grid.transform
     side = max((east - west) / step.a, (south - north) / step.e)
@@ -74,19 +73,28 @@ def thumbnail_factor(mosaic: Mosaic, area: BaseGeometry) -> int | None:
     return factor
 
 
+def _has_overviews(header: Header) -> bool:
+    with open_image(UPath(header.path)) as dataset:
+        return bool(dataset.overviews(1))
+
+
 class Thumbnail:
     """A window's red, green and blue, small: each pixel the mean of the valid ones beneath it."""
 
-    def __init__(self, window: Window, bands: Sequence[str], factor: int) -> None:
+    def __init__(
+        self, window: Window, bands: Sequence[str], factor: int, imagery: Collection[str] = ()
+    ) -> None:
         """Make an empty thumbnail.
 
         Args:
             window: which pixels of the mosaic it shows.
             bands: the names of the bands that it will be given.
             factor: how many rows and columns one of it stands for (see `thumbnail_factor`).
+            imagery: the names of those that are imagery; all if left out.
         """
         self._window = window
-        self._primaries = primaries(bands)
+        seen = [name for name in bands if name in imagery] or list(bands)
+        self._primaries = [bands.index(seen[place]) for place in primaries(seen)]
         self._factor = factor
         shape = len(PRIMARIES), -(-window.height // factor), -(-window.width // factor)
         self.values = np.full(shape, np.nan, dtype=np.float32)

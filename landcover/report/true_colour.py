@@ -22,7 +22,7 @@ from landcover.grid import Bounds, Grid
 from landcover.imagery.images import open_image, read_patiently
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.pixels import Pixels, read_pixels
-from landcover.imagery.quads import Quad
+from landcover.imagery.quads import Header, read_bands
 from landcover.imagery.thumbnails import primaries
 from landcover.report.cartography import Frame
 
@@ -103,32 +103,34 @@ def true_colour(mosaic: Mosaic, area: BaseGeometry, frame: Frame) -> NDArray[np.
     rows, columns = (max(1, round(length / unit)) for length in (north - south, east - west))
     values = np.zeros((3, rows, columns), dtype=np.float32)
     valid = np.zeros((rows, columns), dtype=bool)
-    numbers = list(mosaic.bands.values())
-    bands = [numbers[place] for place in primaries(list(mosaic.bands))]
+    numbers = list(mosaic.imagery.values())
+    bands = [numbers[place] for place in primaries(list(mosaic.imagery))]
     for quad in quads:
         place = _place(quad.grid, frame, (rows, columns))
         if place is not None:
             part, target = place
-            read = partial(_read_quad, quad, bands, part, mosaic.nodata_value)
-            found = read_patiently(UPath(quad.path), read)
+            found = read_bands(quad, bands, partial(_read_file, part, mosaic.nodata_value))
             np.copyto(values[:, *target], found.values, where=found.valid)
             valid[target] |= found.valid
     return _stretched(values, valid)
 
 
-def _read_quad(quad: Quad, bands: Sequence[int], part: Part, nodata: float | None) -> Pixels:
-    with _open(quad) as dataset:
-        return read_pixels(dataset, bands, part.window, part.shape, Resampling.average, nodata)
+def _read_file(part: Part, nodata: float | None, header: Header, bands: Sequence[int]) -> Pixels:
+    def read() -> Pixels:
+        with _open(header) as dataset:
+            return read_pixels(dataset, bands, part.window, part.shape, Resampling.average, nodata)
+
+    return read_patiently(UPath(header.path), read)
 
 
 @contextmanager
-def _open(quad: Quad) -> Iterator[DatasetReader]:
-    """Open a quad; errors name it."""
+def _open(header: Header) -> Iterator[DatasetReader]:
+    """Open an image file; errors name it."""
     try:
-        with rasterio.Env(GDAL_NUM_THREADS="ALL_CPUS"), open_image(UPath(quad.path)) as dataset:
+        with rasterio.Env(GDAL_NUM_THREADS="ALL_CPUS"), open_image(UPath(header.path)) as dataset:
             yield dataset
     except RasterioIOError as error:
-        raise RasterioIOError(f"{quad.path}: {error.__cause__ or error}") from error
+        raise RasterioIOError(f"{header.path}: {error.__cause__ or error}") from error
 
 
 def _place(

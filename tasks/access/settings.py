@@ -26,7 +26,8 @@ from upath import UPath
 from landcover.addresses import without_login
 from landcover.errors import SettingsError
 from landcover.files import expanded
-from landcover.imagery.mosaic import Nodata, parse_bands, parse_nodata
+from landcover.imagery.bands import FileBand, parse_bands, parse_static_bands
+from landcover.imagery.mosaic import Nodata, parse_nodata
 from landcover.vectors import VectorFile, is_vector_file, vector_file
 
 
@@ -82,6 +83,7 @@ def _month_pattern(pattern: str) -> str:
 
 
 # As text in rows and reports.
+_FileBand = Annotated[FileBand, PlainSerializer(str)]
 Folder = Annotated[UPath, BeforeValidator(_folder), PlainSerializer(str)]
 
 
@@ -111,16 +113,35 @@ class MosaicSettings(_Settings):
         description="a month's file name, or a glob for its quads such as "
         "{year}/{month:02d}/*.tif*",
     )
-    mosaic_bands: Annotated[dict[str, int], NoDecode, BeforeValidator(parse_bands)] = Field(
-        default={"blue": 1, "green": 2, "red": 3, "nir": 4},
-        description="names and numbers of the bands that the model reads, such as "
-        "blue=1,green=2,red=3,nir=4",
+    mosaic_bands: Annotated[dict[str, int | _FileBand], NoDecode, BeforeValidator(parse_bands)] = (
+        Field(
+            default={"blue": 1, "green": 2, "red": 3, "nir": 4},
+            description="names and numbers of the bands that the model reads, such as "
+            "blue=1,green=2,red=3,nir=4; where each band is a file of its own, how the file's name "
+            "ends, such as red=B04.tif,nir=B08.tif (B04.tif:2 is its second band)",
+        )
     )
     mosaic_nodata: Annotated[Nodata, BeforeValidator(parse_nodata)] = Field(
         default=None,
         description="a value that counts as no data in every band, whatever the files say, such as "
         "0; or none: no value does that the files do not declare",
     )
+    static_bands: Annotated[dict[str, _FileBand], NoDecode, BeforeValidator(parse_static_bands)] = (
+        Field(
+            default={},
+            description="bands that do not change from month to month, on the pixels of the "
+            "imagery: names, and the path of a file or a glob, such as "
+            "elevation=/data/dem.tif,slope=/data/slope.tif:1",
+        )
+    )
+
+    @field_validator("static_bands")
+    @classmethod
+    def _check_names(cls, value: dict[str, FileBand], info: ValidationInfo) -> dict[str, FileBand]:
+        twice = value.keys() & info.data.get("mosaic_bands", {}).keys()
+        if twice:
+            raise ValueError(f"MOSAIC_BANDS has {', '.join(sorted(twice))} too")
+        return value
 
 
 class AoiSettings(_Settings):
