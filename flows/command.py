@@ -146,6 +146,8 @@ def _option(field: FieldInfo) -> dict[str, Any]:
     kinds = [field.annotation, *get_args(field.annotation)]
     if field.annotation is bool and default is False:
         return option | {"action": "store_true"}
+    if bool in get_args(field.annotation):
+        return option | {"nargs": "?", "const": True, "metavar": "NAMES"}
     if words := [word for kind in kinds for word in get_args(kind) if isinstance(word, str)]:
         return option | {"choices": [*words, *(["none"] if NoneType in kinds else [])]}
     if not required and (int in kinds or float in kinds):

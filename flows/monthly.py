@@ -15,11 +15,13 @@ from flows.summary import Steps, Summary, finish
 from landcover.imagery.survey import Survey
 from landcover.maps.prediction import PredictionSettings
 from landcover.model.forest import ForestSettings
+from landcover.model.indices import check_bands_of
 from landcover.model.sampling import SamplingSettings
 from landcover.period import Period
 from tasks.access.blocks import Blocks
 from tasks.access.settings import (
     AoiSettings,
+    MosaicSettings,
     PolygonSettings,
 )
 from tasks.coverage import measure_coverage
@@ -67,6 +69,7 @@ def monthly_pipeline(
     with open_run(Period(year, month), blocks, NEEDS) as run:
         # At once, because the Prefect server that is asked may be away later.
         made_by = describe_run(run, prediction)
+        check_bands_of(forest.indices, run.settings[MosaicSettings].mosaic_bands)
 
         classes = load_classes(run)
         mosaic = find_mosaic(run, mosaic_path)

@@ -16,6 +16,7 @@ from landcover.imagery.doubts import check_flat
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.radiometry import draw_pixels
 from landcover.listing import listed
+from landcover.model.reflectance import reflectances_of
 from landcover.model.sampling import (
     Origin,
     Samples,
@@ -61,6 +62,7 @@ def sample_mosaic(run: Run, mosaic: Mosaic, polygons: UPath, settings: SamplingS
         reach = partial(side_by_side, block=run.blocks.storage_block, what=mosaic.origin)
         rows = geopandas.read_parquet(BytesIO(content))
         samples = sample_polygons(mosaic, rows, settings, reach)
+        reflectances = reflectances_of(mosaic)
     _log(samples)
     _check_flat(samples, run, mosaic)
     if samples.rows["class_label"].map(label_key).nunique() < 2:
@@ -75,6 +77,7 @@ def sample_mosaic(run: Run, mosaic: Mosaic, polygons: UPath, settings: SamplingS
         polygons_sha256=hashlib.sha256(content).hexdigest(),
         sampling=settings.model_dump(),
         together=samples.together,
+        reflectances=reflectances,
     )
     final = run.files.samples
     with run.storage(final), scratch(run.files.work) as folder:

@@ -12,7 +12,9 @@ from landcover.files import scratch, sha256
 from landcover.lookalikes import class_notices, describe_merged
 from landcover.model.forest import ForestSettings, Model, fit
 from landcover.model.ground import ground_notices
+from landcover.model.indices import check_bands_of, names_of
 from landcover.model.metrics import Metrics, describe_metrics
+from landcover.model.reflectance import check_reflectances, usual_reflectances
 from landcover.model.sampling import Origin, read_samples
 from landcover.model.tuning import tune
 from landcover.model.validation import validate
@@ -54,12 +56,18 @@ def train_model(
         classes: that months have been given so far.
 
     Raises:
-        LandcoverError: if the samples are missing, or not such a file.
+        SettingsError: if a band is missing that an index is computed from.
+        LandcoverError: if the samples are missing, or not such a file, or do not hold reflectances
+            where an index needs them.
         TransientError: if the bucket cannot be reached.
     """
     with run.storage(input_data):
         samples, origin = read_samples(input_data, list(run.settings[MosaicSettings].mosaic_bands))
     bands = list(origin.bands)
+    reflectances = origin.reflectances or usual_reflectances(samples, bands)
+    check_bands_of(settings.indices, [name for name in bands if reflectances[name]])
+    if "EVI" in names_of(settings.indices):
+        check_reflectances(samples, reflectances)
     codes = assign_codes(samples["class_label"], classes.codes)
     names = class_names(codes, classes.codes)
     truth = samples["class_label"].map(codes)
@@ -76,10 +84,10 @@ def train_model(
         )
     tuning = None
     if settings.tune:
-        tuning = tune(samples, bands, truth, settings, settings.tune, together)
+        tuning = tune(samples, bands, truth, settings, settings.tune, together, reflectances)
         settings = tuning.best
         logger.info("The best of the forests tried is %s", settings)
-    pipeline = fit(samples, bands, truth, settings)
+    pipeline = fit(samples, bands, truth, settings, reflectances)
     logger.info("Validating with %d folds", settings.folds)
     validation = validate(pipeline, samples, bands, truth, names, settings, together)
     metrics = validation.metrics

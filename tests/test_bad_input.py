@@ -478,7 +478,10 @@ FAULTS = {
         leaves=TRAINED,
     ),
     "model-band-missing": Fault(
-        [f"The model {MODEL} reads the bands blue, green, red, nir, but MOSAIC_BANDS has no nir"],
+        [
+            f"The model {MODEL} reads the bands blue, green, red, nir, but neither MOSAIC_BANDS",
+            "nor STATIC_BANDS has nir",
+        ],
         breaks=lambda world: world.train(),
         settings={"MOSAIC_BANDS": "blue=1,green=2,red=3"},
         command=run_predictions,

@@ -1,19 +1,27 @@
 """Bands in several files a place, and bands that do not change."""
 
-from collections.abc import Mapping
+import json
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import rasterio
 import shapely
 from affine import Affine
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as trying
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from rasterio.windows import Window
 from upath import UPath
 
+from demo.world import World
+from flows import monthly
 from landcover.classes import NODATA
 from landcover.errors import LandcoverError
 from landcover.imagery.alignment import join_files
@@ -44,7 +52,7 @@ from landcover.maps.prediction import predict_window
 from landcover.model.forest import ForestSettings, new_pipeline
 from landcover.report.cartography import frame_around
 from landcover.report.true_colour import true_colour
-from tests.rasters import ORIGIN, moved, pixel_box, random_values, write_raster
+from tests.rasters import ORIGIN, RESOLUTION, moved, pixel_box, random_values, write_raster
 
 SIDE = 64
 FOUR = {"blue": 1, "green": 2, "red": 3, "nir": 4}
@@ -155,7 +163,7 @@ def same(ours: Pixels, theirs: Pixels) -> bool:
     )
 
 
-@settings(max_examples=15, deadline=None)
+@trying(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 1000), overlap=st.integers(0, SIDE), empty=st.floats(0, 0.6))
 def test_one_file_a_band_is_read_as_one_file_of_all_is(
     tmp_path_factory: pytest.TempPathFactory, seed: int, overlap: int, empty: float
@@ -441,3 +449,48 @@ def test_a_reader_of_one_quad_reads_its_layer_alone(tmp_path: Path, terrain) -> 
     with MosaicReader(mosaic.grid, [elevation]) as reader:
         found = reader.read([1], mosaic.grid.whole)
     assert np.array_equal(found.values[0], terrain)
+
+
+# --- a month --------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_a_month_of_one_file_a_band_with_an_elevation(
+    landscape: World, settings: Callable[..., None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with ExitStack() as opened:
+        quads = [
+            opened.enter_context(rasterio.open(path))
+            for path in sorted((landscape.mosaic_dir / "2025" / "06").glob("*.tif"))
+        ]
+        for quad in quads:
+            values = quad.read([1, 2, 3, 4], masked=True).filled(0)
+            write_files(Path("month"), values, quad.transform, Path(quad.name).stem, nodata=0)
+        west, north = min(q.bounds.left for q in quads), max(q.bounds.top for q in quads)
+        corner = Affine(RESOLUTION, 0, west, 0, -RESOLUTION, north)
+    side = round(len(quads) ** 0.5) * values.shape[1]
+    heights = np.linspace(-100, 100, side, dtype=np.float32)[:, np.newaxis].repeat(side, axis=1)
+    write_terrain(Path("dem.tif"), heights[np.newaxis], corner, nodata=-9999)
+    settings(
+        PLANET_MOSAIC_DIR="month",
+        MOSAIC_PATTERN="*.tif",
+        MOSAIC_BANDS=FILES,
+        STATIC_BANDS="elevation=dem.tif",
+        AOI_DEFINITION=landscape.aoi,
+        TRAINING_POLYGON_TABLE=landscape.polygons,
+        TRAINING_POLYGON_CLASS_COL="class_label",
+        TRAINING_POLYGON_ID_COL="id",
+        TRAINING_POLYGON_MONTH_COL="month",
+    )
+    few = ["--trees", "5", "--folds", "2"]
+    assert monthly.main(["--year", "2025", "--month", "6", *few]) == 0, capfd.readouterr().err
+    samples = pd.read_parquet("data/prepared/prepared_data_202506.parquet")
+    assert samples["elevation"].between(-100, 100).all()
+    assert samples["elevation"].nunique() > 20
+    with closing(sqlite3.connect("data/chocoforest.db")) as database:
+        (row,) = database.execute("SELECT details FROM raster_predictions").fetchall()
+    details = json.loads(row[0])
+    assert details["settings"]["static_bands"] == {"elevation": "dem.tif:1"}
+    assert details["settings"]["mosaic_bands"]["red"] == "B04.tif:1"
+    assert list(details["radiometry"]["bands"]) == list(FOUR)
+    assert details["without_imagery"] == 0

@@ -222,8 +222,8 @@ def test_the_recorded_file_is_opened_and_predicts_as_before_with_one_core(
 def test_a_model_that_was_trained_before_its_modules_moved_is_opened(
     tmp_path: Path, samples: pd.DataFrame, codes: pd.Series, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = fit(samples, list(BANDS), codes, FEW.model_copy(update={"indices": True}))
     path, values = tmp_path / "model.joblib", samples[list(BANDS)].to_numpy()
+    model = new_pipeline(FEW.model_copy(update={"indices": True})).fit(values, codes)
     with monkeypatch.context() as before:
         for module, part in ((bins, bins.LogBins), (indices, indices.with_normalized_differences)):
             old = module.__name__.replace(".model", "")

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Literal
+from typing import Annotated, Literal
 
 import joblib
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -23,7 +23,14 @@ from landcover.errors import LandcoverError
 from landcover.model import bins, indices
 from landcover.model.balance import at_most_per_class
 from landcover.model.bins import LogBins
-from landcover.model.indices import with_normalized_differences
+from landcover.model.indices import (
+    IndexName,
+    names_of,
+    parse_indices,
+    with_indices,
+    with_normalized_differences,
+)
+from landcover.model.reflectance import Reflectances, usual_reflectances
 
 # Where files of models that were trained before 2026-12 say that their parts are.
 MOVED = {"landcover.bins": bins, "landcover.indices": indices}
@@ -43,11 +50,12 @@ class ForestSettings(BaseModel):
         "With 64 the accuracy is that of raw values, and a month of pixels is predicted from a "
         "look-up table; none turns it off.",
     )
-    indices: bool = Field(
+    indices: Annotated[bool | tuple[IndexName, ...], BeforeValidator(parse_indices)] = Field(
         default=False,
         title="Spectral indices",
-        description="Give the forest the normalised difference of every two bands too, such as "
-        "the NDVI, computed from the bands' levels.",
+        description="Give the forest spectral indices too, computed from the bands' levels: by "
+        "itself the normalised difference of every two bands; or names, with commas between them, "
+        "of differences (these), NDVI, EVI, NDWI and brightness.",
     )
     trees: int = Field(
         default=200, ge=1, le=5000, title="Trees", description="Number of trees in the forest."
@@ -116,12 +124,16 @@ class ForestSettings(BaseModel):
     )
 
 
-def new_pipeline(settings: ForestSettings, jobs: int = -1) -> Pipeline:
+def new_pipeline(
+    settings: ForestSettings, jobs: int = -1, reflectances: Reflectances | None = None
+) -> Pipeline:
     """Return an untrained model that takes raw band values (samples, bands) and gives class codes.
 
     Args:
         settings: the forest's.
         jobs: how many cores to use; -1 for all.
+        reflectances: of the bands, in their order, which indices other than the normalised
+            differences of all bands need.
     """
     forest = RandomForestClassifier(
         n_estimators=settings.trees,
@@ -136,13 +148,28 @@ def new_pipeline(settings: ForestSettings, jobs: int = -1) -> Pipeline:
     steps: list[tuple[str, object]] = []
     if settings.bins is not None:
         steps.append(("bins", LogBins(settings.bins)))
-    if settings.indices:
-        steps.append(("indices", FunctionTransformer(with_normalized_differences)))
+    if names := names_of(settings.indices):
+        steps.append(("indices", _transformer(names, reflectances)))
     return Pipeline([*steps, ("forest", forest)])
 
 
+def _transformer(
+    names: Sequence[IndexName], reflectances: Reflectances | None
+) -> FunctionTransformer:
+    """Return what appends indices to the bands."""
+    if reflectances is None:
+        assert list(names) == ["differences"]
+        return FunctionTransformer(with_normalized_differences)
+    known = {"names": tuple(names), "reflectances": dict(reflectances)}
+    return FunctionTransformer(with_indices, kw_args=known)
+
+
 def fit(
-    samples: pd.DataFrame, bands: Sequence[str], codes: pd.Series, settings: ForestSettings
+    samples: pd.DataFrame,
+    bands: Sequence[str],
+    codes: pd.Series,
+    settings: ForestSettings,
+    reflectances: Reflectances | None = None,
 ) -> Pipeline:
     """Train a model on the samples, on at most `max_pixels_per_class` of each class.
 
@@ -151,9 +178,11 @@ def fit(
         bands: the columns that the model reads, in order.
         codes: the class code of each sample.
         settings: the forest's.
+        reflectances: of the bands; None for what is usual.
     """
     rows = _training_rows(codes, settings)
-    pipeline = new_pipeline(settings)
+    known = usual_reflectances(samples, bands) if reflectances is None else reflectances
+    pipeline = new_pipeline(settings, reflectances=known)
     with without_false_alarms():
         pipeline.fit(samples[list(bands)].to_numpy()[rows], codes.to_numpy()[rows])
     return pipeline

@@ -28,6 +28,7 @@ from landcover.grid import Grid
 from landcover.imagery.doubts import Doubts, Inspection
 from landcover.imagery.mosaic import Mosaic, MosaicReader
 from landcover.model.ground import Together, same_ground
+from landcover.model.reflectance import Reflectance, Reflectances
 from landcover.text import as_text
 from landcover.windows import pixels_inside, split
 
@@ -112,6 +113,8 @@ class Origin:
     together: Together | None = None
     """The ids of the polygons that lie on the same ground, a tuple for each such ground; None where
     that is not known."""
+    reflectances: Reflectances | None = None
+    """What makes the values of the bands reflectances; None where that is not known."""
 
 
 class Each(Protocol):
@@ -167,6 +170,7 @@ def read_samples(path: UPath, bands: Sequence[str]) -> tuple[pd.DataFrame, Origi
         polygons_sha256=rows.attrs.get("polygons_sha256"),
         sampling=rows.attrs.get("sampling"),
         together=_together(rows.attrs.get("together")),
+        reflectances=_reflectances(rows.attrs.get("reflectances")),
     )
     # Pandas would copy them with every table that is made of these rows.
     rows.attrs = {}
@@ -213,6 +217,12 @@ def _first_line(error: Exception) -> str:
 
 def _together(found: Sequence[Sequence[str]] | None) -> Together | None:
     return None if found is None else tuple(map(tuple, found))
+
+
+def _reflectances(found: Mapping[str, Sequence[float] | None] | None) -> Reflectances | None:
+    if found is None:
+        return None
+    return {name: None if known is None else Reflectance(*known) for name, known in found.items()}
 
 
 def sample_polygons(

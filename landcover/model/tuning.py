@@ -15,6 +15,7 @@ from landcover.errors import LandcoverError
 from landcover.model.folds import validation_folds
 from landcover.model.forest import ForestSettings, new_pipeline, without_false_alarms
 from landcover.model.ground import Together
+from landcover.model.reflectance import Reflectances, usual_reflectances
 
 # What is searched. Bins are not: finer ones, or none, would rule out the look-up table. Nor is
 # log2, which equals sqrt for the few bands of an image.
@@ -54,6 +55,7 @@ def tune(
     settings: ForestSettings,
     number: int,
     together: Together = (),
+    reflectances: Reflectances | None = None,
 ) -> Tuning:
     """Try other settings, drawn at random, on folds of whole polygons or blocks.
 
@@ -69,6 +71,7 @@ def tune(
         settings: of the forest; those that are not searched stay as they are.
         number: how many candidates to draw.
         together: the ids of polygons that lie on the same ground, which are held out together.
+        reflectances: of the bands; None for what is usual.
 
     Raises:
         LandcoverError: if no class has polygons in two places, so that none can be held out.
@@ -82,9 +85,10 @@ def tune(
             "held-out ones: draw more polygons, or leave out --tune."
         )
     candidates = _draw(settings, number)
+    known = usual_reflectances(samples, bands) if reflectances is None else reflectances
     search = GridSearchCV(
         Pipeline([("model", "passthrough")]),
-        {"model": [_candidate_pipeline(candidate) for candidate in candidates]},
+        {"model": [_candidate_pipeline(candidate, known) for candidate in candidates]},
         scoring=_score,
         cv=folds,
         refit=False,
@@ -103,8 +107,9 @@ def _draw(settings: ForestSettings, number: int) -> list[ForestSettings]:
     return list(dict.fromkeys([settings, *others]))
 
 
-def _candidate_pipeline(settings: ForestSettings) -> Pipeline:
-    return new_pipeline(settings).set_params(forest__oob_score=False)
+def _candidate_pipeline(settings: ForestSettings, reflectances: Reflectances) -> Pipeline:
+    pipeline = new_pipeline(settings, reflectances=reflectances)
+    return pipeline.set_params(forest__oob_score=False)
 
 
 def _score(
