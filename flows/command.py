@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from signal import SIGINT, Signals
 from types import NoneType
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from prefect import Flow
 from prefect.exceptions import TerminationSignal
@@ -76,7 +76,7 @@ def parser_of(flow: AnyFlow) -> argparse.ArgumentParser:
     for parameter, model in _models(flow).items():
         alone = issubclass(model, _Alone)
         group = None if alone else parser.add_argument_group(texts[parameter].rstrip("."))
-        for name, field in model.model_fields.items():
+        for name, field in _fields(model).items():
             if name in added:
                 added[name].help = f"{_escaped(field.description)} {added[name].help}"
             else:
@@ -95,7 +95,7 @@ def read_arguments(flow: AnyFlow, argv: Sequence[str] | None) -> dict[str, objec
     options = vars(parse(parser, argv))
     arguments: dict[str, object] = {}
     for parameter, model in _models(flow).items():
-        fields = model.model_fields
+        fields = _fields(model)
         given = {name: _value(options[name], fields[name]) for name in fields if name in options}
         try:
             made = model(**given)
@@ -131,6 +131,11 @@ def _models(flow: AnyFlow) -> dict[str, type[BaseModel]]:
     return models
 
 
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return a model's fields by the names of their options; `from` is no name in Python."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
 def _read_docstring(flow: AnyFlow) -> tuple[str, dict[str, str]]:
     """Return what a flow does, and what each of its parameters is."""
     text = inspect.getdoc(flow.fn) or ""
@@ -140,7 +145,7 @@ def _read_docstring(flow: AnyFlow) -> tuple[str, dict[str, str]]:
 def _option(field: FieldInfo) -> dict[str, Any]:
     """Return how argparse is told of a field."""
     required = field.is_required()
-    default = "none" if field.default is None else field.default
+    default = "none" if field.default in (None, ()) else field.default
     text = f"{field.description}" if required else f"{field.description} Default: {default}."
     option = {"help": _escaped(text), "required": required, "default": argparse.SUPPRESS}
     kinds = [field.annotation, *get_args(field.annotation)]
@@ -150,6 +155,8 @@ def _option(field: FieldInfo) -> dict[str, Any]:
         return option | {"nargs": "?", "const": True, "metavar": "NAMES"}
     if words := [word for kind in kinds for word in get_args(kind) if isinstance(word, str)]:
         return option | {"choices": [*words, *(["none"] if NoneType in kinds else [])]}
+    if get_origin(field.annotation) is tuple:
+        return option | {"nargs": "*"}
     if not required and (int in kinds or float in kinds):
         return option | {"metavar": "N"}
     return option

@@ -45,6 +45,7 @@ def monthly_pipeline(
     year: Year,
     month: Month,
     mosaic_path: str | None = None,
+    other_labels: tuple[str, ...] = (),
     sampling: SamplingSettings = SamplingSettings(),
     forest: ForestSettings = ForestSettings(),
     prediction: PredictionSettings = PredictionSettings(),
@@ -60,6 +61,8 @@ def monthly_pipeline(
         month: The month, 1 to 12.
         mosaic_path: The imagery, where it is not at its usual place: a file, a folder of quads, or
             a glob; on the disk of the machine that runs this, or in a bucket as s3://...
+        other_labels: Class labels of other months that are given their codes together with this
+            month's own, so that codes do not depend on which month is run first.
         sampling: How pixels are taken from under the training polygons.
         forest: The random forest and its validation.
         prediction: How the map is made.
@@ -71,7 +74,7 @@ def monthly_pipeline(
         made_by = describe_run(run, prediction)
         check_bands_of(forest.indices, run.settings[MosaicSettings].mosaic_bands)
 
-        classes = load_classes(run)
+        classes = load_classes(run, other_labels)
         mosaic = find_mosaic(run, mosaic_path)
         coverage = measure_coverage(run, mosaic, prediction.allow_gaps)
         polygons = fetch_polygons(run)

@@ -1,8 +1,54 @@
 """Types of the flows' parameters: what the command line, the form and the API check."""
 
-from typing import Annotated
+import re
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-Year = Annotated[int, Field(ge=1972, le=2100, title="Year")]
+from landcover.period import Period, months_between, read_month
+
+FIRST_YEAR, LAST_YEAR = 1972, 2100
+
+Year = Annotated[int, Field(ge=FIRST_YEAR, le=LAST_YEAR, title="Year")]
 Month = Annotated[int, Field(ge=1, le=12, title="Month")]
+
+_LABEL = r"^\d{4}-(0[1-9]|1[0-2])$"
+
+
+def _check_month(label: str) -> str:
+    if not re.match(_LABEL, label):
+        raise ValueError("write year and month, such as 2024-01")
+    if not FIRST_YEAR <= int(label[:4]) <= LAST_YEAR:
+        raise ValueError(f"the year should be from {FIRST_YEAR} to {LAST_YEAR}")
+    return label
+
+
+# The form checks the pattern too; said by pydantic, it would not be understood.
+MonthLabel = Annotated[
+    str, AfterValidator(_check_month), Field(json_schema_extra={"pattern": _LABEL})
+]
+
+
+class Months(BaseModel):
+    """Months in a row; as text, from which to which."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    first: MonthLabel = Field(
+        alias="from", title="From", description="The first month, such as 2024-01."
+    )
+    last: MonthLabel = Field(alias="to", title="To", description="The last month, such as 2024-12.")
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.first > self.last:
+            raise ValueError(f"the first month, {self.first}, is after the last, {self.last}")
+        return self
+
+    def __str__(self) -> str:
+        """Return from which to which."""
+        return f"{self.first} to {self.last}"
+
+    def periods(self) -> list[Period]:
+        """Return each of the months, in order."""
+        return months_between(read_month(self.first), read_month(self.last))

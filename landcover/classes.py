@@ -7,7 +7,7 @@ are handed in with every new month.
 
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from landcover.errors import LandcoverError
@@ -81,6 +81,8 @@ class KnownClasses:
     """The code of each name, whichever month gave it."""
     earlier: Mapping[str, int] = field(default_factory=dict)
     """Those of the months before: a class that none of them had is new."""
+    reserved: Mapping[str, int] = field(default_factory=dict)
+    """Those of them that are kept for months in a row, whichever is trained first."""
 
 
 # What separates words, and no more: spaces, underscores, the soft hyphen, the minus sign (U+2212)
@@ -178,6 +180,20 @@ def class_names(codes: Mapping[str, int], given: Mapping[str, int]) -> dict[int,
         # A row of the database may hold what an earlier version or another program wrote.
         names.setdefault(code, clean(known.get(code, label)))
     return names
+
+
+def reserve_codes(labels: Iterable[str], known: KnownClasses) -> KnownClasses:
+    """Give the labels of several months their codes at once, before the first month is trained.
+
+    So they do not depend on the order in which the months are run.
+
+    Args:
+        labels: of all these months.
+        known: the classes that months have been given so far.
+    """
+    codes = assign_codes(labels, known.codes)
+    reserved = {name: code for code, name in class_names(codes, known.codes).items()}
+    return replace(known, codes={**known.codes, **reserved}, reserved=reserved)
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,16 @@ class Period:
         return Period(self.year - 1, 12) if self.month == 1 else Period(self.year, self.month - 1)
 
 
+def months_between(first: Period, last: Period) -> list[Period]:
+    """Return the months from one to another, both included.
+
+    >>> [str(month) for month in months_between(Period(2024, 12), Period(2025, 2))]
+    ['2024-12', '2025-01', '2025-02']
+    """
+    numbers = range(first.year * 12 + first.month - 1, last.year * 12 + last.month)
+    return [Period(number // 12, number % 12 + 1) for number in numbers]
+
+
 # A year that a month can be of; a number that begins otherwise is not one.
 YEARS = range(1900, 2200)
 

@@ -3,7 +3,7 @@
 The month does not depend on it: if the server cannot be reached, a warning says what is not shown.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -123,6 +123,18 @@ def show_hectares(month: str, hectares: Mapping[str, float]) -> None:
     ]
     with _unless_away(key := f"hectares-{month}"):
         create_table_artifact(rows, key=key, description="True hectares of each class")
+
+
+def show_months(months: str, rows: Sequence[Mapping[str, str]], told: str) -> None:
+    """Show what became of months in a row as a table.
+
+    Args:
+        months: such as 2024-01 to 2024-12.
+        rows: one a month.
+        told: what the table is.
+    """
+    with _unless_away(key := f"months-{months.replace(' ', '-')}"):
+        create_table_artifact([dict(row) for row in rows], key=key, description=told)
 
 
 def show_pictures(month: str, pictures: Mapping[str, "Picture"]) -> None:

@@ -56,6 +56,57 @@ def find_mosaic(run: Run, mosaic_path: str | None) -> Mosaic:
         TransientError: if the bucket cannot be reached, or an image in it not be read.
     """
     where = expanded(mosaic_path) if mosaic_path else _usual_place(run)
+    mosaic, layers = _describe(run, where)
+    with run.storage(f"the mosaic {where}"):
+        if sources := _sources_of(header for quad in layers[0] for header in quad.headers):
+            looked_in = _folder_of(mosaic_path, run.settings[MosaicSettings])
+            mosaic = replace(mosaic, notices=outside(sources, looked_in, where))
+        with scratch(run.files.work) as folder:
+            built = folder / run.files.index.name
+            write_index(layers, built)
+            publish(built, run.files.index)
+    get_run_logger().info(
+        "Mosaic %s: %d file%s, %d x %d pixels",
+        where,
+        mosaic.files,
+        "" if mosaic.files == 1 else "s",
+        mosaic.grid.width,
+        mosaic.grid.height,
+    )
+    for notice in mosaic.notices:
+        get_run_logger().warning("%s", notice)
+    return mosaic
+
+
+def look_at_imagery(run: Run, mapped_from: str | None) -> str | None:
+    """Make sure that the month's imagery is at its usual place, and see whether it has changed.
+
+    Nothing is written.
+
+    Args:
+        run: whose imagery.
+        mapped_from: the place of the imagery that the month was mapped from, if it was.
+
+    Returns:
+        The fingerprint of the imagery as it is now; None where the month was not mapped from there.
+
+    Raises:
+        SettingsError: if it is looked for where no imagery can be.
+        LandcoverError: if there is none, or it has changed so that it cannot be mapped.
+        TransientError: if the bucket cannot be reached, or an image in it not be read.
+    """
+    where = _usual_place(run)
+    if mapped_from == where:
+        # Headers that are not in the index are read, which takes a while of many.
+        return _describe(run, where)[0].fingerprint
+    check_place(where, "the mosaic")
+    with run.storage(f"the mosaic {where}"):
+        find_quads(where, f"the mosaic of {run}")
+    return None
+
+
+def _describe(run: Run, where: str) -> tuple[Mosaic, list[Sequence[Quad]]]:
+    """Return the mosaic of a place, and the quads of each of its layers."""
     check_place(where, "the mosaic")
     settings = run.settings[MosaicSettings]
     bands, nodata = settings.mosaic_bands, settings.mosaic_nodata
@@ -69,24 +120,7 @@ def find_mosaic(run: Run, mosaic_path: str | None) -> Mosaic:
     with run.storage(f"the mosaic {where}"):
         area = run.area(quads[0].grid.crs)
         mosaic = describe_mosaic(quads, where, bands, run.files.index, area, nodata, static)
-        if sources := _sources_of(header for quad in quads for header in quad.headers):
-            looked_in = _folder_of(mosaic_path, settings)
-            mosaic = replace(mosaic, notices=outside(sources, looked_in, where))
-        with scratch(run.files.work) as folder:
-            built = folder / run.files.index.name
-            write_index([quads, *(layer.quads for layer in static)], built)
-            publish(built, run.files.index)
-    get_run_logger().info(
-        "Mosaic %s: %d file%s, %d x %d pixels",
-        where,
-        mosaic.files,
-        "" if mosaic.files == 1 else "s",
-        mosaic.grid.width,
-        mosaic.grid.height,
-    )
-    for notice in mosaic.notices:
-        get_run_logger().warning("%s", notice)
-    return mosaic
+    return mosaic, [quads, *(layer.quads for layer in static)]
 
 
 def _read_quads(run: Run, where: str, bands: Bands, known: Sequence[Header]) -> list[Quad]:

@@ -1,14 +1,15 @@
 """The month's training polygons."""
 
-import hashlib
+from io import BytesIO
 
 import geopandas
+import pyarrow
 from prefect.logging import get_run_logger
 from upath import UPath
 
 from landcover.errors import LandcoverError
 from landcover.files import scratch
-from landcover.model.polygons import tidy_polygons
+from landcover.model.polygons import digest, tidy_polygons
 from landcover.publishing import publish
 from tasks.access.polygon_file import read_file
 from tasks.access.polygon_table import read_table
@@ -32,15 +33,8 @@ def fetch_polygons(run: Run) -> UPath:
         LandcoverError: if there are no polygons, or a model cannot be trained on them.
         TransientError: if the database cannot be reached.
     """
-    settings = run.settings[PolygonSettings]
-    assert run.aoi is not None
-    if settings.vector_file:
-        found = read_file(settings.vector_file, settings, str(run), run.aoi)
-    else:
-        found = read_table(settings, str(run), run.aoi, run.blocks.database_block)
-    _check_any(found, str(run), settings)
-    polygons, warnings = tidy_polygons(found, settings.training_polygon_table)
-    _log(polygons, warnings, settings.training_polygon_table)
+    polygons, warnings = read_polygons(run)
+    _log(polygons, warnings, run.settings[PolygonSettings].training_polygon_table)
     with run.storage(run.files.polygons), scratch(run.files.work) as folder:
         built = folder / run.files.polygons.name
         polygons.to_parquet(built)
@@ -48,13 +42,37 @@ def fetch_polygons(run: Run) -> UPath:
     return run.files.polygons
 
 
+def read_polygons(run: Run) -> tuple[geopandas.GeoDataFrame, list[str]]:
+    """Return the month's training polygons that touch the area of interest, checked and mended.
+
+    Args:
+        run: whose polygons.
+
+    Returns:
+        The polygons, and a sentence about each thing that was mended (see `tidy_polygons`).
+
+    Raises:
+        SettingsError: if the table, file or a column is not there.
+        LandcoverError: if there are no polygons, or a model cannot be trained on them.
+        TransientError: if the database cannot be reached.
+    """
+    settings = run.settings[PolygonSettings]
+    assert run.aoi is not None
+    if settings.vector_file:
+        found = read_file(settings.vector_file, settings, str(run), run.aoi)
+    else:
+        found = read_table(settings, str(run), run.aoi, run.blocks.database_block)
+    _check_any(found, str(run), settings)
+    return tidy_polygons(found, settings.training_polygon_table)
+
+
 @io_task("find polygons", "find polygons {run}")
-def find_polygons(run: Run, digest: str | None) -> UPath | None:
+def find_polygons(run: Run, sha256: str | None) -> UPath | None:
     """Return the training polygons that an earlier run of the period has fetched.
 
     Args:
         run: whose polygons.
-        digest: the SHA-256 of the file that the model was trained on; None if it is not known.
+        sha256: of those that the model was trained on; None if it is not known.
 
     Returns:
         Their file; None where it is not there any more, or is another.
@@ -64,9 +82,15 @@ def find_polygons(run: Run, digest: str | None) -> UPath | None:
     """
     path = run.files.polygons
     with run.storage(path):
-        if digest is None or not path.exists():
+        if sha256 is None or not path.exists():
             return None
-        return path if hashlib.sha256(path.read_bytes()).hexdigest() == digest else None
+        content = path.read_bytes()
+    try:
+        found = geopandas.read_parquet(BytesIO(content))
+    # Of a damaged file pyarrow raises what a disk does.
+    except (pyarrow.ArrowException, OSError, ValueError):
+        return None
+    return path if digest(found) == sha256 else None
 
 
 def _check_any(found: geopandas.GeoDataFrame, when: str, settings: PolygonSettings) -> None:

@@ -1,6 +1,6 @@
 """The month's rows: what was made, from what, and how good it is."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated
 
 from geoalchemy2.shape import from_shape
@@ -10,7 +10,7 @@ from shapely.geometry import MultiPolygon
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Connection, func, select, update
 
-from landcover.classes import NODATA, KnownClasses
+from landcover.classes import NODATA, KnownClasses, reserve_codes
 from landcover.errors import LandcoverError
 from landcover.files import absolute
 from landcover.geometry import LONLAT, LONLAT_SRID
@@ -43,10 +43,14 @@ REPLACED = "model_replaced"
 RUN_ID = "flow_run_id"
 
 
+_Codes = dict[str, Annotated[int, Field(strict=True, ge=0, lt=NODATA)]]
+
+
 class _Classes(BaseModel):
     """What this package reads of each row of `ml_models`."""
 
-    classes: dict[str, Annotated[int, Field(strict=True, ge=0, lt=NODATA)]]
+    classes: _Codes
+    reserved_classes: _Codes = {}
 
 
 class _Parameters(_Classes):
@@ -57,17 +61,22 @@ class _Parameters(_Classes):
 
 
 @io_task("load classes", "load classes {run}")
-def load_classes(run: Run) -> KnownClasses:
+def load_classes(run: Run, other_labels: Collection[str] = ()) -> KnownClasses:
     """Return the names and codes of all classes given so far, so that labels keep their codes.
 
     Args:
         run: that needs them.
+        other_labels: of months that are run in a row with this one: they are given codes now, and
+            keep them, whether their month comes before or after.
 
     Raises:
         TransientError: if the database cannot be reached.
     """
     with run.tables() as connection:
-        return KnownClasses(_classes(connection), _classes(connection, before=run.period))
+        known = KnownClasses(
+            _classes(connection, with_reserved=True), _classes(connection, before=run.period)
+        )
+    return reserve_codes(other_labels, known)
 
 
 @io_task("record model", "record model {run}")
@@ -111,7 +120,8 @@ def _write_model(
 ) -> int:
     model = training.model
     classes = {name: code for code, name in model.names.items()}
-    _check_codes(classes, _classes(connection, but=model.path.name))
+    theirs = _classes(connection, but=model.path.name, with_reserved=True)
+    _check_codes({**training.reserved, **classes}, theirs)
     return replace_row(
         connection,
         ml_models,
@@ -125,6 +135,7 @@ def _write_model(
                 **training.settings,
                 "bands": list(model.bands),
                 "classes": classes,
+                **({"reserved_classes": dict(training.reserved)} if training.reserved else {}),
                 "sha256": model.sha256,
                 "polygons_sha256": training.polygons_sha256,
                 "notices": [notice.to_json() for notice in training.notices],
@@ -283,6 +294,8 @@ def _details(survey: Survey, training: Training, finished: FinishedMap) -> dict[
         "without_data": round(coverage.without_class(finished.hectares, finished.pixels), 6),
         "sha256": finished.sha256,
         "model_sha256": finished.model.sha256,
+        "mosaic_fingerprint": survey.mosaic.fingerprint,
+        "polygons_sha256": training.polygons_sha256,
         RADIOMETRY: survey.radiometry.measured,
         "warnings": [
             str(notice) for notice in (*training.notices, *survey.notices, *finished.notices)
@@ -291,23 +304,30 @@ def _details(survey: Survey, training: Training, finished: FinishedMap) -> dict[
 
 
 def _classes(
-    connection: Connection, but: str | None = None, before: Period | None = None
+    connection: Connection,
+    but: str | None = None,
+    before: Period | None = None,
+    with_reserved: bool = False,
 ) -> dict[str, int]:
-    """Return names and codes of classes: of all models, of all but one, or of earlier months."""
+    """Return names and codes of classes: of all models, of all but one, or of earlier months.
+
+    With those that a model's row keeps for other months, if so wanted.
+    """
     query = select(ml_models.c.parameters).where(ml_models.c.model_filename.is_distinct_from(but))
     if before:
         query = query.where(is_before(ml_models, before))
     # In this order, because of two rows that give a name unlike codes the later one counts.
     rows = connection.scalars(query.order_by(ml_models.c.model_id)).all()
-    return {name: code for row in rows for name, code in _classes_in(row).items()}
+    return {name: code for row in rows for name, code in _classes_in(row, with_reserved).items()}
 
 
-def _classes_in(parameters: object) -> dict[str, int]:
+def _classes_in(parameters: object, with_reserved: bool) -> dict[str, int]:
     """Return the classes of a model; none where other software wrote its row."""
     try:
-        return _Classes.model_validate(parameters).classes
+        found = _Classes.model_validate(parameters)
     except ValidationError:
         return {}
+    return {**found.reserved_classes, **found.classes} if with_reserved else found.classes
 
 
 def _check_codes(ours: Mapping[str, int], theirs: Mapping[str, int]) -> None:

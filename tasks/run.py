@@ -199,9 +199,13 @@ class Run:
                     "again."
                 ) from error
 
-    def tables(self) -> AbstractContextManager[Connection]:
-        """Connect to the tables for one transaction (see `tasks.access.tables.tables`)."""
-        return tables(self.blocks.database_block)
+    def tables(self, reading: bool = False) -> AbstractContextManager[Connection]:
+        """Connect to the tables for one transaction (see `tasks.access.tables.tables`).
+
+        Args:
+            reading: whether they are only read, and may not have been made yet.
+        """
+        return tables(self.blocks.database_block, reading)
 
 
 @lru_cache(maxsize=4)
@@ -226,7 +230,6 @@ def open_run(
         LandcoverError: if a place cannot be written, or another run of the period is at work.
         TransientError: if database or bucket cannot be reached.
     """
-    configure()
     run = prepare_run(period, blocks, needs)
     check_places(run)
     with only_run(period, blocks.database_block):
@@ -245,6 +248,7 @@ def prepare_run(period: Period, blocks: Blocks, needs: Sequence[type[BaseSetting
     Raises:
         SettingsError: if a setting or the area of interest is malformed.
     """
+    configure()
     settings = Settings(read_settings(group) for group in (*EVERY_RUN, *needs))
     aoi = load_aoi(settings[AoiSettings].aoi_definition) if AoiSettings in settings else None
     return Run(period, settings, files_of(period, settings[FolderSettings]), blocks, aoi)

@@ -1,6 +1,5 @@
 """Samples of the mosaic under the training polygons, as a parquet file."""
 
-import hashlib
 from functools import partial
 from io import BytesIO
 
@@ -16,6 +15,7 @@ from landcover.imagery.doubts import check_flat
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.radiometry import draw_pixels
 from landcover.listing import listed
+from landcover.model.polygons import digest
 from landcover.model.reflectance import reflectances_of
 from landcover.model.sampling import (
     Origin,
@@ -58,10 +58,9 @@ def sample_mosaic(run: Run, mosaic: Mosaic, polygons: UPath, settings: SamplingS
         TransientError: if the imagery cannot be read.
     """
     with run.imagery(mosaic, "under the training polygons"):
-        content = polygons.read_bytes()
         reach = partial(side_by_side, block=run.blocks.storage_block, what=mosaic.origin)
-        rows = geopandas.read_parquet(BytesIO(content))
-        samples = sample_polygons(mosaic, rows, settings, reach)
+        found = geopandas.read_parquet(BytesIO(polygons.read_bytes()))
+        samples = sample_polygons(mosaic, found, settings, reach)
         reflectances = reflectances_of(mosaic)
     _log(samples)
     _check_flat(samples, run, mosaic)
@@ -74,7 +73,7 @@ def sample_mosaic(run: Run, mosaic: Mosaic, polygons: UPath, settings: SamplingS
         bands=tuple(mosaic.bands),
         mosaic=mosaic.origin,
         polygons=run.settings[PolygonSettings].training_polygon_table,
-        polygons_sha256=hashlib.sha256(content).hexdigest(),
+        polygons_sha256=digest(found),
         sampling=settings.model_dump(),
         together=samples.together,
         reflectances=reflectances,

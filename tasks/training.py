@@ -1,7 +1,7 @@
 """The month's model, trained on its samples."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import joblib
 from prefect.logging import get_run_logger
@@ -38,9 +38,11 @@ class Training:
     metrics: Metrics | None
     """How good it is; None where its row has none."""
     polygons_sha256: str | None = None
-    """Of the file of the training polygons, where that is known."""
+    """Of the training polygons, where that is known."""
     notices: tuple[Notice, ...] = ()
     """What is probably wrong with the training data."""
+    reserved: Mapping[str, int] = field(default_factory=dict)
+    """Names and codes of the classes of other months that were given together with its own."""
 
 
 @io_task("train model", "train model {run}")
@@ -118,6 +120,7 @@ def train_model(
         metrics=metrics,
         polygons_sha256=origin.polygons_sha256,
         notices=notices,
+        reserved=classes.reserved,
     )
 
 

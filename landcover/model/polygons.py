@@ -1,5 +1,6 @@
 """Training polygons: checked and mended before they are sampled."""
 
+import hashlib
 from itertools import chain
 
 import geopandas
@@ -54,6 +55,22 @@ def tidy_polygons(
         warnings.append(f"{_describe(polygons, no_area)} of {where} have no area and are left out.")
     polygons = polygons[~no_area].reset_index(drop=True)
     return polygons, warnings + _check_classes(polygons, where)
+
+
+def digest(polygons: geopandas.GeoDataFrame) -> str:
+    """Return a SHA-256 of polygons: it changes with their ids, labels and outlines alone.
+
+    That of their file would change with each version of the libraries that write it.
+
+    Args:
+        polygons: as `tidy_polygons` returns them.
+    """
+    rows = zip(polygons["polygon_id"], polygons["class_label"], polygons.geometry, strict=True)
+    lines = [repr((key, label, shape.wkb_hex)) for key, label, shape in rows]
+    # The text of a CRS without a code is another once it was written and read.
+    return hashlib.sha256(
+        "\n".join([f"EPSG {polygons.crs.to_epsg()}", *lines]).encode()
+    ).hexdigest()
 
 
 def _unique(ids: pd.Series) -> pd.Series:

@@ -107,7 +107,7 @@ class Origin:
     polygons: str | None = None
     """The table or file of the training polygons."""
     polygons_sha256: str | None = None
-    """Of the file of the polygons as they were fetched."""
+    """Of the polygons as they were fetched (see `polygons.digest`)."""
     sampling: Mapping[str, object] | None = None
     """The settings of the sampling."""
     together: Together | None = None

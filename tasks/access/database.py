@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -52,11 +53,12 @@ _POSTGIS = text(
 
 
 @contextmanager
-def database(block: str | None) -> Iterator[Connection]:
+def database(block: str | None, reading: bool = False) -> Iterator[Connection]:
     """Connect to the database for one transaction, committed at the end.
 
     Args:
         block: the name of the `SqlAlchemyConnector` block; without one the settings serve.
+        reading: whether it is only read: an embedded file that is not there is not made.
 
     Raises:
         SettingsError: if the server refuses the role, the password or the database's name, or the
@@ -64,7 +66,7 @@ def database(block: str | None) -> Iterator[Connection]:
         TransientError: if the server cannot be reached or drops the connection.
         LandcoverError: if the role may not do what was asked.
     """
-    with connect(*access(block)) as connection:
+    with connect(*access(block, reading)) as connection:
         yield connection
 
 
@@ -176,15 +178,33 @@ def schema() -> str | None:
     return settings_of_run(DatabaseSettings).db_schema
 
 
-def access(block: str | None) -> tuple[URL, dict[str, object]]:
-    """Return the database's address and how to connect to it, the same throughout a flow run."""
+def access(block: str | None, reading: bool = False) -> tuple[URL, dict[str, object]]:
+    """Return the database's address and how to connect to it, the same throughout a flow run.
+
+    Args:
+        block: see `database`.
+        reading: see `database`.
+    """
     connector = load_block(SqlAlchemyConnector, block) or connector_of_settings()
     if connector is None:
         path = settings_of_run(DatabaseSettings).metadata_db
-        check_writable(UPath(path.parent), "METADATA_DB")
-        make_file(path)
-        return URL.create("sqlite", database=str(path)), {"timeout": CONNECT_TIMEOUT}
+        name = _to_read(path) if reading else _to_write(path)
+        return URL.create("sqlite", database=name), {"timeout": CONNECT_TIMEOUT}
     return access_of(connector, f"The block {block!r}")
+
+
+def _to_write(path: Path) -> str:
+    check_writable(UPath(path.parent), "METADATA_DB")
+    make_file(path)
+    return str(path)
+
+
+def _to_read(path: Path) -> str:
+    # SQLite says itself what it may not read.
+    with suppress(PermissionError):
+        if not path.exists():
+            return ":memory:"
+    return str(path)
 
 
 def access_of(

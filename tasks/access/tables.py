@@ -120,15 +120,16 @@ raster_predictions = Table(
 
 
 @contextmanager
-def tables(block: str | None) -> Iterator[Connection]:
+def tables(block: str | None, reading: bool = False) -> Iterator[Connection]:
     """Connect to the database of the tables, for one transaction.
 
     That the tables are there and take a run's rows is for `check_tables`, at its start.
 
     Args:
         block: the name of the database block (see `tasks.access.database.database`).
+        reading: whether they are only read; then they may be missing (see `columns_there`).
     """
-    with database(block) as connection:
+    with database(block, reading) as connection:
         within = _schema(connection)
         # An empty map would pin the schema that came first at connection time.
         names = {"schema_translate_map": {None: within}} if within else {}
@@ -185,6 +186,15 @@ def replace_row(
         raise _refusal(connection, table, "a trigger or rule drops them", "change it")
     assert isinstance(number, int)
     return number
+
+
+def columns_there(connection: Connection, table: Table) -> list[Column[Any]]:
+    """Return those columns of a table that the database has; none where it has no such table."""
+    within, inspector = _schema(connection), inspect(connection)
+    if not inspector.has_table(table.name, within):
+        return []
+    there = {found["name"] for found in inspector.get_columns(table.name, within)}
+    return [column for column in table.columns if column.name in there]
 
 
 def is_before(table: Table, period: Period) -> ColumnElement[bool]:

@@ -1,0 +1,172 @@
+"""Months in a row: those that are missing or out of date are mapped, one after the other."""
+
+import flows.environment  # noqa: F401
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from prefect import State, flow
+from prefect.logging import get_run_logger
+
+from flows.command import command
+from flows.monthly import NEEDS, monthly_pipeline
+from flows.parameters import Months
+from flows.server import explain
+from flows.summary import Steps
+from flows.unforeseen import report
+from landcover.errors import LandcoverError, SettingsError
+from landcover.maps.prediction import PredictionSettings
+from landcover.model.forest import ForestSettings
+from landcover.model.sampling import SamplingSettings
+from landcover.period import Period
+from tasks.access.blocks import Blocks
+from tasks.artifacts import show_months, show_progress
+from tasks.review import Review, find_map, review_month
+from tasks.run import Run, prepare_run
+
+Failures = Mapping[Period, LandcoverError]
+Row = dict[str, str]
+
+
+@flow(name="backfill", flow_run_name="{months}")
+def backfill(
+    months: Months,
+    keep_going: bool = False,
+    dry_run: bool = False,
+    other_code: bool = False,
+    sampling: SamplingSettings = SamplingSettings(),
+    forest: ForestSettings = ForestSettings(),
+    prediction: PredictionSettings = PredictionSettings(),
+    blocks: Blocks = Blocks(),
+) -> str:
+    """Map those months of a row that have no map, or whose map is out of date.
+
+    A map is out of date where its model was replaced, or where the imagery, the training polygons
+    or the area of interest are not what they were. Each month is a run of its own.
+
+    Args:
+        months: From which month to which.
+        keep_going: Go on with the months after one that fails.
+        dry_run: Only list the months, and why they would be mapped; nothing is written.
+        other_code: Map those months again, too, that another version of the code has mapped.
+        sampling: How pixels are taken from under the training polygons.
+        forest: The random forest and its validation.
+        prediction: How the map is made.
+        blocks: The Prefect blocks that hold the credentials of database and bucket.
+    """
+    runs = [prepare_run(period, blocks, NEEDS) for period in months.periods()]
+    reviews = [review_month(run, other_code) for run in runs]
+    listed = [_list(review) for review in reviews]
+    if dry_run:
+        show_months(str(months), listed, "What would be mapped")
+        return _as_text(listed)
+    get_run_logger().info("The months and what is to be done:\n%s", _as_text(listed))
+
+    labels = tuple(sorted({label for review in reviews for label in review.labels}))
+    left = [review for review in reviews if review.reasons]
+    failures: dict[Period, LandcoverError] = {}
+    steps = Steps()
+    for review in show_progress(left, len(left), f"backfill-{months.first}", "Mapping"):
+        period = review.period
+        failure = review.obstacle or _failure_of(
+            monthly_pipeline(
+                period.year,
+                period.month,
+                other_labels=labels,
+                sampling=sampling,
+                forest=forest,
+                prediction=prediction,
+                blocks=blocks,
+                return_state=True,
+            )
+        )
+        steps.done(str(period))
+        if failure:
+            get_run_logger().error("%s is not mapped: %s", period, failure)
+            failures[period] = failure
+            if not keep_going:
+                break
+
+    rows = [
+        _row(run, review, steps.seconds.get(str(run)), failures.get(run.period))
+        for run, review in zip(runs, reviews, strict=True)
+    ]
+    show_months(str(months), rows, "What became of the months")
+    table = _as_text(rows)
+    # The command line prints it at the end of a run that does not fail.
+    get_run_logger().info("The months:\n%s", table, extra={"printed": not failures})
+    if failures:
+        raise _failed(failures, len(left), len(left) - len(steps.seconds))
+    return f"{table}\n{len(left)} of {months} are mapped now; the others were up to date."
+
+
+def _list(review: Review) -> Row:
+    """Say what is to be done about a month, and why."""
+    state, why = "up to date", ""
+    if review.reasons:
+        state, why = "to be mapped", ", ".join(review.reasons)
+    elif review.by_other_code:
+        why = "another version of the code has made its map"
+    if review.reasons and review.obstacle:
+        state, why = "cannot be mapped", str(review.obstacle)
+    return {"month": str(review.period), "state": state, "why": why}
+
+
+def _failure_of(state: State[Any]) -> LandcoverError | None:
+    """Return why a month's run has failed; None if it has not."""
+    if state.is_completed():
+        return None
+    error: Any = state.result(raise_on_failure=False)
+    if isinstance(error, LandcoverError):
+        return error
+    return explain(error) or LandcoverError(report(error))
+
+
+def _row(run: Run, review: Review, seconds: float | None, failure: LandcoverError | None) -> Row:
+    """Say what became of a month."""
+    row = {"month": str(run), "map": "not run", "accuracy": "", "warnings": "", "seconds": ""}
+    if seconds is not None:
+        row["seconds"] = f"{seconds:g}"
+    if failure:
+        return row | {"map": "failed"}
+    made = find_map(run) if seconds is not None or not review.reasons else None
+    if made is None:
+        return row
+    accuracy = "" if made.accuracy is None else f"{made.accuracy:.3f}"
+    warnings = "" if made.warnings is None else f"{made.warnings}"
+    return row | {"map": made.path.name, "accuracy": accuracy, "warnings": warnings}
+
+
+def _as_text(rows: Sequence[Row]) -> str:
+    """Return a table for a terminal."""
+    lines = [list(rows[0]), *(list(row.values()) for row in rows)]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, cells, widths)).rstrip() for cells in lines)
+
+
+def _failed(failures: Failures, left: int, not_run: int) -> LandcoverError:
+    """Return the failure of a run some of whose months have failed.
+
+    Args:
+        failures: why, by month.
+        left: how many months were to be mapped.
+        not_run: how many of them were not run because of it.
+    """
+    first, error = next(iter(failures.items()))
+    which = ", ".join(map(str, failures))
+    stopped = f", and {not_run} after it were not run" if not_run else ""
+    go_on = ", or with --keep_going to leave out what fails" if not_run else ""
+    settings = all(isinstance(error, SettingsError) for error in failures.values())
+    failure = SettingsError if settings else LandcoverError
+    return failure(
+        f"{len(failures)} of {left} months failed ({which}){stopped}. {first}: {error} Run the "
+        f"same command to go on with what is left{go_on}."
+    )
+
+
+main = command(backfill, NEEDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
