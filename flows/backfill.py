@@ -98,7 +98,7 @@ def backfill(
     get_run_logger().info("The months:\n%s", table, extra={"printed": not failures})
     if failures:
         raise _failed(failures, len(left), len(left) - len(steps.seconds))
-    return f"{table}\n{len(left)} of {months} are mapped now; the others were up to date."
+    return f"{table}\n{months}: {len(left)} mapped now, {len(runs) - len(left)} were up to date."
 
 
 def _list(review: Review) -> Row:
@@ -125,22 +125,22 @@ def _failure_of(state: State[Any]) -> LandcoverError | None:
 
 def _row(run: Run, review: Review, seconds: float | None, failure: LandcoverError | None) -> Row:
     """Say what became of a month."""
-    row = {"month": str(run), "map": "not run", "accuracy": "", "warnings": "", "seconds": ""}
-    if seconds is not None:
-        row["seconds"] = f"{seconds:g}"
-    if failure:
-        return row | {"map": "failed"}
-    made = find_map(run) if seconds is not None or not review.reasons else None
-    if made is None:
-        return row
-    accuracy = "" if made.accuracy is None else f"{made.accuracy:.3f}"
-    warnings = "" if made.warnings is None else f"{made.warnings}"
-    return row | {"map": made.path.name, "accuracy": accuracy, "warnings": warnings}
+    there = failure is None and (seconds is not None or not review.reasons)
+    made = find_map(run) if there else None
+    return {
+        "month": str(run),
+        "map": made.path.name if made else "failed" if failure else "not run",
+        "accuracy": f"{made.accuracy:.3f}" if made and made.accuracy is not None else "",
+        "warnings": f"{made.warnings}" if made and made.warnings is not None else "",
+        "seconds": f"{seconds:g}" if seconds else "",
+        "why": str(failure or ""),
+    }
 
 
 def _as_text(rows: Sequence[Row]) -> str:
-    """Return a table for a terminal."""
-    lines = [list(rows[0]), *(list(row.values()) for row in rows)]
+    """Return a table for a terminal, without columns that are empty."""
+    names = [name for name in rows[0] if any(row[name] for row in rows)]
+    lines = [names, *([row[name] for name in names] for row in rows)]
     widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
     return "\n".join("  ".join(map(str.ljust, cells, widths)).rstrip() for cells in lines)
 

@@ -14,8 +14,8 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from shapely import MultiPolygon
 
-from flows import backfill
-from flows.command import read_arguments
+from flows import backfill, monthly
+from flows.command import parser_of, read_arguments
 from landcover.errors import LandcoverError
 from landcover.geometry import LONLAT
 from landcover.model.polygons import digest
@@ -30,7 +30,7 @@ from tasks.records import REPLACED
 from tasks.review import Review
 from tests.months import run_of
 from tests.rasters import pixel_box, write_raster
-from tests.rows import record_training, training
+from tests.rows import AOI, record, record_map, record_training, training
 
 SIZE = 128
 LABELS = {4: "Cacao", 5: "Palm", 6: "Banana"}
@@ -132,7 +132,7 @@ def test_months_in_a_row_are_mapped_but_for_those_that_fail_and_then_only_what_i
     # What is up to date stays as it is.
     before = {path: path.stat().st_mtime_ns for path in MAPS.iterdir()}
     assert backfill.main(["--from=2025-05", "--to=2025-06"]) == 0
-    assert "0 of 2025-05 to 2025-06 are mapped now; the others were up to date." in shown()
+    assert "2025-05 to 2025-06: 0 mapped now, 2 were up to date." in shown()
     assert {path: path.stat().st_mtime_ns for path in MAPS.iterdir()} == before
 
 
@@ -175,6 +175,23 @@ def test_months_are_given_to_a_deployment_as_to_the_command():
     assert months.model_dump(by_alias=True) == {"from": "2025-04", "to": "2025-06"}
     assert str(months) == "2025-04 to 2025-06"
     assert months.periods() == [Period(2025, month) for month in (4, 5, 6)]
+
+
+def test_months_in_a_row_take_the_options_of_one():
+    of_row, of_month = (
+        set(re.findall(r"^  --(\w+)", parser_of(flow).format_help(), re.MULTILINE))
+        for flow in (backfill.backfill, monthly.monthly_pipeline)
+    )
+    assert of_month - of_row == {"year", "month", "mosaic_path", "other_labels"}
+    assert of_row - of_month == {"from", "to", "keep_going", "dry_run", "other_code"}
+
+
+def test_several_labels_are_given_in_one_option():
+    options = ["--year=2025", "--month=6", "--other-labels", "Oil palm", "Banana", "--trees=5"]
+    assert read_arguments(monthly.monthly_pipeline, options)["other_labels"] == (
+        "Oil palm",
+        "Banana",
+    )
 
 
 # --- which months are left ------------------------------------------------------------------------
@@ -298,6 +315,18 @@ def test_what_a_row_does_not_say_is_not_compared(may: Path):
     update("details", "NULL")
     assert look_at(5).reasons == ()
     assert review.find_map.fn(run_of(2025, 5)).accuracy is None
+
+
+@api
+@pytest.mark.usefixtures("in_database", "months")
+def test_rows_in_postgis_are_read_too_and_may_be_missing(settings):
+    settings(AOI_DEFINITION=AOI)
+    assert look_at(5).reasons == ("it is not mapped yet",)
+    record_map(record(2025, 5), 2025, 5)
+    assert look_at(5).reasons == ()
+    assert review.find_map.fn(run_of(2025, 5)).accuracy == 0.9
+    settings(AOI_DEFINITION=AOI.replace("0.2", "0.3"))
+    assert look_at(5).reasons == ("the area of interest has changed",)
 
 
 # --- codes ----------------------------------------------------------------------------------------

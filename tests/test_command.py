@@ -78,7 +78,11 @@ def told_by_help(main, capsys) -> tuple[str, dict[str, str]]:
 @pytest.mark.parametrize(
     ("main", "options", "fields"),
     [
-        (monthly.main, ["mosaic_path"], {**SAMPLING, **FOREST, **PREDICTION, **BLOCKS}),
+        (
+            monthly.main,
+            ["mosaic_path", "other_labels"],
+            {**SAMPLING, **FOREST, **PREDICTION, **BLOCKS},
+        ),
         (prepare_data.main, ["mosaic_path"], {**SAMPLING, **BLOCKS}),
         (train_model.main, ["input_data"], {**FOREST, **BLOCKS}),
         (run_predictions.main, ["mosaic_path"], {**PREDICTION, **BLOCKS}),

@@ -43,7 +43,11 @@ LOOKED_AT = {
 OTHER_VARIABLES = LOOKED_AT | {
     *("TEST_DATABASE_URL", "PREFECT_SERVER_ENCRYPTION_KEY", "AWS_PROFILE", "AWS_S3_ENDPOINT"),
 }
-OTHER_OPTIONS = {"year", "month", "mosaic_path", "input_data", "help"}
+OF_MONTHLY = {"year", "month", "mosaic_path", "other_labels"}
+OTHER_OPTIONS = OF_MONTHLY | {
+    *("from", "to", "keep_going", "dry_run", "other_code"),
+    *("input_data", "help"),
+}
 
 
 def table_rows(*, below: str) -> dict[str, list[str]]:
@@ -99,7 +103,7 @@ def test_every_setting_that_a_page_names_is_there():
 def test_every_option_has_its_row_with_its_default_and_no_other_does():
     rows = table_rows(below="| option | what it does |")
     named = {name for first in rows for name in re.findall(r"--(\w+)", first)}
-    assert named == {"year", "month", "mosaic_path", *OPTIONS}
+    assert named == {*OF_MONTHLY, *OPTIONS}
     for name in OPTIONS:
         default = "none" if OPTIONS[name].default is None else OPTIONS[name].default
         assert rows[f"--{name}"][0].endswith(f"Default: {default}.")
