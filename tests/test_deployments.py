@@ -393,6 +393,17 @@ def test_a_second_run_waits_for_the_first(team, months):
     assert may["start_time"] > june["end_time"]
 
 
+@pytest.mark.usefixtures("months")
+def test_months_in_a_row_that_lie_in_bucket_and_postgis_are_up_to_date(team):
+    (command,) = documented_commands("docs/deployments.md", "## Months in a row")
+    command = command.replace("2024-01", "2025-05").replace("2024-12", "2025-06")
+    (run,) = re.findall(r"UUID: (\S+)", team.shell.must_run(command))
+    watch(team, run)
+    shown = artifacts_of(team, run)["table", "months-2025-05-to-2025-06"]
+    maps = {row["month"]: row["map"] for row in json.loads(shown["data"])}
+    assert maps == {f"2025-{month}": f"prediction_2025{month}.tif" for month in ("05", "06")}
+
+
 def test_a_run_with_a_wrong_parameter_is_refused_in_a_sentence(team):
     before = team.api.post("/flow_runs/count", json={}).json()
     command = team.run_june.removesuffix("month=6")
