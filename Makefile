@@ -62,6 +62,8 @@ clean:
 
 define install
 	test -d .venv || $(PYTHON) -m venv .venv
+	# The pip that comes with Python 3.11 takes three times as long.
+	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --no-compile --require-hashes -r $<
 	$(BIN)/pip install --quiet --no-deps --editable .
 	@mkdir -p $(STAMPS) && touch $@

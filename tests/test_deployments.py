@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -36,11 +36,13 @@ from tests.servers.prefect import (
     wait_for_server,
 )
 from tests.servers.swift import Bucket, S3Server, new_bucket
-from tests.servers.waiting import PATIENCE, tail, wait_for
+from tests.servers.waiting import PATIENCE, Found, tail, wait_for
 
 pytestmark = pytest.mark.xdist_group("deployments")
 
 CHROMIUM = "/usr/bin/chromium"
+# Without a graphics card, to imitate one takes most of the browser's time.
+BROWSER = ["--no-sandbox", "--disable-gpu"]
 SCREENSHOTS = ROOT / "test-output"
 
 OUTPUTS = ("PREPARED_DATA_DIR", "MODEL_OUTPUT_DIR", "PREDICTION_OUTPUT_DIR", "WORK_DIR")
@@ -160,8 +162,10 @@ def browser(team: Team) -> Iterator[BrowserContext]:
     """A browser that reaches nothing but the team's own machine."""
     SCREENSHOTS.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        browser = chromium.new_context(viewport={"width": 1280, "height": 1000})
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=BROWSER)
+        browser = chromium.new_context(
+            viewport={"width": 1280, "height": 1000}, reduced_motion="reduce"
+        )
         browser.set_default_timeout(PATIENCE * 1000)
         expect.set_options(timeout=PATIENCE * 1000)
         elsewhere = re.compile(rf"^(?!{re.escape(team.shell.address)}/|data:|blob:)")
@@ -233,40 +237,93 @@ def picture(page: Page, name: str) -> None:
     page.screenshot(path=SCREENSHOTS / f"ui-{name}.png", full_page=True)
 
 
-# --- two months -----------------------------------------------------------------------------------
+# --- runs of a month ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Results:
+    """What is kept of a month."""
+
+    files: dict[str, object]
+    """When each file in the folder of the maps was made."""
+    rows: list[Any]
+    """Path, model, run, command and trees of each map that is recorded."""
 
 
 @dataclass(frozen=True)
 class Months:
-    """June from the shell, and May from the browser while June was on its way."""
+    """Three runs of June, one after the other, by their ids."""
 
-    june: str
-    """The id of its run."""
-    may: str
-    """The id of its run."""
+    shell: str
+    """From the shell."""
+    cancelled: str
+    """From the shell again, and cancelled in the browser."""
+    browser: str
+    """From the browser, while the one before was on its way."""
+    made: Results
+    """What the first made."""
+    left: Results
+    """What the cancelled one left."""
 
 
 @pytest.fixture(scope="module")
 def months(team: Team, browser: BrowserContext) -> Months:
-    log = team.shell.log("worker")
+    shell = start_june(team, *FEW)
+    watch(team, shell, "COMPLETED")
+    made = results(team)
     with opened(browser) as page:
         form = open_form(team, page)
         with held_up(team.database):
-            june = re.findall(r"UUID: (\S+)", team.shell.must_run(team.run_june, *FEW))[0]
-            wait_for("June runs", lambda: team.state(june)["type"] == "RUNNING" or None, log=log)
-            fill(form, year=2025, month=5, Trees=5, Validation_folds=2)
+            cancelled = start_june(team, *MANY)
+            until(team, "it runs", lambda: team.state(cancelled)["type"] == "RUNNING" or None)
+            fill(form, year=2025, month=6, Trees=6, Validation_folds=2)
             picture(page, "1-form")
-            may = submit(team, form)
-            look_away(page)
-            wait_for("May waits", lambda: WAITING in states_of(team, may) or None, log=log)
-        watch(team, june)
+            last = submit(team, form)
+            until(team, "the next waits", lambda: WAITING in states_of(team, last) or None)
+            cancel(team, page, cancelled)
+        watch(team, cancelled, "CANCELLED")
+        left = results(team)
 
-        wait_for("May has an artifact", lambda: team.of_run("artifacts", may) or None, log=log)
-        open_run(team, page, may, tab="Artifacts")
+        until(team, "it has an artifact", lambda: team.of_run("artifacts", last) or None)
+        open_run(team, page, last, tab="Artifacts")
         expect(page.get_by_text("Predicting:")).to_be_visible()
-        picture(page, "2-running")
-    watch(team, may)
-    return Months(june, may)
+        picture(page, "3-running")
+    watch(team, last, "COMPLETED")
+    return Months(shell, cancelled, last, made, left)
+
+
+def start_june(team: Team, *options: str) -> str:
+    """Give the documented command; return the run's id."""
+    found: list[str] = re.findall(r"UUID: (\S+)", team.shell.must_run(team.run_june, *options))
+    return found[0]
+
+
+def cancel(team: Team, page: Page, run: str) -> None:
+    """Cancel a run on its page."""
+    open_run(team, page, run)
+    expect(page.get_by_text("Running", exact=True).first).to_be_visible()
+    page.get_by_role("button", name="Open menu").click()
+    page.get_by_role("menuitem", name="Cancel").click()
+    picture(page, "2-cancel")
+    with page.expect_response("**/set_state") as answer:
+        page.get_by_role("button", name="Cancel Flow Run").click()
+    assert answer.value.ok, answer.value.text()
+    look_away(page)
+
+
+def results(team: Team) -> Results:
+    files = team.bucket.filesystem
+    files.invalidate_cache()
+    found = files.find(f"{team.bucket.name}/prediction_output_dir", detail=True)
+    engine = create_engine(team.database)
+    rows = query(
+        engine,
+        "SELECT prediction_path, model_filename, parameters ->> 'flow_run_id', "
+        "parameters ->> 'command', parameters -> 'forest' ->> 'trees' "
+        "FROM raster_predictions JOIN ml_models USING (model_id)",
+    )
+    engine.dispose()
+    return Results({name: about["LastModified"] for name, about in found.items()}, rows)
 
 
 @contextmanager
@@ -285,11 +342,20 @@ def states_of(team: Team, run: str) -> list[str]:
     return [state["name"] for state in states]
 
 
-def watch(team: Team, run: str) -> None:
-    """Wait until a run has completed."""
-    log = team.shell.log("worker")
-    state = wait_for("the run has ended", lambda: ended(team, run), log=log)
-    assert state["type"] == "COMPLETED", f"{state['message']}\n{tail(log)}"
+def until(team: Team, what: str, ask: Callable[[], Found | None]) -> Found:
+    """Wait for what the worker does; to answer each question takes the server time."""
+    return wait_for(what, ask, log=team.shell.log("worker"), pause=1)
+
+
+def watch(team: Team, run: str, end: str) -> None:
+    """Wait until a run has ended, and in which state."""
+
+    def ended() -> Json | None:
+        state = team.state(run)
+        return state if state["type"] in ENDED else None
+
+    state = until(team, "the run has ended", ended)
+    assert state["type"] == end, f"{state['message']}\n{tail(team.shell.log('worker'))}"
 
 
 # --- tests ----------------------------------------------------------------------------------------
@@ -315,39 +381,33 @@ def test_months_from_shell_and_browser_lie_in_the_bucket_and_in_postgis_and_nowh
         path.removeprefix(f"{team.bucket.name}/")
         for path in team.bucket.filesystem.find(team.bucket.name)
     }
-    for month in ("202505", "202506"):
-        assert {
-            f"prepared_data_dir/prepared_data_{month}.parquet",
-            f"model_output_dir/rf_model_{month}.joblib",
-            f"prediction_output_dir/prediction_{month}.tif",
-            f"prediction_output_dir/report_{month}.html",
-        } <= made
-    engine = create_engine(team.database)
-    rows = query(
-        engine,
-        "SELECT prediction_path, model_filename, parameters ->> 'flow_run_id', "
-        "parameters ->> 'command', parameters -> 'forest' ->> 'trees' "
-        "FROM raster_predictions AS p JOIN ml_models USING (model_id) ORDER BY p.month",
+    assert {
+        "prepared_data_dir/prepared_data_202506.parquet",
+        "model_output_dir/rf_model_202506.joblib",
+        "prediction_output_dir/prediction_202506.tif",
+        "prediction_output_dir/report_202506.html",
+    } <= made
+    of_map = (
+        f"{team.bucket.url}/prediction_output_dir/prediction_202506.tif",
+        "rf_model_202506.joblib",
     )
-    engine.dispose()
-    predictions = f"{team.bucket.url}/prediction_output_dir"
-    made_by = "deployment monthly", "5"
-    assert rows == [
-        (f"{predictions}/prediction_2025{month}.tif", f"rf_model_2025{month}.joblib", run, *made_by)
-        for month, run in (("05", months.may), ("06", months.june))
-    ]
+    for found, run, trees in (
+        (months.made, months.shell, "5"),
+        (results(team), months.browser, "6"),
+    ):
+        assert found.rows == [(*of_map, run, "deployment monthly", trees)]
     here = {path.name for path in team.shell.folder.iterdir()}
     assert here == {"flows", "tasks", "landcover", "prefect.yaml", ".env"}
 
 
 def test_a_runs_name_is_its_month_and_its_tasks_names_hold_month_or_window(team, months):
-    for run, month in ((months.june, "2025-06"), (months.may, "2025-05")):
+    for run in (months.shell, months.browser):
         answer = team.api.get(f"/flow_runs/{run}").json()
-        assert answer["name"] == month
+        assert answer["name"] == "2025-06"
         assert set(answer["tags"]) == {"land-cover", "month"}
         names = {task["name"] for task in team.of_run("task_runs", run)}
         assert {
-            f"{step} {month}" for step in ("find mosaic", "train model", "assemble map")
+            f"{step} 2025-06" for step in ("find mosaic", "train model", "assemble map")
         } < names
         windows = {"predict 0-0", "predict 512-0", "predict 0-512", "predict 512-512"}
         assert {name for name in names if name.startswith("predict ")} == windows
@@ -356,7 +416,7 @@ def test_a_runs_name_is_its_month_and_its_tasks_names_hold_month_or_window(team,
 def test_progress_moves_while_a_month_runs(team, months):
     (progress,) = (
         artifact
-        for artifact in team.of_run("artifacts", months.june)
+        for artifact in team.of_run("artifacts", months.shell)
         if artifact["type"] == "progress"
     )
     assert progress["data"] == 100
@@ -371,7 +431,7 @@ def artifacts_of(team: Team, run: str) -> dict[tuple[str, str], Json]:
 
 
 def test_at_its_end_a_run_has_a_summary_and_tables_of_accuracy_and_hectares(team, months):
-    found = artifacts_of(team, months.june)
+    found = artifacts_of(team, months.shell)
     summary = found["markdown", "summary-2025-06"]["data"]
     assert "accuracy 0." in summary
     assert f"{team.bucket.url}/prediction_output_dir/prediction_202506.tif" in summary
@@ -388,9 +448,11 @@ def test_at_its_end_a_run_has_a_summary_and_tables_of_accuracy_and_hectares(team
 
 
 def test_a_second_run_waits_for_the_first(team, months):
-    assert WAITING in states_of(team, months.may)
-    june, may = (team.api.get(f"/flow_runs/{run}").json() for run in (months.june, months.may))
-    assert may["start_time"] > june["end_time"]
+    assert WAITING in states_of(team, months.browser)
+    first, second = (
+        team.api.get(f"/flow_runs/{run}").json() for run in (months.cancelled, months.browser)
+    )
+    assert second["start_time"] > first["end_time"]
 
 
 @pytest.mark.usefixtures("months")
@@ -479,21 +541,21 @@ def test_the_form_refuses_a_thirteenth_month(team, form):
 
 def test_the_runs_page_shows_its_summary_and_its_tables(team, browser, months):
     with opened(browser) as page:
-        open_run(team, page, months.may)
+        open_run(team, page, months.browser)
         expect(page.get_by_text("Completed", exact=True).first).to_be_visible()
         expect(page.get_by_text("submitting flow run").first).to_be_visible()
-        picture(page, "3-run")
-        open_run(team, page, months.may, tab="Artifacts")
+        picture(page, "4-run")
+        open_run(team, page, months.browser, tab="Artifacts")
         expect(page.get_by_text("Predicting: 4 of 4")).to_be_visible()
-        picture(page, "4-artifacts")
+        picture(page, "5-artifacts")
 
-        artifacts = artifacts_of(team, months.may)
+        artifacts = artifacts_of(team, months.browser)
         for kind, name, texts in (
-            ("markdown", "summary", ["accuracy 0.", "prediction_202505.tif"]),
+            ("markdown", "summary", ["accuracy 0.", "prediction_202506.tif"]),
             ("table", "accuracy", ["precision", "Non-Forest"]),
             ("table", "hectares", ["share", "Non-Forest"]),
         ):
-            key = f"{name}-2025-05"
+            key = f"{name}-2025-06"
             card = page.get_by_role("link", name=f"{kind} {key}")
             expect(card).to_be_visible()
             with opened(browser) as tab:
@@ -501,48 +563,18 @@ def test_the_runs_page_shows_its_summary_and_its_tables(team, browser, months):
                 tab.goto(f"{team.shell.address}/v2/artifacts/artifact/{number}")
                 for text in texts:
                     expect(tab.get_by_role("tabpanel").get_by_text(text).first).to_be_visible()
-                picture(tab, f"5-{name}")
+                picture(tab, f"6-{name}")
 
 
 def test_a_month_cancelled_in_the_browser_leaves_what_was_there_and_can_be_run_again(
     team, browser, months
 ):
-    before = results(team)
-    log = team.shell.log("worker")
-    run = re.findall(r"UUID: (\S+)", team.shell.must_run(team.run_june, *MANY))[0]
-    wait_for("it runs", lambda: team.state(run)["type"] == "RUNNING" or None, log=log)
     with opened(browser) as page:
-        open_run(team, page, run)
-        expect(page.get_by_text("Running", exact=True).first).to_be_visible()
-        page.get_by_role("button", name="Open menu").click()
-        page.get_by_role("menuitem", name="Cancel").click()
-        picture(page, "6-cancel")
-        with page.expect_response("**/set_state") as answer:
-            page.get_by_role("button", name="Cancel Flow Run").click()
-        assert answer.value.ok, answer.value.text()
-        look_away(page)
-        state = wait_for("it has ended", lambda: ended(team, run), log=log)
-        assert state["type"] == "CANCELLED", tail(log)
-        open_run(team, page, run)
+        open_run(team, page, months.cancelled)
         expect(page.get_by_text("Cancelled", exact=True).first).to_be_visible()
-    assert results(team) == before
-
-    again = re.findall(r"UUID: (\S+)", team.shell.must_run(team.run_june, *FEW))[0]
-    watch(team, again)
-    assert results(team) != before
-
-
-def results(team: Team) -> dict[str, object]:
-    """Return the time of each file in the folder of the maps."""
-    files = team.bucket.filesystem
-    files.invalidate_cache()
-    found = files.find(f"{team.bucket.name}/prediction_output_dir", detail=True)
-    return {name: about["LastModified"] for name, about in found.items()}
-
-
-def ended(team: Team, run: str) -> Json | None:
-    state = team.state(run)
-    return state if state["type"] in ENDED else None
+    assert months.left == months.made
+    assert set(results(team).files) == set(months.made.files)
+    assert results(team) != months.made
 
 
 def test_no_secret_is_in_what_the_server_answers_in_logs_in_rows_or_in_files(team, months):

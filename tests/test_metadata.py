@@ -243,7 +243,7 @@ def test_a_map_whose_model_was_replaced_says_so(tables):
     assert replaced() == [False, False]
 
 
-@pytest.mark.usefixtures("in_database")
+@pytest.mark.usefixtures("in_database", "hasty")
 def test_files_whose_row_is_not_committed_are_taken_back(run_sql, engine):
     model = record()
     record_map(model)
