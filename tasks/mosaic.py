@@ -35,7 +35,7 @@ from tasks.access.storage import side_by_side
 from tasks.retries import io_task
 from tasks.run import Run
 
-# What to do where the files of static bands are missing.
+# What to do where there are no files of bands that do not change.
 NAME_THEM = "Put the files there, or set STATIC_BANDS to where they are."
 
 
@@ -146,10 +146,10 @@ def _read_quads(run: Run, where: str, bands: Bands, known: Sequence[Header]) -> 
 def _read_static(run: Run, origin: str, bands: Mapping[str, int], known: Sequence[Header]) -> Layer:
     """Find what does not change, and read the headers of its files."""
     where = expanded(origin)
-    names = ", ".join(bands)
-    check_place(where, f"the static bands {names}")
-    with run.storage(f"the static bands {names}, {where}"):
-        images = find_quads(where, f"the static bands {names}", NAME_THEM)
+    what = f"the files of {' and '.join(bands)}"
+    check_place(where, what)
+    with run.storage(f"{what}, {where}"):
+        images = find_quads(where, what, NAME_THEM)
         headers = _read_headers(images, run, known)
     return Layer(where, tuple(Quad((header,)) for header in headers), bands)
 

@@ -482,7 +482,7 @@ def test_a_month_of_one_file_a_band_with_an_elevation(
         TRAINING_POLYGON_ID_COL="id",
         TRAINING_POLYGON_MONTH_COL="month",
     )
-    few = ["--trees", "5", "--folds", "2"]
+    few = ["--trees", "5", "--folds", "2", "--indices", "EVI,differences"]
     assert monthly.main(["--year", "2025", "--month", "6", *few]) == 0, capfd.readouterr().err
     samples = pd.read_parquet("data/prepared/prepared_data_202506.parquet")
     assert samples["elevation"].between(-100, 100).all()

@@ -458,12 +458,12 @@ def test_a_second_run_waits_for_the_first(team, months):
 @pytest.mark.usefixtures("months")
 def test_months_in_a_row_that_lie_in_bucket_and_postgis_are_up_to_date(team):
     (command,) = documented_commands("docs/deployments.md", "## Months in a row")
-    command = command.replace("2024-01", "2025-05").replace("2024-12", "2025-06")
+    command = command.replace("2024-01", "2025-06").replace("2024-12", "2025-06")
     (run,) = re.findall(r"UUID: (\S+)", team.shell.must_run(command))
-    watch(team, run)
-    shown = artifacts_of(team, run)["table", "months-2025-05-to-2025-06"]
+    watch(team, run, "COMPLETED")
+    shown = artifacts_of(team, run)["table", "months-2025-06-to-2025-06"]
     maps = {row["month"]: row["map"] for row in json.loads(shown["data"])}
-    assert maps == {f"2025-{month}": f"prediction_2025{month}.tif" for month in ("05", "06")}
+    assert maps == {"2025-06": "prediction_202506.tif"}
 
 
 def test_a_run_with_a_wrong_parameter_is_refused_in_a_sentence(team):
@@ -519,7 +519,10 @@ def shows_default(shown: str, field: FieldInfo) -> bool:
     if field.default is None:
         return 'tab "None" [selected]' in shown
     if isinstance(field.default, bool):
-        return f'switch "{field.title} (Optional)"' in shown and not field.default
+        # What may be something else too has a tab for each.
+        alone = field.annotation is bool
+        shows = f'switch "{field.title} (Optional)"' if alone else 'tab "bool" [selected]'
+        return shows in shown and not field.default
     return re.search(rf': "?{re.escape(str(field.default))}"?$', shown, re.MULTILINE) is not None
 
 
