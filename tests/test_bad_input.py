@@ -570,24 +570,22 @@ def rows_left(world: Chiapas) -> int:
 
 
 @pytest.mark.parametrize(
-    ("changed", "options", "status", "words"),
+    ("changed", "status", "words"),
     [
-        ({}, ["--year", "2001"], FAILED, "Error: Cannot find the mosaic of 2001-11"),
-        ({"AOI_DEFINITION": None}, [], WRONG, "Error: AOI_DEFINITION is not set"),
+        ({"AOI_DEFINITION": None}, WRONG, "Error: AOI_DEFINITION is not set"),
         (
             {"PREFECT_API_URL": "http://127.0.0.1:1/api"},
-            [],
             FAILED,
             "Error: The Prefect server http://127.0.0.1:1/api does not answer: start it",
         ),
     ],
 )
 def test_a_command_ends_with_its_status_and_without_traceback(
-    world: Chiapas, changed, options, status, words
+    world: Chiapas, changed, status, words
 ):
     world.settings(**{"PREFECT_API_URL": get_current_settings().api.url, **changed})
     done = subprocess.run(
-        [sys.executable, REPOSITORY / "flows" / "monthly.py", *MONTH, *options],
+        [sys.executable, REPOSITORY / "flows" / "monthly.py", *MONTH],
         capture_output=True,
         text=True,
         check=False,
