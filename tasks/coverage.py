@@ -5,7 +5,7 @@ from prefect.logging import get_run_logger
 from landcover.errors import LandcoverError
 from landcover.geometry import LONLAT
 from landcover.imagery.coverage import Coverage, advise_on_gaps, describe_gaps, find_gaps, is_empty
-from landcover.imagery.mosaic import Layer, Mosaic
+from landcover.imagery.mosaic import Mosaic, Raster
 from landcover.imagery.quads import Quad
 from landcover.maps.stac import footprint
 from tasks.access.storage import side_by_side
@@ -34,12 +34,12 @@ def measure_coverage(run: Run, mosaic: Mosaic, allow_gaps: bool) -> Coverage:
     # Where there is none, over a pole for one, the run would end once all is predicted.
     footprint(run.area(LONLAT), mosaic.grid)
 
-    def empty(place: tuple[Layer, Quad]) -> bool:
+    def empty(place: tuple[Raster, Quad]) -> bool:
         with run.imagery(mosaic, "to see what it covers"):
             return is_empty(mosaic, area, *place)
 
     with run.storage(mosaic.origin):
-        places = [(layer, quad) for layer in mosaic.layers() for quad in layer.quads]
+        places = [(raster, quad) for raster in mosaic.rasters() for quad in raster.quads]
     empties = side_by_side(empty, places, run.blocks.storage_block, mosaic.origin)
     hollow = [quad for (_, quad), nothing in zip(places, empties, strict=True) if nothing]
     coverage = find_gaps(mosaic, area, hollow)

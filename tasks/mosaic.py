@@ -16,7 +16,7 @@ from landcover.errors import SettingsError
 from landcover.files import expanded, is_local, scratch
 from landcover.imagery.alignment import join_files
 from landcover.imagery.bands import SHOWN, Bands, by_file, check_endings, sort_files
-from landcover.imagery.mosaic import Layer, Mosaic, describe_mosaic
+from landcover.imagery.mosaic import Mosaic, Raster, describe_mosaic
 from landcover.imagery.quads import (
     Header,
     ImageFile,
@@ -56,14 +56,14 @@ def find_mosaic(run: Run, mosaic_path: str | None) -> Mosaic:
         TransientError: if the bucket cannot be reached, or an image in it not be read.
     """
     where = expanded(mosaic_path) if mosaic_path else _usual_place(run)
-    mosaic, layers = _describe(run, where)
+    mosaic, rasters = _describe(run, where)
     with run.storage(f"the mosaic {where}"):
-        if sources := _sources_of(header for quad in layers[0] for header in quad.headers):
+        if sources := _sources_of(header for quad in rasters[0] for header in quad.headers):
             looked_in = _folder_of(mosaic_path, run.settings[MosaicSettings])
             mosaic = replace(mosaic, notices=outside(sources, looked_in, where))
         with scratch(run.files.work) as folder:
             built = folder / run.files.index.name
-            write_index(layers, built)
+            write_index(rasters, built)
             publish(built, run.files.index)
     get_run_logger().info(
         "Mosaic %s: %d file%s, %d x %d pixels",
@@ -106,7 +106,7 @@ def look_at_imagery(run: Run, mapped_from: str | None) -> str | None:
 
 
 def _describe(run: Run, where: str) -> tuple[Mosaic, list[Sequence[Quad]]]:
-    """Return the mosaic of a place, and the quads of each of its layers."""
+    """Return the mosaic of a place, and the quads of each of its rasters."""
     check_place(where, "the mosaic")
     settings = run.settings[MosaicSettings]
     bands, nodata = settings.mosaic_bands, settings.mosaic_nodata
@@ -120,7 +120,7 @@ def _describe(run: Run, where: str) -> tuple[Mosaic, list[Sequence[Quad]]]:
     with run.storage(f"the mosaic {where}"):
         area = run.area(quads[0].grid.crs)
         mosaic = describe_mosaic(quads, where, bands, run.files.index, area, nodata, static)
-    return mosaic, [quads, *(layer.quads for layer in static)]
+    return mosaic, [quads, *(raster.quads for raster in static)]
 
 
 def _read_quads(run: Run, where: str, bands: Bands, known: Sequence[Header]) -> list[Quad]:
@@ -143,7 +143,9 @@ def _read_quads(run: Run, where: str, bands: Bands, known: Sequence[Header]) -> 
     )
 
 
-def _read_static(run: Run, origin: str, bands: Mapping[str, int], known: Sequence[Header]) -> Layer:
+def _read_static(
+    run: Run, origin: str, bands: Mapping[str, int], known: Sequence[Header]
+) -> Raster:
     """Find what does not change, and read the headers of its files."""
     where = expanded(origin)
     what = f"the files of {' and '.join(bands)}"
@@ -151,14 +153,14 @@ def _read_static(run: Run, origin: str, bands: Mapping[str, int], known: Sequenc
     with run.storage(f"{what}, {where}"):
         images = find_quads(where, what, NAME_THEM)
         headers = _read_headers(images, run, known)
-    return Layer(where, tuple(Quad((header,)) for header in headers), bands)
+    return Raster(where, tuple(Quad((header,)) for header in headers), bands)
 
 
 def _known_headers(run: Run) -> list[Header]:
     """Return the headers that an earlier run has read."""
     with run.storage(run.files.index):
-        layers = read_index(run.files.index)
-    return [header for quads in layers for quad in quads for header in quad.headers]
+        rasters = read_index(run.files.index)
+    return [header for quads in rasters for quad in quads for header in quad.headers]
 
 
 def _read_headers(images: list[ImageFile], run: Run, known: Sequence[Header]) -> list[Header]:

@@ -36,10 +36,10 @@ from landcover.imagery.bands import (
 from landcover.imagery.coverage import Coverage, advise_on_gaps, describe_gaps, find_gaps, is_empty
 from landcover.imagery.doubts import Inspection
 from landcover.imagery.mosaic import (
-    Layer,
     Mosaic,
     MosaicReader,
     Nodata,
+    Raster,
     check_unchanged,
     describe_mosaic,
 )
@@ -124,13 +124,15 @@ def month_of(
     quads = join_files(
         {ending: [read_header(image) for image in images] for ending, images in found.items()}
     )
-    layers = [
-        Layer(path, tuple(Quad((read_header(image),)) for image in find_quads(path, "it")), numbers)
+    rasters = [
+        Raster(
+            path, tuple(Quad((read_header(image),)) for image in find_quads(path, "it")), numbers
+        )
         for path, numbers in by_file(parse_static_bands(static) if static else {}).items()
     ]
     index = folder / "index.parquet"
-    mosaic = describe_mosaic(quads, where, named, UPath(index), None, nodata, layers)
-    write_index([quads, *(layer.quads for layer in layers)], index)
+    mosaic = describe_mosaic(quads, where, named, UPath(index), None, nodata, rasters)
+    write_index([quads, *(raster.quads for raster in rasters)], index)
     return mosaic
 
 
@@ -355,7 +357,7 @@ def test_where_a_static_band_has_no_data_a_pixel_is_not_valid_but_not_partial(
 
 
 def coverage_of(mosaic: Mosaic, area: shapely.Geometry) -> Coverage:
-    places = [(layer, quad) for layer in mosaic.layers() for quad in layer.quads]
+    places = [(raster, quad) for raster in mosaic.rasters() for quad in raster.quads]
     return find_gaps(mosaic, area, [at[1] for at in places if is_empty(mosaic, area, *at)])
 
 
@@ -443,9 +445,9 @@ def test_a_map_with_ground_below_the_sea_is_the_model_s_own(
     assert (found.ravel() == codes).mean() > 0.9
 
 
-def test_a_reader_of_one_quad_reads_its_layer_alone(tmp_path: Path, terrain) -> None:
+def test_a_reader_of_one_quad_reads_its_raster_alone(tmp_path: Path, terrain) -> None:
     mosaic = month_of(tmp_path / "month", NUMBERED, f"elevation={tmp_path}/dem.tif")
-    _, elevation = mosaic.layers()
+    _, elevation = mosaic.rasters()
     with MosaicReader(mosaic.grid, [elevation]) as reader:
         found = reader.read([1], mosaic.grid.whole)
     assert np.array_equal(found.values[0], terrain)

@@ -22,7 +22,7 @@ from landcover.imagery.coverage import (
     find_gaps,
     is_empty,
 )
-from landcover.imagery.mosaic import Layer, Mosaic, Nodata, describe_mosaic
+from landcover.imagery.mosaic import Mosaic, Nodata, Raster, describe_mosaic
 from landcover.imagery.quads import Quad, read_header, write_index
 from landcover.imagery.quads import find_quads as find
 from tests.rasters import ORIGIN, mosaic_of, moved, pixel_box, random_values, write_raster
@@ -39,7 +39,7 @@ def scene(path: Path, column: int, row: int, *, valid: bool = True, side: int = 
 
 
 def coverage_of(mosaic: Mosaic, area: BaseGeometry) -> Coverage:
-    places = [(layer, quad) for layer in mosaic.layers() for quad in layer.quads]
+    places = [(raster, quad) for raster in mosaic.rasters() for quad in raster.quads]
     return find_gaps(mosaic, area, [at[1] for at in places if is_empty(mosaic, area, *at)])
 
 
@@ -92,8 +92,8 @@ def test_an_empty_scene_that_others_cover_or_the_area_does_not_need_is_no_gap(
     ]
     mosaic = mosaic_of(scenes, tmp_path)
     area = pixel_box(5, 5, 200, 200)
-    (layer,) = mosaic.layers()
-    assert [is_empty(mosaic, area, layer, quad) for quad in layer.quads] == [False, True, False]
+    (raster,) = mosaic.rasters()
+    assert [is_empty(mosaic, area, raster, quad) for quad in raster.quads] == [False, True, False]
     assert coverage_of(mosaic, area).gaps == ()
     assert coverage_of(mosaic, area).uncovered == 0
 
@@ -106,8 +106,8 @@ def test_a_quad_of_what_is_said_to_be_no_data_is_empty(
     plain = mosaic_of([write_raster(tmp_path / "a.tif", zeros)], tmp_path)
     (quad,) = plain.quads()
     mosaic = describe_mosaic([quad], "here", plain.bands, plain.index, nodata=nodata)
-    layer = Layer("here", (quad,), mosaic.bands, mosaic.nodata_value)
-    assert is_empty(mosaic, pixel_box(0, 0, SIDE, SIDE), layer, quad) is empty
+    raster = Raster("here", (quad,), mosaic.bands, mosaic.nodata_value)
+    assert is_empty(mosaic, pixel_box(0, 0, SIDE, SIDE), raster, quad) is empty
 
 
 # --- a single image -------------------------------------------------------------------------------

@@ -510,7 +510,7 @@ def test_a_band_that_the_model_reads_must_not_be_alpha(tmp_path: Path) -> None:
 def test_an_index_of_an_earlier_version_is_read_anew(tmp_path: Path) -> None:
     mosaic = mosaic_of([quad_with(tmp_path / "a.tif")], tmp_path, BANDS)
     rows = pd.read_parquet(mosaic.index)
-    rows.drop(columns="layer").to_parquet(mosaic.index)
+    rows.drop(columns="raster").to_parquet(mosaic.index)
     assert read_index(mosaic.index) == []
 
 

@@ -20,7 +20,7 @@ from landcover.classes import CLOUD
 from landcover.errors import LandcoverError
 from landcover.geometry import difference, intersection, union
 from landcover.grid import Grid
-from landcover.imagery.mosaic import Layer, Mosaic, MosaicReader
+from landcover.imagery.mosaic import Mosaic, MosaicReader, Raster
 from landcover.imagery.quads import Quad
 from landcover.windows import BLOCK, count_inside, part_windows_touching, pixels_inside
 
@@ -199,7 +199,7 @@ def find_gaps(mosaic: Mosaic, area: BaseGeometry, empty: Sequence[Quad]) -> Cove
     # Where rounded edges leave a slit between quads, or the area reaches over an edge without
     # coming to the centre of a pixel, nothing is missing.
     slit = max(pixel) / 2
-    imagery, *others = mosaic.layers()
+    imagery, *others = mosaic.rasters()
     names = {quad.path for quad in empty}
     quads, hollow_quads = imagery.quads, [quad for quad in imagery.quads if quad.path in names]
     gap, far = _uncovered(area, imagery, names, slit)
@@ -212,7 +212,7 @@ def find_gaps(mosaic: Mosaic, area: BaseGeometry, empty: Sequence[Quad]) -> Cove
         missing, more = ([] if beyond.is_empty else found), 0
     else:
         missing, more = _missing(_near(nowhere, beyond), beyond, quads)
-    without = [(layer, _uncovered(area, layer, names, slit)[0]) for layer in others]
+    without = [(raster, _uncovered(area, raster, names, slit)[0]) for raster in others]
     return Coverage(
         hectares=hectares,
         pixels=pixels,
@@ -222,21 +222,21 @@ def find_gaps(mosaic: Mosaic, area: BaseGeometry, empty: Sequence[Quad]) -> Cove
         more_missing=more,
         empty=tuple(_empty(gap, far, hollow_quads, hollow, crs)),
         static=tuple(
-            Gap(f"{'+'.join(layer.bands)} of {layer.origin}", polygon_hectares(lack, crs))
-            for layer, lack in without
+            Gap(f"{'+'.join(raster.bands)} of {raster.origin}", polygon_hectares(lack, crs))
+            for raster, lack in without
             if not lack.is_empty
         ),
     )
 
 
 def _uncovered(
-    area: BaseGeometry, layer: Layer, empty: Collection[str], slit: float
+    area: BaseGeometry, raster: Raster, empty: Collection[str], slit: float
 ) -> tuple[BaseGeometry, BaseGeometry]:
-    """Return the parts of an area where a layer has no quad with a valid pixel.
+    """Return the parts of an area where a raster has no quad with a valid pixel.
 
     Args:
         area: the area.
-        layer: whose quads.
+        raster: whose quads.
         empty: the paths of those without a valid pixel.
         slit: the width below which a part does not matter.
 
@@ -244,7 +244,7 @@ def _uncovered(
         The parts that are wider than a slit somewhere; and these without what is within a slit of
         a quad.
     """
-    filled = _outlines([quad for quad in layer.quads if quad.path not in empty])
+    filled = _outlines([quad for quad in raster.quads if quad.path not in empty])
     far = difference(area, union(list(buffer(filled, slit, join_style="mitre"))))
     return _near(difference(area, union(list(filled))), far), far
 
@@ -258,13 +258,13 @@ def part_with_imagery(mosaic: Mosaic, area: BaseGeometry) -> BaseGeometry:
     """
     # A little less, so that a quad whose header rounds its edges does not reach into the next.
     least = -EDGE * mosaic.grid.transform.a
-    for layer in mosaic.layers():
-        outlines = buffer(_outlines(layer.quads), least, join_style="mitre")
+    for raster in mosaic.rasters():
+        outlines = buffer(_outlines(raster.quads), least, join_style="mitre")
         area = intersection(area, union(list(outlines)))
     return area
 
 
-def is_empty(mosaic: Mosaic, area: BaseGeometry, layer: Layer, quad: Quad) -> bool:
+def is_empty(mosaic: Mosaic, area: BaseGeometry, raster: Raster, quad: Quad) -> bool:
     """Tell whether a quad has pixels in an area, but no valid one.
 
     Its blocks are read until one has a valid pixel, those in its middle first: most quads take one.
@@ -272,16 +272,16 @@ def is_empty(mosaic: Mosaic, area: BaseGeometry, layer: Layer, quad: Quad) -> bo
     Args:
         mosaic: the imagery, and what does not change.
         area: the area of interest, in the mosaic's CRS.
-        layer: which of these the quad is of; only its bands are read.
+        raster: which of these the quad is of; only its bands are read.
         quad: one of its quads.
 
     Raises:
         RasterioIOError: if the quad cannot be read.
     """
     part = intersection(area, shapely.box(*quad.grid.bounds))
-    bands = list(layer.bands.values())
+    bands = list(raster.bands.values())
     needed = False
-    with MosaicReader(mosaic.grid, [replace(layer, quads=(quad,))]) as reader:
+    with MosaicReader(mosaic.grid, [replace(raster, quads=(quad,))]) as reader:
         for block in _middle_first(quad.grid, part, mosaic.grid):
             inside = pixels_inside(part, block, mosaic.grid.transform)
             needed |= bool(inside.any())

@@ -64,7 +64,7 @@ OWN_FILES = ", or, where each is a file of its own, to how their names end, such
 
 
 @dataclass(frozen=True)
-class Layer:
+class Raster:
     """Quads that are read as one raster: the month's imagery, or bands that do not change."""
 
     origin: str
@@ -72,7 +72,7 @@ class Layer:
     quads: tuple[Quad, ...]
     """Of those that overlap, the later counts where it is valid."""
     bands: Mapping[str, int]
-    """Names and numbers of the bands that the model reads, counted from 1 in this layer."""
+    """Names and numbers of the bands that the model reads, counted from 1 in this raster."""
     nodata: float | None = None
     """A value that stands for no data in every band, beside what the files say."""
     endings: tuple[str, ...] = ("",)
@@ -127,7 +127,7 @@ class Mosaic:
         Raises:
             LandcoverError: if another run has found other imagery for the month since.
         """
-        return MosaicReader(self.grid, self.layers())
+        return MosaicReader(self.grid, self.rasters())
 
     @property
     def imagery(self) -> Mapping[str, int]:
@@ -151,9 +151,9 @@ class Mosaic:
         Raises:
             LandcoverError: if another run has found other imagery for the month since.
         """
-        return self.layers()[0].quads
+        return self.rasters()[0].quads
 
-    def layers(self) -> tuple[Layer, ...]:
+    def rasters(self) -> tuple[Raster, ...]:
         """Return the imagery, and what does not change, with the headers of all files.
 
         Raises:
@@ -162,9 +162,9 @@ class Mosaic:
         bands = tuple(sorted(self.bands.items()))
         imagery, *others = _indexed(self.index, self.fingerprint, bands, self.nodata)
         return (
-            Layer(self.origin, imagery, self.imagery, self.nodata_value, self.endings),
+            Raster(self.origin, imagery, self.imagery, self.nodata_value, self.endings),
             *(
-                Layer(static.origin, quads, static.bands)
+                Raster(static.origin, quads, static.bands)
                 for static, quads in zip(self.static, others, strict=True)
             ),
         )
@@ -174,12 +174,12 @@ class Mosaic:
 def _indexed(
     index: UPath, fingerprint: str, bands: tuple[tuple[str, int], ...], nodata: Nodata
 ) -> list[tuple[Quad, ...]]:
-    layers = read_index(index)
-    if _fingerprint(layers, dict(bands), nodata) != fingerprint:
+    rasters = read_index(index)
+    if _fingerprint(rasters, dict(bands), nodata) != fingerprint:
         raise LandcoverError(
             f"The imagery that {index} lists has changed while the month was run: run it again."
         )
-    return layers
+    return rasters
 
 
 class MosaicReader:
@@ -188,20 +188,20 @@ class MosaicReader:
     Not to be shared by threads.
     """
 
-    def __init__(self, grid: Grid, layers: Sequence[Layer]) -> None:
+    def __init__(self, grid: Grid, rasters: Sequence[Raster]) -> None:
         """Work out where the quads lie; none is opened yet.
 
         Args:
             grid: the mosaic's.
-            layers: whose bands are numbered on from each to the next. The first is the imagery.
+            rasters: whose bands are numbered on from each to the next. The first is the imagery.
         """
-        self._layers = layers
-        self._before = np.cumsum([0, *(layer.count for layer in layers)])
+        self._rasters = rasters
+        self._before = np.cumsum([0, *(raster.count for raster in rasters)])
         self._places = [
-            np.array([_place(quad.grid, grid) for quad in layer.quads]) for layer in layers
+            np.array([_place(quad.grid, grid) for quad in raster.quads]) for raster in rasters
         ]
         self._open: dict[str, tuple[DatasetReader, ExitStack]] = {}
-        files = (max(len(quad.headers) for quad in layer.quads) for layer in layers)
+        files = (max(len(quad.headers) for quad in raster.quads) for raster in rasters)
         self._most_open = MOST_OPEN * sum(files)
 
     def __enter__(self) -> Self:
@@ -237,33 +237,33 @@ class MosaicReader:
         Raises:
             RasterioIOError: if a file cannot be read, or is no longer where it was; it is named.
         """
-        of_layer = np.searchsorted(self._before, bands, side="left") - 1
+        of_raster = np.searchsorted(self._before, bands, side="left") - 1
         parts = []
-        for number in np.unique(of_layer):
-            places = np.flatnonzero(of_layer == number).tolist()
+        for number in np.unique(of_raster):
+            places = np.flatnonzero(of_raster == number).tolist()
             own = [bands[place] - int(self._before[number]) for place in places]
-            parts.append((places, self._read_layer(int(number), own, window)))
+            parts.append((places, self._read_raster(int(number), own, window)))
         found = stack_pixels(parts)
-        if of_layer.max() == 0:
+        if of_raster.max() == 0:
             return found
         # Where the sea has no elevation, nothing is wrong with the imagery.
         nowhere = np.zeros_like(found.valid)
-        return found._replace(partial=parts[0][1].partial if of_layer.min() == 0 else nowhere)
+        return found._replace(partial=parts[0][1].partial if of_raster.min() == 0 else nowhere)
 
-    def _read_layer(self, layer: int, bands: Sequence[int], window: Window) -> Pixels:
+    def _read_raster(self, raster: int, bands: Sequence[int], window: Window) -> Pixels:
         shape = (window.height, window.width)
-        types = self._layers[layer].quads[0].dtypes
+        types = self._rasters[raster].quads[0].dtypes
         dtype = common_type([types[band - 1] for band in bands])
-        touching = _touching(self._places[layer], window)
+        touching = _touching(self._places[raster], window)
         if len(touching) == 1:
-            part, _ = _overlap(self._places[layer][touching[0]], window)
+            part, _ = _overlap(self._places[raster][touching[0]], window)
             if (part.height, part.width) == shape:
-                return self._read_quad(self._layers[layer], touching[0], bands, part)
+                return self._read_quad(self._rasters[raster], touching[0], bands, part)
         values = np.zeros((len(bands), *shape), dtype=dtype)
         valid, partial = np.zeros((2, *shape), dtype=bool)
         for number in touching:
-            part, place = _overlap(self._places[layer][number], window)
-            found = self._read_quad(self._layers[layer], number, bands, part)
+            part, place = _overlap(self._places[raster][number], window)
+            found = self._read_quad(self._rasters[raster], number, bands, part)
             if valid[place].any():
                 np.copyto(values[:, *place], found.values, where=found.valid)
                 valid[place] |= found.valid
@@ -273,12 +273,12 @@ class MosaicReader:
         partial &= ~valid
         return Pixels(values, valid, partial)
 
-    def _read_quad(self, layer: Layer, number: int, bands: Sequence[int], part: Window) -> Pixels:
+    def _read_quad(self, raster: Raster, number: int, bands: Sequence[int], part: Window) -> Pixels:
         def read_file(header: Header, numbers: Sequence[int]) -> Pixels:
             def read() -> Pixels:
                 try:
                     dataset = self._dataset(header)
-                    return read_pixels(dataset, numbers, part, nodata=layer.nodata)
+                    return read_pixels(dataset, numbers, part, nodata=raster.nodata)
                 except RasterioIOError as error:
                     # GDAL remembers the failure until something is opened, and rasterio would then
                     # raise it for the next quad.
@@ -287,7 +287,7 @@ class MosaicReader:
 
             return read_patiently(UPath(header.path), read)
 
-        return read_bands(layer.quads[number], bands, read_file)
+        return read_bands(raster.quads[number], bands, read_file)
 
     def _dataset(self, header: Header) -> DatasetReader:
         if header.path not in self._open:
@@ -363,7 +363,7 @@ def describe_mosaic(
     index: UPath,
     area: BaseGeometry | None = None,
     nodata: Nodata = None,
-    static: Sequence[Layer] = (),
+    static: Sequence[Raster] = (),
 ) -> Mosaic:
     """Make one mosaic of quads.
 
@@ -390,14 +390,14 @@ def describe_mosaic(
     _check_same(quads, list(imagery.values()), nodata, "MOSAIC_PATTERN")
     _check_nodata(quads[0], imagery, nodata)
     grid = _grid([quad.grid for quad in quads], origin, area)
-    layers = [Layer(origin, tuple(quads), imagery), *static]
-    for layer in static:
-        _check_static(layer, quads[0], grid)
-    before = accumulate((layer.count for layer in layers), initial=0)
+    rasters = [Raster(origin, tuple(quads), imagery), *static]
+    for raster in static:
+        _check_static(raster, quads[0], grid)
+    before = accumulate((raster.count for raster in rasters), initial=0)
     numbered = {
         name: number + first
-        for layer, first in zip(layers, before, strict=False)
-        for name, number in layer.bands.items()
+        for raster, first in zip(rasters, before, strict=False)
+        for name, number in raster.bands.items()
     }
     return Mosaic(
         index=index,
@@ -405,10 +405,10 @@ def describe_mosaic(
         files=sum(len(quad.headers) for quad in quads),
         bands=numbered,
         grid=grid,
-        fingerprint=_fingerprint([layer.quads for layer in layers], numbered, nodata),
+        fingerprint=_fingerprint([raster.quads for raster in rasters], numbered, nodata),
         nodata=nodata,
         endings=tuple(of_file),
-        static=tuple(Static(layer.origin, layer.bands) for layer in static),
+        static=tuple(Static(raster.origin, raster.bands) for raster in static),
     )
 
 
@@ -452,7 +452,7 @@ def check_unchanged(mosaic: Mosaic) -> None:
         LandcoverError: if image files were replaced, added or removed since.
         OSError: if the folder or the bucket cannot be listed.
     """
-    changed = sorted({path for layer in mosaic.layers() for path in _changed(layer)})
+    changed = sorted({path for raster in mosaic.rasters() for path in _changed(raster)})
     if changed:
         raise LandcoverError(
             f"The imagery of {mosaic.origin} was changed while the month was run "
@@ -460,18 +460,20 @@ def check_unchanged(mosaic: Mosaic) -> None:
         )
 
 
-def _changed(layer: Layer) -> set[str]:
-    """Return the paths of a layer's files that were replaced, added or removed."""
-    files = {file for quad in layer.quads for file in quad.files}
-    sources = {source.path for quad in layer.quads for source in quad.sources}
-    of_ending, _ = sort_files(find_quads(layer.origin, "the mosaic"), layer.endings)
+def _changed(raster: Raster) -> set[str]:
+    """Return the paths of a raster's files that were replaced, added or removed."""
+    files = {file for quad in raster.quads for file in quad.files}
+    sources = {source.path for quad in raster.quads for source in quad.sources}
+    of_ending, _ = sort_files(find_quads(raster.origin, "the mosaic"), raster.endings)
     found = {image for images in of_ending.values() for image in images}
     return {file.path for file in files ^ {*found, *look_again(sources)}}
 
 
-def _fingerprint(layers: Sequence[Sequence[Quad]], bands: Mapping[str, int], nodata: Nodata) -> str:
+def _fingerprint(
+    rasters: Sequence[Sequence[Quad]], bands: Mapping[str, int], nodata: Nodata
+) -> str:
     files = [
-        f"{file.path} {file.version}" for quads in layers for quad in quads for file in quad.files
+        f"{file.path} {file.version}" for quads in rasters for quad in quads for file in quad.files
     ]
     parts = [str(sorted(bands.items())), f"nodata {nodata}", *files]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -689,22 +691,22 @@ def _nodata(declared: str, nodata: Nodata) -> str:
     return str(nodata) if declared == "None" and isinstance(nodata, float) else declared
 
 
-def _check_static(layer: Layer, imagery: Quad, grid: Grid) -> None:
+def _check_static(raster: Raster, imagery: Quad, grid: Grid) -> None:
     """Make sure that what does not change has its bands, and the pixels of the imagery.
 
     Args:
-        layer: what does not change.
+        raster: what does not change.
         imagery: a quad of the imagery.
         grid: of the mosaic.
     """
-    _check_bands(layer.quads, [layer.bands], "STATIC_BANDS")
-    for quad in layer.quads:
+    _check_bands(raster.quads, [raster.bands], "STATIC_BANDS")
+    for quad in raster.quads:
         told = grid_differences(quad.grid, imagery.grid)
         if told:
             raise LandcoverError(
-                f"{quad.path}, which STATIC_BANDS reads as {', '.join(layer.bands)}, does not have "
-                f"the pixels of the imagery ({imagery.path}): it differs in "
+                f"{quad.path}, which STATIC_BANDS reads as {', '.join(raster.bands)}, does not "
+                f"have the pixels of the imagery ({imagery.path}): it differs in "
                 f"{' and '.join(told)}. Bring it to them first, for instance with "
                 f"{advise_warping(quad.grid, grid, 'bilinear')}."
             )
-    _check_same(layer.quads, list(layer.bands.values()), None, "STATIC_BANDS")
+    _check_same(raster.quads, list(raster.bands.values()), None, "STATIC_BANDS")

@@ -588,17 +588,17 @@ def _reason(error: ProjError) -> str:
     return text.partition(". ")[0].rstrip(".")
 
 
-def write_index(layers: Sequence[Sequence[Quad]], path: Path) -> None:
+def write_index(rasters: Sequence[Sequence[Quad]], path: Path) -> None:
     """Write the headers of image files as a parquet file, a row each.
 
     Args:
-        layers: the quads of each layer of a mosaic.
+        rasters: the quads of each raster of a mosaic.
         path: the file to write.
     """
     rows = [
-        {"layer": layer, "quad": number, **asdict(header)}
+        {"raster": raster, "quad": number, **asdict(header)}
         | {"transform": list(header.grid.transform)[:6]}
-        for layer, quads in enumerate(layers)
+        for raster, quads in enumerate(rasters)
         for number, quad in enumerate(quads)
         for header in quad.headers
     ]
@@ -617,20 +617,20 @@ def read_index(path: UPath) -> list[tuple[Quad, ...]]:
         path: the file.
 
     Returns:
-        The quads of each layer.
+        The quads of each raster.
     """
     if not path.exists():
         return []
     rows = pd.read_parquet(BytesIO(path.read_bytes()))
-    if "layer" not in rows:
+    if "raster" not in rows:
         return []
-    read = ((row["layer"], row["quad"], _header_of(row)) for row in rows.to_dict("records"))
+    read = ((row["raster"], row["quad"], _header_of(row)) for row in rows.to_dict("records"))
     return [
         tuple(
             Quad(tuple(header for *_, header in of_quad))
-            for _, of_quad in groupby(of_layer, key=lambda row: row[1])
+            for _, of_quad in groupby(of_raster, key=lambda row: row[1])
         )
-        for _, of_layer in groupby(read, key=lambda row: row[0])
+        for _, of_raster in groupby(read, key=lambda row: row[0])
     ]
 
 
