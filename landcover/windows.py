@@ -81,6 +81,7 @@ def plan_windows(
     memory: float = MEMORY,
     largest: int = LARGEST,
     bands: int = 5,
+    itemsize: int = 2,
 ) -> tuple[int, list[Window]]:
     """Return the size of the windows, a power of two, and those that touch an area.
 
@@ -95,6 +96,7 @@ def plan_windows(
         memory: how many bytes they may take together.
         largest: height and width of the largest window, a power of two (see `largest_window`).
         bands: how many are read, with the alpha band.
+        itemsize: how many bytes a value of theirs takes while it is read.
     """
     size = largest
     windows = windows_touching(grid, area, size)
@@ -103,7 +105,7 @@ def plan_windows(
         and len(windows) <= MOST_WINDOWS
         and (
             len(windows) < WINDOWS_A_WORKER * workers
-            or workers * window_memory(size, bands) > memory
+            or workers * window_memory(size, bands, itemsize) > memory
         )
     ):
         size //= 2
@@ -184,14 +186,15 @@ def _touching(windows: Iterable[Window], grid: Grid, area: BaseGeometry) -> list
     return [window for window, touches in zip(windows, touched, strict=True) if touches]
 
 
-def window_memory(size: int, bands: int = 5) -> int:
+def window_memory(size: int, bands: int = 5, itemsize: int = 2) -> int:
     """Estimate the bytes that predicting a window takes: its codes, its overviews and a strip.
 
     Args:
         size: height and width of the window.
-        bands: how many bands of two bytes are read, with the alpha band.
+        bands: how many bands are read, with the alpha band.
+        itemsize: how many bytes a value of theirs takes while it is read.
     """
-    strip = BLOCK * size * (2 * bands + 8)
+    strip = BLOCK * size * (itemsize * bands + 8)
     return strip + 3 * size * size
 
 

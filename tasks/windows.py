@@ -65,13 +65,15 @@ def plan_windows(run: Run, mosaic: Mosaic, model: Model) -> Plan:
         )
     area = run.area(mosaic.grid.crs)
     workers, bands = cores(), len(model.bands) + 1
+    with run.storage(mosaic.index):
+        itemsize = mosaic.itemsize(model.bands)
     with run.storage(model.path):
         speed = open_predictor(model.path, model.sha256).pixels_a_second
     # Where gaps are allowed, the area may be far larger than its imagery.
     with run.storage(mosaic.origin):
         seen = part_with_imagery(mosaic, area)
     size, windows = plan_sizes(
-        mosaic.grid, seen, workers, memory_for_windows(), largest_window(speed), bands
+        mosaic.grid, seen, workers, memory_for_windows(), largest_window(speed), bands, itemsize
     )
     with run.imagery(mosaic, "to draw it"):
         thumbnails = thumbnail_factor(mosaic, area)
@@ -84,7 +86,7 @@ def plan_windows(run: Run, mosaic: Mosaic, model: Model) -> Plan:
         size,
         size,
         sum(window.width * window.height for window in windows) / speed / workers,
-        workers * window_memory(size, bands) / 1e9,
+        workers * window_memory(size, bands, itemsize) / 1e9,
         workers,
     )
     return Plan(

@@ -422,6 +422,15 @@ def test_static_bands_hide_no_empty_imagery_and_are_not_brightness(tmp_path: Pat
     assert list(pixels) == list(FOUR)
 
 
+def test_the_bytes_of_a_value_are_those_of_its_type_and_of_putting_files_together(
+    tmp_path: Path, terrain
+) -> None:
+    alone = month_of(tmp_path / "month", NUMBERED)
+    assert alone.itemsize(list(FOUR)) == 2
+    mosaic = month_of(tmp_path / "month", NUMBERED, f"elevation={tmp_path}/dem.tif")
+    assert mosaic.itemsize([*FOUR, "elevation"]) == 2 * read_all(mosaic).values.itemsize
+
+
 def test_pictures_are_of_the_imagery_whatever_a_model_reads_first(tmp_path: Path) -> None:
     window = Window(0, 0, 2, 2)
     thumbnail = Thumbnail(window, ["elevation", "vv", "vh"], 1, {"vv": 1, "vh": 2})

@@ -203,6 +203,7 @@ def test_an_area_off_the_grid_makes_no_plan() -> None:
 def test_a_window_is_said_to_take_its_layers_a_strip_of_its_bands_and_little_more() -> None:
     layers, strip = 2 * 4096 * 4096, 512 * 4096 * 5 * 2
     assert layers + strip < window_memory(4096, 5) < 2 * (layers + strip)
+    assert layers + 4 * strip < window_memory(4096, 5, itemsize=8) < 2 * (layers + 4 * strip)
 
 
 def test_windows_of_a_slow_model_are_small() -> None:

@@ -1,7 +1,7 @@
 """The mosaic: all imagery of one month, one file or many quads read as one raster."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
@@ -83,6 +83,11 @@ class Raster:
         """How many bands it has, read or not."""
         return max(len(quad.dtypes) for quad in self.quads)
 
+    def dtypes(self, names: Collection[str]) -> list[str]:
+        """Return the data types of those bands that have one of these names."""
+        types = self.quads[0].dtypes
+        return [types[number - 1] for name, number in self.bands.items() if name in names]
+
 
 @dataclass(frozen=True)
 class Static:
@@ -144,6 +149,22 @@ class Mosaic:
     def nodata_value(self) -> float | None:
         """The value that stands for no data in every band, if `MOSAIC_NODATA` is one."""
         return None if self.nodata == "none" else self.nodata
+
+    def itemsize(self, bands: Sequence[str]) -> int:
+        """Return how many bytes a value takes while bands are read.
+
+        Those of the type that holds the values of all; twice as many where they are put together
+        from several files.
+
+        Args:
+            bands: their names.
+
+        Raises:
+            LandcoverError: if another run has found other imagery for the month since.
+        """
+        dtypes = [dtype for raster in self.rasters() for dtype in raster.dtypes(bands)]
+        several = len(self.endings) > 1 or bool(self.static)
+        return common_type(dtypes).itemsize * (2 if several else 1)
 
     def quads(self) -> tuple[Quad, ...]:
         """Return the headers of the imagery's files.
