@@ -17,6 +17,10 @@ ENGLISH: Mapping[str, str] = {
     "warning_range": "Many pixels of the mosaic {mosaic} lie outside the range of the samples that "
     "the model learns from, where it has nothing to go by: {found}; draw polygons on such ground "
     "(clouds too) or, if the samples were taken from other imagery, take them from this mosaic.",
+    "static_undeclared": "The static band {band} of {origin} holds {value} in {share} of what was "
+    "drawn from the area of interest, far from all its other values, and nothing declares that as "
+    "no data: a class is given there all the same. If it stands for no data, declare it in the "
+    "files, for instance with `gdal_edit.py -a_nodata {value} FILE`, and run the month again.",
     "higher": "all bands are about {shift} higher ({bands})",
     "lower": "all bands are about {shift} lower ({bands})",
     "shifted": "{band}, median {ours} against {theirs}",

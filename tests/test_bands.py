@@ -45,7 +45,7 @@ from landcover.imagery.mosaic import (
 )
 from landcover.imagery.pixels import Pixels
 from landcover.imagery.quads import ImageFile, Quad, find_quads, read_header, write_index
-from landcover.imagery.radiometry import draw_pixels
+from landcover.imagery.radiometry import compare_imagery, draw_pixels, lone_value
 from landcover.imagery.thumbnails import Thumbnail
 from landcover.maps.lookup import fastest
 from landcover.maps.prediction import predict_window
@@ -419,7 +419,31 @@ def test_static_bands_hide_no_empty_imagery_and_are_not_brightness(tmp_path: Pat
     with pytest.raises(LandcoverError, match=r"every band of the mosaic .* holds 7"):
         draw_pixels(mosaic, pixel_box(0, 0, SIDE, SIDE))
     pixels = draw_pixels(replace(mosaic, nodata=None), pixel_box(33, 0, SIDE, SIDE))
-    assert list(pixels) == list(FOUR)
+    assert list(pixels) == [*FOUR, "elevation"]
+    measured = compare_imagery(mosaic, pixels, None, pixels)
+    assert list(measured.measured["bands"]) == list(FOUR)
+    assert measured.warnings == ()
+
+
+@pytest.mark.parametrize(("value", "told"), [(-32768, True), (-100, False), (0, False)])
+def test_what_stands_for_no_data_in_a_static_band_though_nothing_says_so_is_told(
+    tmp_path: Path, value: int, told: bool
+) -> None:
+    write_raster(tmp_path / "month/a.tif", random_values((4, SIDE, SIDE)))
+    heights = np.linspace(3, 900, SIDE * SIDE).reshape(1, SIDE, SIDE).astype("int16")
+    heights[:, :, : SIDE // 4] = value
+    write_terrain(tmp_path / "dem.tif", heights)
+    mosaic = month_of(tmp_path / "month", NUMBERED, f"elevation={tmp_path}/dem.tif")
+    pixels = draw_pixels(mosaic, pixel_box(0, 0, SIDE, SIDE))
+    warnings = list(map(str, compare_imagery(mosaic, pixels, None, None).warnings))
+    share = f"elevation of {tmp_path}/dem.tif holds -32768 in 25%"
+    assert [share in warning for warning in warnings] == [True] * told
+
+
+def test_a_value_is_alone_only_where_it_is_no_class_and_no_accident() -> None:
+    assert lone_value(np.repeat([1, 2, 9999], 50)) is None
+    assert lone_value(np.array([-9999, *range(500)])) is None
+    assert lone_value(np.repeat([0.0, 0.1, 0.2, 3.4e38], 20)) == 3.4e38
 
 
 def test_the_bytes_of_a_value_are_those_of_its_type_and_of_putting_files_together(

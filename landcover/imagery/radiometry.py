@@ -5,7 +5,7 @@ ones. A wrong scale factor, or an offset that was added or left in, changes all 
 tells the two apart.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypedDict
 
@@ -17,7 +17,7 @@ from shapely.geometry.base import BaseGeometry
 
 from landcover.imagery.doubts import Inspection, check_flat
 from landcover.imagery.mosaic import Mosaic
-from landcover.notices import IN_ENGLISH, Phrasing
+from landcover.notices import IN_ENGLISH, Notice, Phrasing, Told
 from landcover.windows import part_windows_touching, pixels_inside
 
 Floats = NDArray[np.float64]
@@ -59,6 +59,11 @@ UNEVEN = 0.4
 # polygons of 4 pixels).
 RANGE = [0.005, 0.995]
 MOST_OUTSIDE = 0.25
+
+# A band of fewer values may hold classes, whose numbers mean nothing; of so few pixels, one value
+# may be an accident.
+FEWEST_VALUES = 4
+FEWEST_PIXELS = 10
 
 
 class Distribution(TypedDict):
@@ -174,7 +179,7 @@ class Radiometry:
     """What was measured (see `Distribution`), the month that it was compared with, if any, and the
     warnings in words: kept with the month's map."""
 
-    warnings: tuple[ImageryWarning, ...]
+    warnings: tuple[Told, ...]
     """None where nothing is wrong."""
 
 
@@ -190,10 +195,11 @@ def compare_imagery(
         samples: a row a sample, a column a band; None if they are not at hand.
     """
     measured = measure(pixels, mosaic.imagery)
-    found = [_against_month(mosaic, measured, before)]
+    found: list[Told | None] = [_against_month(mosaic, measured, before)]
     if samples is not None and measured["pixels"]:
-        found.append(_against_samples(mosaic, pixels, measured, samples))
-    warnings = tuple(warning for warning in found if warning)
+        imagery = pixels[list(mosaic.imagery)]
+        found.append(_against_samples(mosaic, imagery, measured, samples))
+    warnings = tuple(warning for warning in (*found, *_undeclared(mosaic, pixels)) if warning)
     compared = before.month if before else None
     told = [str(warning) for warning in warnings]
     return Radiometry({**measured, "compared_with": compared, "warnings": told}, warnings)
@@ -215,9 +221,9 @@ def draw_pixels(mosaic: Mosaic, area: BaseGeometry, seed: int = 42) -> pd.DataFr
             it looks like no data than chance would draw (see `landcover.imagery.doubts`).
         RasterioIOError: if the imagery cannot be read.
     """
-    bands = list(mosaic.imagery.values())
+    bands = list(mosaic.bands.values())
     drawn = []
-    inspection = Inspection.of(mosaic, list(mosaic.imagery))
+    inspection = Inspection.of(mosaic)
     blocks = _draw_blocks(mosaic, area, seed)
     with mosaic.open() as reader:
         for block in blocks:
@@ -230,7 +236,7 @@ def draw_pixels(mosaic: Mosaic, area: BaseGeometry, seed: int = 42) -> pd.DataFr
     else:
         check_flat(inspection.found, mosaic, "of what was drawn from the area", MOST_DRAWN)
     pixels = np.concatenate(drawn, axis=1) if drawn else np.empty((len(bands), 0))
-    return pd.DataFrame(dict(zip(mosaic.imagery, pixels, strict=True)))
+    return pd.DataFrame(dict(zip(mosaic.bands, pixels, strict=True)))
 
 
 def measure(pixels: pd.DataFrame, bands: Iterable[str]) -> Distribution:
@@ -294,6 +300,29 @@ def outside_range(pixels: pd.DataFrame, samples: pd.DataFrame) -> dict[str, floa
     return {band: share for band, share in shares.items() if share > MOST_OUTSIDE}
 
 
+def lone_value(values: NDArray[np.generic]) -> float | None:
+    """Return the lowest or highest value if it is farther from the rest than these lie apart.
+
+    Such is what stands for no data: -32768 or -9999 among heights. Of a few values, as classes are,
+    none is told.
+
+    >>> lone_value(np.array([-9999, 3, 120, 900] * 20)), lone_value(np.array([0, 3, 120, 900] * 20))
+    (-9999.0, None)
+
+    Args:
+        values: of one band, of any shape.
+    """
+    found, counts = np.unique(values, return_counts=True)
+    if found.size < FEWEST_VALUES:
+        return None
+    ascending = found.astype(np.float64)
+    for end, others in ((0, ascending[1:]), (-1, ascending[:-1])):
+        gap = np.abs(others - ascending[end]).min()
+        if counts[end] >= FEWEST_PIXELS and gap > np.ptp(others):
+            return float(ascending[end])
+    return None
+
+
 def _draw_blocks(mosaic: Mosaic, area: BaseGeometry, seed: int) -> list[Window]:
     # Quad by quad, so that none is drawn where the mosaic has no imagery.
     blocks = [
@@ -346,6 +375,23 @@ def _against_month(
     if not before or not found:
         return None
     return ImageryWarning("month", mosaic.origin, (before.month, before.origin), found)
+
+
+def _undeclared(mosaic: Mosaic, pixels: pd.DataFrame) -> Iterator[Notice]:
+    """Yield what looks like no data in bands that do not change, though no file declares it."""
+    for static in mosaic.static:
+        for band in static.bands:
+            value = lone_value(pixels[band].to_numpy())
+            if value is not None:
+                yield Notice(
+                    "static_undeclared",
+                    {
+                        "band": band,
+                        "origin": static.origin,
+                        "value": f"{value:.15g}",
+                        "share": float((pixels[band] == value).mean()),
+                    },
+                )
 
 
 def _against_samples(

@@ -65,6 +65,11 @@ SPANISH = Texts(
         "muestras de las que aprende el modelo, donde no tiene en qué apoyarse: {found}; dibuje "
         "polígonos en ese tipo de terreno (también nubes) o, si las muestras se tomaron de otras "
         "imágenes, tómelas de estas.",
+        "static_undeclared": "La banda estática {band} de {origin} contiene {value} en {share} de "
+        "lo que se tomó al azar del área de interés, lejos de todos sus demás valores, y nada lo "
+        "declara como ausencia de datos: aun así se da una clase allí. Si significa que no hay "
+        "datos, declárelo en los archivos, por ejemplo con `gdal_edit.py -a_nodata {value} FILE`, "
+        "y ejecute el mes de nuevo.",
         "polygons_on_same_ground": "{count} de {polygons} polígonos de entrenamiento están en el "
         "mismo terreno que otros, por ejemplo {ids}, y se reservan junto con ellos: si se copiaron "
         "o se dibujaron dos veces, borre las copias.",
