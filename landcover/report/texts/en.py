@@ -63,8 +63,9 @@ ENGLISH = Texts(
         "valid imagery. Black line: area of interest.",
         "map_alt": "Map of land cover in {month}. Largest classes: {classes}.",
         "image": "Satellite image and training polygons",
-        "image_caption": "The month's mosaic in true colour, stretched for display. Outlines or "
-        "dots: training polygons, in the colour of their class.",
+        "image_caption": "The month's mosaic in true colour, stretched for display; outside "
+        "the area of interest, white where nothing had to be read. Outlines or dots: training "
+        "polygons, in the colour of their class.",
         "image_alt": "True-colour satellite image of {month} with {count} training polygons.",
         "confidence": "Confidence",
         "confidence_caption": "How sure the model is of the class shown, from 0 to 100 %.",

@@ -121,8 +121,9 @@ SPANISH = Texts(
         "sin imagen válida. Línea negra: área de interés.",
         "map_alt": "Mapa de cobertura del suelo en {month}. Clases mayores: {classes}.",
         "image": "Imagen satelital y polígonos de entrenamiento",
-        "image_caption": "El mosaico del mes en color verdadero, realzado para su visualización. "
-        "Contornos o puntos: polígonos de entrenamiento, en el color de su clase.",
+        "image_caption": "El mosaico del mes en color verdadero, realzado para su visualización; "
+        "fuera del área de interés, en blanco, lo que no hizo falta leer. Contornos o puntos: "
+        "polígonos de entrenamiento, en el color de su clase.",
         "image_alt": "Imagen satelital en color verdadero de {month} con {count} polígonos de "
         "entrenamiento.",
         "confidence": "Confianza",
