@@ -62,10 +62,11 @@ clean:
 
 define install
 	test -d .venv || $(PYTHON) -m venv .venv
-	# The pip that comes with Python 3.11 takes three times as long.
-	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --no-compile --require-hashes -r $<
-	$(BIN)/pip install --quiet --no-deps --editable .
+	# The pip that comes with Python 3.11 takes three times as long; the newest warns of each package
+	# that one of several indexes lacks.
+	$(BIN)/pip install -qq --upgrade pip
+	$(BIN)/pip install -qq --no-compile --require-hashes -r $<
+	$(BIN)/pip install -qq --no-deps --editable .
 	@mkdir -p $(STAMPS) && touch $@
 endef
 
