@@ -39,6 +39,7 @@ from tasks.training import train_model
 from tasks.windows import plan_windows, predict_window
 
 ROOT = Path(__file__).parents[1]
+PEAK = Path(__file__).with_name("peak.py")
 BOUNDARY = ROOT.parent / "shared" / "real" / "western_ecuador" / "boundary_900m.geojson"
 
 YEAR, MONTH = 2025, 5
@@ -127,20 +128,20 @@ def run(
         **(more or {}),
     }
     environment = os.environ | {name: str(value) for name, value in settings.items()}
-    log = folder / "log"
+    log, peak = folder.absolute() / "log", folder.absolute() / "peak"
     started = time.monotonic()
     with log.open("w") as output:
-        process = subprocess.Popen(
-            [str(word) for word in command],
+        process = subprocess.run(
+            [sys.executable, PEAK, peak, *map(str, command)],
             cwd=folder,
             env=environment | ({"PREFECT_API_URL": api} if api else {}),
             stdout=output,
             stderr=output,
+            check=False,
         )
-        _, status, usage = os.wait4(process.pid, 0)
-    if status:
+    if process.returncode:
         raise RuntimeError(f"{command} failed: {log.read_text()[-2000:]}")
-    return Run(time.monotonic() - started, usage.ru_maxrss / 1e6, log.read_text())
+    return Run(time.monotonic() - started, int(peak.read_text()) / 1e9, log.read_text())
 
 
 def month_without_prefect() -> None:
