@@ -306,7 +306,7 @@ def lone_value(values: NDArray[np.generic]) -> float | None:
     Such is what stands for no data: -32768 or -9999 among heights. Of a few values, as classes are,
     none is told.
 
-    >>> lone_value(np.array([-9999, 3, 120, 900] * 20)), lone_value(np.array([0, 3, 120, 900] * 20))
+    >>> lone_value(np.array([-9999, 3, 120, 900] * 20)), lone_value(np.array([0, 3, 90, 120] * 20))
     (-9999.0, None)
 
     Args:
