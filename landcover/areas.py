@@ -72,6 +72,22 @@ def pixel_areas(grid: Grid) -> Callable[[Window], float]:
 def areas_at(
     grid: Grid, columns: NDArray[np.float64], rows: NDArray[np.float64]
 ) -> NDArray[np.float64]:
+    """Return the areas of single pixels at the crossings of columns and rows (see `areas_of`).
+
+    Args:
+        grid: a grid in any CRS.
+        columns: the pixels' centres, in columns; half a column is the middle of the first.
+        rows: the same in rows.
+
+    Returns:
+        Square metres, (rows, columns).
+    """
+    return areas_of(grid, *np.meshgrid(columns, rows))
+
+
+def areas_of(
+    grid: Grid, across: NDArray[np.float64], down: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return the areas of single pixels, in square metres on WGS 84.
 
     A pixel's area is that of the parallelogram between the middles of its edges, in space: so it
@@ -80,13 +96,9 @@ def areas_at(
 
     Args:
         grid: a grid in any CRS.
-        columns: the pixels' centres, in columns; half a column is the middle of the first.
-        rows: the same in rows.
-
-    Returns:
-        Areas, (rows, columns).
+        across: each pixel's centre, in columns; half a column is the middle of the first.
+        down: the same in rows, of the same shape.
     """
-    across, down = np.meshgrid(columns, rows)
     middles = [
         (across - 0.5, down),
         (across + 0.5, down),

@@ -40,7 +40,7 @@ def write_cog(
     tags: Mapping[str, str],
     path: Path,
 ) -> None:
-    """Assemble pieces into a map: one band, DEFLATE, with overviews down to one block.
+    """Assemble pieces into a map: DEFLATE, with overviews down to one block.
 
     The pieces' tiles are copied as they are. A legend is in the file: as its palette, where the
     type may have one, and as a tag `class_<code>` of the band for each name. Pixels that no piece
@@ -86,7 +86,8 @@ def _write_blank(path: Path, layer: Layer, grid: Grid, tags: Mapping[str, str]) 
         path,
         "w",
         **PROFILE,
-        count=1,
+        count=len(layer.bands) or 1,
+        interleave="pixel",
         dtype=layer.dtype,
         nodata=layer.nodata,
         width=BLOCK,
@@ -96,11 +97,13 @@ def _write_blank(path: Path, layer: Layer, grid: Grid, tags: Mapping[str, str]) 
         photometric="PALETTE" if palette else "MINISBLACK",
         bigtiff="YES",
     ) as blank:
-        blank.write(layer.empty(BLOCK, BLOCK), 1)
+        blank.write(layer.empty(BLOCK, BLOCK).reshape(-1, BLOCK, BLOCK))
         blank.update_tags(**tags)
         if legend is not None and palette:
             blank.write_colormap(1, dict(legend.colours))
         blank.update_tags(1, **{f"class_{code}": name for code, name in layer.names.items()})
+        for number, name in enumerate(layer.bands, start=1):
+            blank.set_band_description(number, name)
 
 
 def _tiles_of(
@@ -170,12 +173,12 @@ class _Finest:
             min(BLOCK, side - BLOCK * place)
             for side, place in zip((level.height, level.width), cell, strict=True)
         )
-        if self.layer.halving == "mean" and self.factors:
+        if self.layer.has_totals and self.factors:
             return self._read_totals(tile, cell, height, width)
-        values = _pixels(tile, self.layer.dtype)
+        values = _pixels(tile, self.layer)
         # What a tile holds beyond the edge of its level is not part of the map.
-        values[height:] = self.layer.nodata
-        values[:, width:] = self.layer.nodata
+        values[..., height:, :] = self.layer.nodata
+        values[..., width:] = self.layer.nodata
         return values
 
     def _read_totals(self, tile: Span, cell: Cell, height: int, width: int) -> Integers:
@@ -220,14 +223,21 @@ def _halve_tiles(
     nothing = layer.empty(BLOCK, BLOCK)
     halves = [[layer.halve(nothing if tile is None else tile) for tile in pair] for pair in four]
     made_of = np.concatenate([np.concatenate(pair, axis=-1) for pair in halves], axis=-2)
-    values = layer.shown(made_of).astype(_little(layer.dtype), copy=False)
-    coarser[-1][cell] = zlib.compress(values.tobytes(), PROFILE["zlevel"])
+    coarser[-1][cell] = _compressed(layer.shown(made_of), layer)
     return made_of
 
 
-def _pixels(tile: Span, dtype: str) -> Integers:
-    content = zlib.decompress(tile.read())
-    return np.frombuffer(content, _little(dtype)).reshape(BLOCK, BLOCK).astype(dtype)
+def _compressed(values: Integers, layer: Layer) -> bytes:
+    """Return a tile, of whose bands each pixel's values are together."""
+    bands = values.astype(_little(layer.dtype), copy=False).reshape(-1, BLOCK, BLOCK)
+    return zlib.compress(np.moveaxis(bands, 0, -1).tobytes(), PROFILE["zlevel"])
+
+
+def _pixels(tile: Span, layer: Layer) -> Integers:
+    """Return the values of a tile, of the layer's type and bands."""
+    values = np.frombuffer(zlib.decompress(tile.read()), _little(layer.dtype))
+    bands = np.moveaxis(values.reshape(BLOCK, BLOCK, -1), -1, 0).astype(layer.dtype, order="C")
+    return bands if layer.bands else bands[0]
 
 
 def _little(dtype: str) -> np.dtype[Any]:

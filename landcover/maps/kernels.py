@@ -93,6 +93,26 @@ def halve_mode(
 
 
 @compiled
+def halve_fading(values: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+    """Return numbers at half the size, rounded up, in which each is the mean of four.
+
+    Beyond the edges they are 0.
+
+    Args:
+        values: (rows, columns).
+    """
+    rows, columns = values.shape
+    half = np.empty(((rows + 1) // 2, (columns + 1) // 2), values.dtype)
+    for row in range(half.shape[0]):
+        for column in range(half.shape[1]):
+            total = 0
+            for value in _four(values, row, column, values.dtype.type(0)):
+                total += int(value)
+            half[row, column] = np.rint(total / 4)
+    return half
+
+
+@compiled
 def sum_fours(
     values: NDArray[np.integer[Any]],
     nodata: np.integer[Any],

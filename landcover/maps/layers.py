@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from landcover.classes import NODATA, Legend, legend_of
 from landcover.files import file_name
-from landcover.maps.kernels import add_fours, halve_mode, round_means, sum_fours
+from landcover.maps.kernels import add_fours, halve_fading, halve_mode, round_means, sum_fours
 from landcover.period import Period
 
 Integers = NDArray[np.integer[Any]]
 
-Halving = Literal["mode", "mean"]
+Halving = Literal["mode", "mean", "fading"]
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,14 @@ class Layer:
     """What its values mean; None where they are numbers."""
     halving: Halving
     """What a pixel of an overview is: the mode of the four pixels beneath it, or the mean of all
-    pixels of the map beneath it."""
+    pixels of the map beneath it; or, of two bands, the mode of the first, and of the second the
+    mean of four, to which nodata counts, so that what is single fades."""
     dtype: str = "uint8"
     """An integer type, as numpy names it."""
     nodata: int = NODATA
     """The value of pixels that hold none."""
+    bands: tuple[str, ...] = ()
+    """The names of its bands, where there are several."""
 
     @property
     def names(self) -> Mapping[int, str]:
@@ -41,8 +44,9 @@ class Layer:
         return self.legend.names if self.legend else {}
 
     def empty(self, height: int, width: int) -> Integers:
-        """Return pixels without data, (height, width)."""
-        return np.full((height, width), self.nodata, dtype=self.dtype)
+        """Return pixels without data, (height, width), or (bands, height, width)."""
+        shape = (len(self.bands), height, width) if self.bands else (height, width)
+        return np.full(shape, self.nodata, dtype=self.dtype)
 
     def halve(self, beneath: Integers) -> Integers:
         """Return what an overview is made of, rounded up to half the size.
@@ -51,14 +55,18 @@ class Layer:
         each level; so sums and counts are handed on from level to level.
 
         Args:
-            beneath: the map, of the layer's type, (rows, columns); or what `halve` returned.
+            beneath: the map, of the layer's type, (rows, columns) or (bands, rows, columns); or
+                what `halve` returned.
 
         Returns:
-            Modes, (rows, columns); or sums and counts, (2, rows, columns). See `shown`.
+            Values of the same bands; or sums and counts, (2, rows, columns). See `shown`.
         """
         nodata = np.dtype(self.dtype).type(self.nodata)
         if self.halving == "mode":
-            return halve_mode(beneath, nodata)
+            bands = [halve_mode(band, nodata) for band in beneath.reshape(-1, *beneath.shape[-2:])]
+            return np.stack(bands) if self.bands else bands[0]
+        if self.halving == "fading":
+            return np.stack([halve_mode(beneath[0], nodata), halve_fading(beneath[1])])
         rows, columns = beneath.shape[-2:]
         totals = np.empty((2, (rows + 1) // 2, (columns + 1) // 2), self.totals)
         if beneath.ndim == 2:
@@ -68,16 +76,21 @@ class Layer:
         return totals
 
     def shown(self, halved: Integers) -> Integers:
-        """Return the values of an overview, of the layer's type, (rows, columns).
+        """Return the values of an overview, of the layer's type and bands.
 
         Args:
             halved: what `halve` returned.
         """
-        if halved.ndim == 2:
+        if not self.has_totals or halved.ndim == 2:
             return halved
         means = np.empty(halved.shape[1:], self.dtype)
         round_means(halved, means.dtype.type(self.nodata), means)
         return means
+
+    @property
+    def has_totals(self) -> bool:
+        """Whether an overview is made of sums and counts."""
+        return self.halving == "mean"
 
     @property
     def totals(self) -> str:

@@ -11,7 +11,7 @@ from rasterio.windows import Window
 
 from landcover.areas import SQUARE_METRES_A_HECTARE, areas_at
 from landcover.classes import NODATA
-from landcover.grid import grid_of
+from landcover.grid import Grid, grid_of
 from landcover.maps.kernels import add_areas, count_codes
 from landcover.windows import BLOCK, LARGEST, split
 
@@ -48,21 +48,51 @@ def measure_classes(path: str, nodata: int = NODATA) -> tuple[Counts, dict[int, 
     Returns:
         The pixels and the hectares of each class code that is there, without nodata.
     """
-    pixels, areas = np.zeros(256, dtype=np.int64), np.zeros(256)
+    totals = Totals()
     with rasterio.open(path) as dataset:
         grid = grid_of(dataset)
         for part in split(grid.whole, BLOCK, LARGEST):
-            codes = dataset.read(1, window=part)
-            # Between knots the area is all but linear, even where a pixel is half a kilometre wide.
-            columns, rows = (
-                start + KNOTS * np.arange(-(-size // KNOTS) + 1.0)
-                for start, size in ((part.col_off, part.width), (part.row_off, part.height))
-            )
-            add_areas(codes, areas_at(grid, columns, rows), KNOTS, pixels, areas)
-    pixels[nodata] = 0
-    found = np.flatnonzero(pixels).tolist()
-    hectares = {code: float(areas[code]) / SQUARE_METRES_A_HECTARE for code in found}
-    return Counter({code: int(pixels[code]) for code in found}), hectares
+            totals.add(dataset.read(1, window=part), grid, part)
+    return totals.without(nodata)
+
+
+def measure_codes(
+    codes: NDArray[np.uint8], grid: Grid, nodata: int = NODATA
+) -> tuple[Counts, dict[int, float]]:
+    """Count the pixels of each code, and return the area of each, as `measure_classes` does.
+
+    Args:
+        codes: (rows, columns).
+        grid: theirs.
+        nodata: the code of pixels that have none.
+    """
+    totals = Totals()
+    for part in split(grid.whole, BLOCK, LARGEST):
+        totals.add(codes[part.toslices()], grid, part)
+    return totals.without(nodata)
+
+
+class Totals:
+    """Pixels and square metres of each code, added up part by part."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._pixels, self._areas = np.zeros(256, dtype=np.int64), np.zeros(256)
+
+    def add(self, codes: NDArray[np.uint8], grid: Grid, part: Window) -> None:
+        """Add the codes of a part of a grid, (rows, columns)."""
+        # Between knots the area is all but linear, even where a pixel is half a kilometre wide.
+        columns, rows = (
+            start + KNOTS * np.arange(-(-size // KNOTS) + 1.0)
+            for start, size in ((part.col_off, part.width), (part.row_off, part.height))
+        )
+        add_areas(codes, areas_at(grid, columns, rows), KNOTS, self._pixels, self._areas)
+
+    def without(self, nodata: int) -> tuple[Counts, dict[int, float]]:
+        """Return the pixels and the hectares of each code that is there, but for one."""
+        found = [code for code in np.flatnonzero(self._pixels).tolist() if code != nodata]
+        hectares = {code: float(self._areas[code]) / SQUARE_METRES_A_HECTARE for code in found}
+        return Counter({code: int(self._pixels[code]) for code in found}), hectares
 
 
 def count_map(path: str, nodata: int = NODATA) -> Counts:
@@ -79,6 +109,21 @@ def count_map(path: str, nodata: int = NODATA) -> Counts:
                 counts.update(count_values(dataset.read(1, window=part)))
     del counts[nodata]
     return counts
+
+
+def count_data(path: str, nodata: int) -> int:
+    """Count the pixels of the first band of a raster that are not nodata.
+
+    Args:
+        path: what GDAL opens.
+        nodata: the value of pixels that hold none.
+    """
+    with rasterio.open(path) as dataset:
+        return sum(
+            int(np.count_nonzero(dataset.read(1, window=part) != nodata))
+            for part in split(grid_of(dataset).whole, BLOCK, LARGEST)
+            if _has_tiles(dataset, part)
+        )
 
 
 def _has_tiles(dataset: DatasetReader, part: Window) -> bool:

@@ -151,7 +151,7 @@ def write_piece(
 
     Args:
         layer: what the values are.
-        values: of the layer's type, (rows, columns).
+        values: of the layer's type, (rows, columns) or (bands, rows, columns).
         grid: the window's.
         factors: of the overviews.
         path: the GeoTIFF to write.
@@ -161,10 +161,11 @@ def write_piece(
     for factor in [1, *factors]:
         if factor > 1:
             halved = layer.halve(halved)
-        band = layer.shown(halved)[np.newaxis]
+        shown = layer.shown(halved)
+        bands = shown.reshape(-1, *shown.shape[-2:])
         tags = {DOUBTS: doubts.to_json()} if doubts is not None and factor == 1 else {}
-        _write(band, grid.coarser(factor), path, layer.nodata, tags, append=factor > 1)
-    if halved.ndim == 3:
+        _write(bands, grid.coarser(factor), path, layer.nodata, tags, append=factor > 1)
+    if layer.has_totals and factors:
         ends = np.min_scalar_type(halved.min()), np.min_scalar_type(halved.max())
         small = halved.astype(np.promote_types(*ends))
         _write(small, grid.coarser(factors[-1]), path, append=True)
@@ -185,7 +186,8 @@ def _write(
         "w",
         **PROFILE,
         count=len(bands),
-        interleave="band",
+        # All bands of a tile are copied into the map as one.
+        interleave="pixel",
         dtype=bands.dtype,
         nodata=nodata,
         width=grid.width,
