@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from matplotlib.figure import Figure as Drawing
 
-from benchmarks import bins, cells, month, nine, stage
+from benchmarks import bins, cells, change, month, nine, stage, worlds
 from benchmarks.imagery import QUAD
 from benchmarks.report import Figure, as_table
 from demo.world import build_world
@@ -34,6 +34,7 @@ def main() -> int:
         figures = stage.measure(world, folder)
         print(as_table(figures), flush=True)
         print(as_table(cells.measure(stage.train(world, folder))), flush=True)
+        print(as_table(change.measure(folder)), flush=True)
         of_month, seconds = month.measure(world, folder)
         print(as_table([*of_month, *against_copying(seconds, figures)]), flush=True)
         rate = rate_of("copying", figures)
@@ -41,6 +42,8 @@ def main() -> int:
         draw(seconds, figures, FOLDER / "quads.png")
         study = bins.study(folder)
     print(as_table(bins.measure(study)))
+    print("\nWhat the record finds of what was felled, and of what was not:\n")
+    print(worlds.table(), flush=True)
     print("\nAccuracy on held-out polygons, random forest of 50 trees:\n")
     print(study.round(3).to_string())
     print(f"\nTime against number of quads: {FOLDER / 'quads.png'}")

@@ -57,7 +57,7 @@ def copy(mosaic: Mosaic, folder: Path) -> Path:
 
     with ThreadPoolExecutor(WORKERS) as pool:
         pieces = list(pool.map(piece, windows))
-    index = _write_tile_index(
+    index = write_tile_index(
         [str(path) for path in pieces],
         [mosaic.grid.part(window) for window in windows],
         mosaic.grid,
@@ -75,7 +75,7 @@ def copy(mosaic: Mosaic, folder: Path) -> Path:
     return folder / "copy.tif"
 
 
-def _write_tile_index(
+def write_tile_index(
     locations: Sequence[str],
     grids: Sequence[Grid],
     whole: Grid,

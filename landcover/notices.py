@@ -52,6 +52,12 @@ ENGLISH: Mapping[str, str] = {
     "month again.",
     "class_codes": "Earlier months gave the class {name} several codes, which differ in spelling "
     "only: this map has {code}, and the maps that have {others} instead show the same class.",
+    "record_gap": "There is no map of {months}: whatever fell then was seen later, or will be.",
+    "map_warned": "The map of {month} was made with warnings ({count}), which its report tells: "
+    "read them before acting on the alerts of that month.",
+    "much_fell": "The alerts that {month} brought cover {share} of the forest: so much seldom "
+    "falls in a month, but haze or a month that is scaled differently looks like it; look at the "
+    "map and the imagery of that month, and wait for the next one to confirm it.",
     "class_colours": "There are classes of the same colour, because only {most} colours can be "
     "told apart by eye: tell them apart by their codes, or use fewer labels.",
 }
