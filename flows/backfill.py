@@ -10,18 +10,22 @@ from prefect import State, flow
 from prefect.logging import get_run_logger
 
 from flows.command import command
+from flows.deforestation import deforestation
 from flows.monthly import NEEDS, monthly_pipeline
-from flows.parameters import Months
+from flows.parameters import MonthLabel, Months
 from flows.server import explain
 from flows.summary import Steps
 from flows.unforeseen import report
+from landcover.change.rule import ChangeSettings
 from landcover.errors import LandcoverError, SettingsError
 from landcover.maps.prediction import PredictionSettings
 from landcover.model.forest import ForestSettings
 from landcover.model.sampling import SamplingSettings
 from landcover.period import Period
 from tasks.access.blocks import Blocks
+from tasks.access.settings import DeforestationSettings
 from tasks.artifacts import show_months, show_progress
+from tasks.deforestation_records import find_record
 from tasks.review import Review, find_map, review_month
 from tasks.run import Run, prepare_run
 
@@ -35,24 +39,32 @@ def backfill(
     keep_going: bool = False,
     dry_run: bool = False,
     other_code: bool = False,
+    without_record: bool = False,
+    since: MonthLabel | None = None,
     sampling: SamplingSettings = SamplingSettings(),
     forest: ForestSettings = ForestSettings(),
     prediction: PredictionSettings = PredictionSettings(),
+    change: ChangeSettings = ChangeSettings(),
     blocks: Blocks = Blocks(),
 ) -> str:
     """Map those months of a row that have no map, or whose map is out of date.
 
     A map is out of date where its model was replaced, or where the imagery, the training polygons
-    or the area of interest are not what they were. Each month is a run of its own.
+    or the area of interest are not what they were. Each month is a run of its own. Then the record
+    of deforestation is brought up to the last of them.
 
     Args:
         months: From which month to which.
         keep_going: Go on with the months after one that fails.
         dry_run: Only list the months, and why they would be mapped; nothing is written.
         other_code: Map those months again, too, that another version of the code has mapped.
+        without_record: Leave the record of deforestation as it is.
+        since: The month that the record of deforestation begins with, such as 2024-01; the first
+            that is mapped if left out.
         sampling: How pixels are taken from under the training polygons.
         forest: The random forest and its validation.
         prediction: How the map is made.
+        change: When lost forest is believed.
         blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
     runs = [prepare_run(period, blocks, NEEDS) for period in months.periods()]
@@ -88,6 +100,8 @@ def backfill(
             if not keep_going:
                 break
 
+    if not without_record and (keep_going or not failures):
+        failures |= _bring_up_record(runs, since, change, blocks)
     rows = [
         _row(run, review, steps.seconds.get(str(run)), failures.get(run.period))
         for run, review in zip(runs, reviews, strict=True)
@@ -123,6 +137,29 @@ def _failure_of(state: State[Any]) -> LandcoverError | None:
     return explain(error) or LandcoverError(report(error))
 
 
+def _bring_up_record(
+    runs: Sequence[Run], since: str | None, change: ChangeSettings, blocks: Blocks
+) -> dict[Period, LandcoverError]:
+    """Bring the record of deforestation up to the last month that has a map.
+
+    Returns:
+        Why it could not be, by that month; nothing where it was, or where there is no map.
+    """
+    mapped = [run.period for run in runs if find_map(run)]
+    if not mapped:
+        return {}
+    last = mapped[-1]
+    failure = _failure_of(
+        deforestation(
+            last.year, last.month, since=since, change=change, blocks=blocks, return_state=True
+        )
+    )
+    if failure is None:
+        return {}
+    get_run_logger().error("The record of deforestation is not brought up to date: %s", failure)
+    return {last: failure}
+
+
 def _row(run: Run, review: Review, seconds: float | None, failure: LandcoverError | None) -> Row:
     """Say what became of a month."""
     there = failure is None and (seconds is not None or not review.reasons)
@@ -132,6 +169,7 @@ def _row(run: Run, review: Review, seconds: float | None, failure: LandcoverErro
         "map": made.path.name if made else "failed" if failure else "not run",
         "accuracy": f"{made.accuracy:.3f}" if made and made.accuracy is not None else "",
         "warnings": f"{made.warnings}" if made and made.warnings is not None else "",
+        "alerts": "" if made is None or (alerts := find_record(run)) is None else f"{alerts}",
         "seconds": f"{seconds:g}" if seconds else "",
         "why": str(failure or ""),
     }
@@ -165,7 +203,7 @@ def _failed(failures: Failures, left: int, not_run: int) -> LandcoverError:
     )
 
 
-main = command(backfill, NEEDS)
+main = command(backfill, (*NEEDS, DeforestationSettings))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Windows: the rectangles of a mosaic that are read and predicted one by one."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import shapely
@@ -80,8 +80,7 @@ def plan_windows(
     workers: int,
     memory: float = MEMORY,
     largest: int = LARGEST,
-    bands: int = 5,
-    itemsize: int = 2,
+    memory_of: Callable[[int], int] | None = None,
 ) -> tuple[int, list[Window]]:
     """Return the size of the windows, a power of two, and those that touch an area.
 
@@ -95,18 +94,15 @@ def plan_windows(
         workers: how many windows are predicted side by side.
         memory: how many bytes they may take together.
         largest: height and width of the largest window, a power of two (see `largest_window`).
-        bands: how many are read, with the alpha band.
-        itemsize: how many bytes a value of theirs takes while it is read.
+        memory_of: returns how many bytes a window of a size takes; `window_memory` if left out.
     """
+    memory_of = memory_of or window_memory
     size = largest
     windows = windows_touching(grid, area, size)
     while (
         size > BLOCK
         and len(windows) <= MOST_WINDOWS
-        and (
-            len(windows) < WINDOWS_A_WORKER * workers
-            or workers * window_memory(size, bands, itemsize) > memory
-        )
+        and (len(windows) < WINDOWS_A_WORKER * workers or workers * memory_of(size) > memory)
     ):
         size //= 2
         windows = windows_touching(grid, area, size)

@@ -137,6 +137,17 @@ def show_months(months: str, rows: Sequence[Mapping[str, str]], told: str) -> No
         create_table_artifact([dict(row) for row in rows], key=key, description=told)
 
 
+def show_alerts(month: str, rows: Sequence[Mapping[str, str]]) -> None:
+    """Show the largest alerts as a table.
+
+    Args:
+        month: up to which they are known, such as 2025-06.
+        rows: one an alert.
+    """
+    with _unless_away(key := f"alerts-{month}"):
+        create_table_artifact([dict(row) for row in rows], key=key, description="Largest alerts")
+
+
 def show_pictures(month: str, pictures: Mapping[str, "Picture"]) -> None:
     """Show pictures, each as an artifact of its own.
 

@@ -14,7 +14,7 @@ from landcover.files import absolute, fetch, is_named, scratch
 from landcover.geometry import LONLAT
 from landcover.maps.layers import Layer
 from landcover.maps.sidecar import sidecar_text
-from landcover.maps.stac import map_collection, prediction_item, read_item, stac_text
+from landcover.maps.stac import ITEMS, map_collection, prediction_item, read_item, stac_text
 from landcover.model.forest import Model
 from landcover.publishing import publish
 from tasks.access.tables import lock_collection
@@ -88,7 +88,11 @@ def _find_items(maps: UPath) -> dict[str, object]:
         PurePosixPath(entry["name"]).name: entry.get("ETag") or entry.get("mtime")
         for entry in there
     }
-    return {name: versions[name] for name in sorted(versions) if is_named(name, "item")}
+    return {
+        name: versions[name]
+        for name in sorted(versions)
+        if any(is_named(name, item) for item in ITEMS)
+    }
 
 
 def _read_items(paths: Sequence[UPath], folder: Path) -> list[pystac.Item]:

@@ -56,7 +56,7 @@ def find_mosaic(run: Run, mosaic_path: str | None) -> Mosaic:
         TransientError: if the bucket cannot be reached, or an image in it not be read.
     """
     where = expanded(mosaic_path) if mosaic_path else _usual_place(run)
-    mosaic, rasters = _describe(run, where)
+    mosaic, rasters = describe_imagery(run, where)
     with run.storage(f"the mosaic {where}"):
         if sources := _sources_of(header for quad in rasters[0] for header in quad.headers):
             looked_in = _folder_of(mosaic_path, run.settings[MosaicSettings])
@@ -98,15 +98,24 @@ def look_at_imagery(run: Run, mapped_from: str | None) -> str | None:
     where = _usual_place(run)
     if mapped_from == where:
         # Headers that are not in the index are read, which takes a while of many.
-        return _describe(run, where)[0].fingerprint
+        return describe_imagery(run, where)[0].fingerprint
     check_place(where, "the mosaic")
     with run.storage(f"the mosaic {where}"):
         find_quads(where, f"the mosaic of {run}")
     return None
 
 
-def _describe(run: Run, where: str) -> tuple[Mosaic, list[Sequence[Quad]]]:
-    """Return the mosaic of a place, and the quads of each of its rasters."""
+def describe_imagery(run: Run, where: str) -> tuple[Mosaic, list[Sequence[Quad]]]:
+    """Return the mosaic of a place, and the quads of each of its rasters; nothing is written.
+
+    Args:
+        run: whose imagery.
+        where: the path of a file, of a folder of quads, or a glob.
+
+    Raises:
+        LandcoverError: if there is no imagery, or it cannot be mapped.
+        TransientError: if the bucket cannot be reached, or an image in it not be read.
+    """
     check_place(where, "the mosaic")
     settings = run.settings[MosaicSettings]
     bands, nodata = settings.mosaic_bands, settings.mosaic_nodata

@@ -8,7 +8,7 @@ from prefect.logging import get_run_logger
 from pydantic import BaseModel, Field, ValidationError
 from shapely.geometry import MultiPolygon
 from shapely.geometry.base import BaseGeometry
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, Table, func, select, update
 
 from landcover.classes import NODATA, KnownClasses, reserve_codes
 from landcover.errors import LandcoverError
@@ -104,7 +104,7 @@ def record_model(run: Run, training: Training, made_by: Mapping[str, object]) ->
     files = {final: run.files.training / final.name for final in run.files.of_model}
     with (
         run.storage(run.files.model),
-        brought(files, lambda: _is_recorded(run, model.path.name, made_by)) as publish,
+        brought(files, lambda: is_recorded(run, ml_models, model.path.name, made_by)) as publish,
     ):
         hold(run.period)
         with run.tables() as connection:
@@ -122,7 +122,7 @@ def _write_model(
     classes = {name: code for code, name in model.names.items()}
     theirs = _classes(connection, but=model.path.name, with_reserved=True)
     _check_codes({**training.reserved, **classes}, theirs)
-    return replace_row(
+    model_id: int = replace_row(
         connection,
         ml_models,
         "model_filename",
@@ -146,6 +146,7 @@ def _write_model(
             "month": period.month,
         },
     )
+    return model_id
 
 
 def _mark_maps(connection: Connection, model_id: int, digest: str) -> None:
@@ -165,11 +166,18 @@ def _mark_maps(connection: Connection, model_id: int, digest: str) -> None:
         )
 
 
-def _is_recorded(run: Run, filename: str, made_by: Mapping[str, object]) -> bool:
-    """Tell whether the row of a file was committed by this run."""
+def is_recorded(run: Run, table: Table, filename: str, made_by: Mapping[str, object]) -> bool:
+    """Tell whether the row of a file was committed by a run.
+
+    Args:
+        run: that publishes the file.
+        table: of the row.
+        filename: of the file.
+        made_by: see `flows.provenance.describe_run`.
+    """
     try:
         with run.tables() as connection:
-            row = recorded(connection, filename)
+            row = recorded(connection, table, filename)
     except LandcoverError:
         # A database that is away now was most likely so before the commit.
         return False
@@ -254,11 +262,13 @@ def record_prediction(
     files = {final: finished.folder / final.name for final in run.files.of_map}
     with (
         run.storage(run.files.map),
-        brought(files, lambda: _is_recorded(run, finished.path.name, made_by)) as publish,
+        brought(
+            files, lambda: is_recorded(run, raster_predictions, finished.path.name, made_by)
+        ) as publish,
     ):
         hold(run.period)
         with run.tables() as connection:
-            prediction_id = replace_row(
+            prediction_id: int = replace_row(
                 connection,
                 raster_predictions,
                 "prediction_filename",
@@ -270,7 +280,7 @@ def record_prediction(
                     "source_mosaic": finished.source_mosaic,
                     "year": run.period.year,
                     "month": run.period.month,
-                    "aoi_definition": _area_value(connection, run.area(LONLAT)),
+                    "aoi_definition": area_value(connection, run.area(LONLAT)),
                     DETAILS: {**_details(survey, training, finished), **made_by},
                 },
             )
@@ -343,7 +353,13 @@ def _check_codes(ours: Mapping[str, int], theirs: Mapping[str, int]) -> None:
             )
 
 
-def _area_value(connection: Connection, area: BaseGeometry) -> object:
+def area_value(connection: Connection, area: BaseGeometry) -> object:
+    """Return an area in longitude and latitude as a database keeps it.
+
+    Args:
+        connection: to the tables.
+        area: a polygon or multipolygon.
+    """
     if connection.dialect.name == "sqlite":
         return area.wkt
     parts = [area] if area.geom_type == "Polygon" else area.geoms

@@ -1,8 +1,8 @@
 """The run: for which period, with which settings, files and credentials."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from geopandas import GeoSeries
@@ -12,7 +12,7 @@ from pyproj import CRS
 from rasterio.errors import RasterioIOError
 from shapely import from_wkb
 from shapely.geometry.base import BaseGeometry
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
 from upath import UPath
 
 from landcover.aoi import load_aoi
@@ -42,8 +42,21 @@ from tasks.access.settings import (
     read_settings,
 )
 from tasks.access.storage import storage
-from tasks.access.tables import check_tables, recorded, tables
+from tasks.access.tables import (
+    MAPS,
+    check_tables,
+    ml_models,
+    raster_predictions,
+    recorded,
+    tables,
+)
 from tasks.retries import io_task
+
+# By the keys of their names, in the order in which they are published.
+OF_RECORD = (
+    *("record_page", "record_legend", "record_item", "new_geojson", "new_kml"),
+    *("patches", "alerts", "last_seen", "state", "deforestation"),
+)
 
 
 @dataclass(frozen=True)
@@ -74,6 +87,11 @@ class Files:
     """The training polygons, as they were fetched; kept for the next run."""
     work: UPath
     """The folder of work in progress."""
+    record: Mapping[str, UPath]
+    """What is known of lost forest up to the month, by the key of its name: what the record is
+    brought up to date from, and what people read. The one that its row describes comes last."""
+    record_work: UPath
+    """The folder of work in progress on it."""
 
     @property
     def training(self) -> UPath:
@@ -89,6 +107,11 @@ class Files:
     def of_map(self) -> tuple[UPath, ...]:
         """What is published when the map is recorded: the one that its row describes last."""
         return self.report, self.legend, self.item, self.confidence, self.map
+
+    @property
+    def of_record(self) -> tuple[UPath, ...]:
+        """What is published when the record is: the one that its row describes last."""
+        return tuple(self.record.values())
 
     @property
     def collection(self) -> UPath:
@@ -122,6 +145,8 @@ def files_of(period: Period, folders: FolderSettings) -> Files:
         index=work / file_name("index", period),
         polygons=work / file_name("polygons", period),
         work=work / period.key,
+        record={name: maps / file_name(name, period) for name in OF_RECORD},
+        record_work=work / f"deforestation_{period.key}",
     )
 
 
@@ -147,6 +172,14 @@ class Run:
     def __str__(self) -> str:
         """Return the period."""
         return str(self.period)
+
+    def of(self, period: Period) -> "Run":
+        """Return the same run as it would be of another period.
+
+        Args:
+            period: which.
+        """
+        return replace(self, period=period, files=files_of(period, self.settings[FolderSettings]))
 
     def area(self, crs: str | CRS) -> BaseGeometry:
         """Return the area of interest in a CRS.
@@ -267,11 +300,27 @@ def check_places(run: Run) -> None:
         LandcoverError: if a folder or a table cannot be made or written.
         TransientError: if database or bucket cannot be reached.
     """
-    check_tables(run.blocks.database_block, run.period)
+    check(run, MAPS, run.files.of_period)
+
+
+def check(run: Run, wanted: Sequence[Table], finals: Sequence[UPath]) -> None:
+    """Make sure that a run's rows and files can be written.
+
+    Args:
+        run: whose.
+        wanted: the tables that it writes.
+        finals: the files.
+
+    Raises:
+        SettingsError: if credentials are refused.
+        LandcoverError: if a folder or a table cannot be made or written.
+        TransientError: if database or bucket cannot be reached.
+    """
+    check_tables(run.blocks.database_block, run.period, wanted)
     for setting, folder in run.settings[FolderSettings]:
         with run.storage(f"{setting.upper()} {folder}"):
             check_writable(folder, setting.upper())
-    check_replaceable([*run.files.of_period, run.files.collection])
+    check_replaceable([*finals, run.files.collection])
 
 
 @io_task("tidy up", "tidy up {run}")
@@ -288,17 +337,34 @@ def tidy_up(run: Run) -> None:
         LandcoverError: if something cannot be removed.
         TransientError: if database or bucket cannot be reached.
     """
-    for folder in remove_unfinished(run.files.work):
+    groups = {raster_predictions: run.files.of_map, ml_models: run.files.of_model}
+    # Not the collection's: another month's run may be writing that.
+    tidy(run, run.files.work, run.files.of_period, groups)
+
+
+def tidy(
+    run: Run, work: UPath, finals: Sequence[UPath], groups: Mapping[Table, Sequence[UPath]]
+) -> None:
+    """Remove what is left in a work folder and beside files, or put the latter back.
+
+    Args:
+        run: that begins.
+        work: the folder.
+        finals: the files.
+        groups: those of them that a row describes, by its table; the one that it tells the SHA-256
+            of last.
+    """
+    for folder in remove_unfinished(work):
         get_run_logger().warning(
             "%s is what another user's run has left: let them remove it.", folder
         )
     with run.storage(run.files.maps):
-        # Not the collection's: another month's run may be writing that.
-        left = leftovers(run.files.of_period)
+        left = leftovers(finals)
         if left:
             with run.tables() as connection:
-                for finals in (run.files.of_model, run.files.of_map):
-                    _put_back(finals, left, recorded(connection, finals[-1].name).get("sha256"))
+                for table, described in groups.items():
+                    digest = recorded(connection, table, described[-1].name).get("sha256")
+                    _put_back(described, left, digest)
         for path in left:
             drop(path)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 
 from prefect.logging import get_run_logger
 from prefect.runtime import task_run
@@ -72,8 +73,9 @@ def plan_windows(run: Run, mosaic: Mosaic, model: Model) -> Plan:
     # Where gaps are allowed, the area may be far larger than its imagery.
     with run.storage(mosaic.origin):
         seen = part_with_imagery(mosaic, area)
+    memory_of = partial(window_memory, bands=bands, itemsize=itemsize)
     size, windows = plan_sizes(
-        mosaic.grid, seen, workers, memory_for_windows(), largest_window(speed), bands, itemsize
+        mosaic.grid, seen, workers, memory_for_windows(), largest_window(speed), memory_of
     )
     with run.imagery(mosaic, "to draw it"):
         thumbnails = thumbnail_factor(mosaic, area)
@@ -86,7 +88,7 @@ def plan_windows(run: Run, mosaic: Mosaic, model: Model) -> Plan:
         size,
         size,
         sum(window.width * window.height for window in windows) / speed / workers,
-        workers * window_memory(size, bands, itemsize) / 1e9,
+        workers * memory_of(size) / 1e9,
         workers,
     )
     return Plan(

@@ -16,6 +16,7 @@ from shapely import MultiPolygon
 
 from flows import backfill, monthly
 from flows.command import parser_of, read_arguments
+from landcover.change.rule import ChangeSettings
 from landcover.errors import LandcoverError
 from landcover.geometry import LONLAT
 from landcover.model.polygons import digest
@@ -111,7 +112,7 @@ def test_months_in_a_row_are_mapped_but_for_those_that_fail_and_then_only_what_i
     said = shown()
     maps = {f"2025-{month:02d}": f"prediction_2025{month:02d}.tif" for month in (5, 6)}
     assert became(said) == {"2025-04": "failed", **maps}
-    assert re.search(r"^2025-05 .*\.tif +1\.000 +0 +\d+", said, re.MULTILINE)
+    assert re.search(r"^2025-05 .*\.tif +1\.000 +0 +0 +\d+", said, re.MULTILINE)
     assert "1 of 3 months failed (2025-04). 2025-04: Cannot find the mosaic of 2025-04" in said
     assert "Traceback" not in said
 
@@ -183,7 +184,8 @@ def test_months_in_a_row_take_the_options_of_one():
         for flow in (backfill.backfill, monthly.monthly_pipeline)
     )
     assert of_month - of_row == {"year", "month", "mosaic_path", "other_labels"}
-    assert of_row - of_month == {"from", "to", "keep_going", "dry_run", "other_code"}
+    of_record = {"without_record", "since", *ChangeSettings.model_fields}
+    assert of_row - of_month == {"from", "to", "keep_going", "dry_run", "other_code"} | of_record
 
 
 def test_several_labels_are_given_in_one_option():

@@ -365,7 +365,7 @@ def test_the_documented_commands_make_the_deployments_and_their_blocks(team):
     assert "Saved sqlalchemy-connector/chocoforest" in team.said
     assert "Saved aws-credentials/chocoforest" in team.said
     found = {deployment["name"]: deployment for deployment in team.ask("deployments")}
-    assert set(found) == {"monthly", "backfill", "prepare", "train", "predict"}
+    assert set(found) == {"monthly", "backfill", "deforestation", "prepare", "train", "predict"}
     for name, deployment in found.items():
         assert "land-cover" in deployment["tags"]
         assert deployment["schedules"] == [], name
@@ -462,8 +462,16 @@ def test_months_in_a_row_that_lie_in_bucket_and_postgis_are_up_to_date(team):
     (run,) = re.findall(r"UUID: (\S+)", team.shell.must_run(command))
     watch(team, run, "COMPLETED")
     shown = artifacts_of(team, run)["table", "months-2025-06-to-2025-06"]
-    maps = {row["month"]: row["map"] for row in json.loads(shown["data"])}
-    assert maps == {"2025-06": "prediction_202506.tif"}
+    (row,) = json.loads(shown["data"])
+    assert (row["month"], row["map"], row["alerts"]) == ("2025-06", "prediction_202506.tif", "0")
+
+    # It has brought the record of deforestation up to that month too.
+    (command,) = documented_commands("docs/deployments.md", "## Where forest fell")
+    (run,) = re.findall(r"UUID: (\S+)", team.shell.must_run(command))
+    watch(team, run, "COMPLETED")
+    shown = artifacts_of(team, run)["markdown", "summary-deforestation-2025-06"]
+    assert "The record up to 2025-06 is up to date: 0 alerts." in shown["data"]
+    assert f"{team.bucket.url}/prediction_output_dir/deforestation_202506.html" in shown["data"]
 
 
 def test_a_run_with_a_wrong_parameter_is_refused_in_a_sentence(team):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from landcover.change.rule import ChangeSettings
 from landcover.maps.prediction import PredictionSettings
 from landcover.model.forest import ForestSettings
 from landcover.model.sampling import SamplingSettings
@@ -33,6 +34,8 @@ OPTIONS = {
     for model in (SamplingSettings, ForestSettings, PredictionSettings, Blocks)
     for name, field in model.model_fields.items()
 }
+# Those of flows/deforestation.py.
+CHANGE = ChangeSettings.model_fields
 # Of other programs, or of the tests.
 # What belongs to others, but is looked at.
 LOOKED_AT = {
@@ -45,7 +48,7 @@ OTHER_VARIABLES = LOOKED_AT | {
 }
 OF_MONTHLY = {"year", "month", "mosaic_path", "other_labels"}
 OTHER_OPTIONS = OF_MONTHLY | {
-    *("from", "to", "keep_going", "dry_run", "other_code"),
+    *("from", "to", "keep_going", "dry_run", "other_code", "without_record", "since"),
     *("input_data", "help"),
 }
 
@@ -77,6 +80,8 @@ def test_every_setting_has_its_row_with_its_default_and_no_other_does():
             assert (
                 default == f"`{','.join(f'{key}={band}' for key, band in field.default.items())}`"
             )
+        elif isinstance(field.default, tuple):
+            assert default == f"`{','.join(field.default)}`"
         elif field.default:
             assert default == f"`{field.default}`"
         else:
@@ -109,10 +114,18 @@ def test_every_option_has_its_row_with_its_default_and_no_other_does():
         assert rows[f"--{name}"][0].endswith(f"Default: {default}.")
 
 
+def test_every_option_of_the_record_has_its_row_with_its_default_and_no_other_does():
+    rows = table_rows(below="| option of `flows/deforestation.py` | what it does |")
+    named = {name for first in rows for name in re.findall(r"--(\w+)", first)}
+    assert named == {"year", "month", "since", *CHANGE}
+    for name, field in CHANGE.items():
+        assert rows[f"--{name}"][0] == f"{field.description} Default: {field.default}."
+
+
 def test_every_option_that_a_page_names_is_there():
     ours = [line for line in CODE.splitlines() if line.startswith("--") or "flows/" in line]
     named = set(re.findall(r"--(\w+)", "\n".join(ours)))
-    assert {"year", "input_data", "allow_gaps"} <= named <= {*OPTIONS, *OTHER_OPTIONS}
+    assert {"year", "input_data", "allow_gaps"} <= named <= {*OPTIONS, *CHANGE, *OTHER_OPTIONS}
 
 
 def test_every_command_is_named_and_none_that_is_not_there():

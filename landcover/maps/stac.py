@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Literal
@@ -46,11 +47,48 @@ from landcover.version import code_version
 COLLECTION = "chocoforest"
 PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 
-# The files beside a map that its item names: key, title, media type and role.
-BESIDE = (
-    ("confidence", "Confidence in percent", pystac.MediaType.COG, "data"),
-    ("report", "Report", pystac.MediaType.HTML, "overview"),
+
+@dataclass(frozen=True)
+class _Kind:
+    """What an item describes: a raster, and the files beside it."""
+
+    name: str
+    """Of the item's file (see `landcover.files.NAMES`)."""
+    title: str
+    """Of the item, before its month."""
+    asset: str
+    """The key of the raster, which is there a second time as `data`."""
+    asset_title: str
+    """Its title."""
+    beside: tuple[tuple[str, str, str, str, str], ...]
+    """Of each file beside it: key, name in `landcover.files.NAMES`, title, media type and role."""
+
+
+_MAP = _Kind(
+    "item",
+    "Land cover",
+    "map",
+    "Land-cover map",
+    (
+        ("confidence", "confidence", "Confidence in percent", pystac.MediaType.COG, "data"),
+        ("report", "report", "Report", pystac.MediaType.HTML, "overview"),
+    ),
 )
+_RECORD = _Kind(
+    "record_item",
+    "Deforestation up to",
+    "deforestation",
+    "Record of deforestation",
+    (
+        ("alerts", "alerts", "Alerts by date and confidence", pystac.MediaType.COG, "data"),
+        ("last_seen", "last_seen", "Day last seen clear", pystac.MediaType.COG, "data"),
+        ("patches", "patches", "Alerts", pystac.MediaType.GEOPACKAGE, "data"),
+        ("report", "record_page", "Report", pystac.MediaType.HTML, "overview"),
+    ),
+)
+
+# By the names of their files.
+ITEMS = (_MAP.name, _RECORD.name)
 
 # In degrees. An area of interest may follow a coast by the metre; to find a map by, ten metres do.
 _TOLERANCE = 1e-4
@@ -91,19 +129,60 @@ def prediction_item(
         LandcoverError: if the map lies outside the area of interest, or both reach over a pole.
         RasterioIOError: if the map cannot be read.
     """
+    return _item(_MAP, path, digest, period, area, legend, lineage, made)
+
+
+def record_item(
+    path: Path,
+    digest: str,
+    period: Period,
+    area: BaseGeometry,
+    legend: Legend,
+    lineage: str,
+    made: datetime,
+) -> pystac.Item:
+    """Describe a record of deforestation as a STAC item, as `prediction_item` does a map.
+
+    Args:
+        path: the raster on this machine.
+        digest: the SHA-256 of its file.
+        period: up to which it is known.
+        area: the area of interest, polygons in longitude and latitude (EPSG:4326).
+        legend: of the raster.
+        lineage: what it was made of and how, in a sentence; CommonMark.
+        made: when it was made, with its time zone.
+
+    Raises:
+        LandcoverError: if it lies outside the area of interest, or both reach over a pole.
+        RasterioIOError: if it cannot be read.
+    """
+    return _item(_RECORD, path, digest, period, area, legend, lineage, made)
+
+
+def _item(
+    kind: _Kind,
+    path: Path,
+    digest: str,
+    period: Period,
+    area: BaseGeometry,
+    legend: Legend,
+    lineage: str,
+    made: datetime,
+) -> pystac.Item:
+    """Describe a raster and what lies beside it."""
     with rasterio.open(path) as dataset:
         grid = grid_of(dataset)
         authority = dataset.crs.to_authority()
     shape = footprint(area, grid, f"The map {path}")
     resolution = round(pixel_areas(grid)(grid.whole) ** 0.5, 3)
     item = pystac.Item(
-        id=Path(file_name("item", period)).stem,
+        id=Path(file_name(kind.name, period)).stem,
         geometry=json.loads(shapely.to_geojson(shape)),
         bbox=list(lonlat_bounds(shape)),
         datetime=None,
         start_datetime=datetime.combine(period.start, time(), UTC),
         end_datetime=datetime.combine(period.end, time(23, 59, 59), UTC),
-        properties={"title": f"Land cover {period}", "gsd": resolution},
+        properties={"title": f"{kind.title} {period}", "gsd": resolution},
         collection=COLLECTION,
     )
     item.add_link(
@@ -111,9 +190,9 @@ def prediction_item(
     )
     _add_projection(item, grid, ":".join(authority) if authority else None)
     _add_processing(item, lineage, made)
-    _add_map(item, path, digest, legend, resolution)
-    for key, title, media_type, role in BESIDE:
-        href = f"./{file_name(key, period)}"
+    _add_raster(item, kind, path, digest, legend, resolution)
+    for key, name, title, media_type, role in kind.beside:
+        href = f"./{file_name(name, period)}"
         item.add_asset(key, pystac.Asset(href, title, media_type=media_type, roles=[role]))
     return item
 
@@ -246,18 +325,20 @@ def _add_processing(item: pystac.Item, lineage: str, made: datetime) -> None:
     }
 
 
-def _add_map(item: pystac.Item, path: Path, digest: str, legend: Legend, resolution: float) -> None:
-    """Add the map, twice: tile servers that know no catalogue of ours ask for `data`."""
+def _add_raster(
+    item: pystac.Item, kind: _Kind, path: Path, digest: str, legend: Legend, resolution: float
+) -> None:
+    """Add the raster, twice: tile servers that know no catalogue of ours ask for `data`."""
     # STAC 1.1 has these two fields for the asset itself; older readers look in the bands.
     fields = {"data_type": DataType.UINT8, "nodata": NODATA}
     asset = pystac.Asset(
         f"./{path.name}",
-        "Land-cover map",
+        kind.asset_title,
         media_type=pystac.MediaType.COG,
         roles=["data"],
         extra_fields=fields,
     )
-    item.add_asset("map", asset)
+    item.add_asset(kind.asset, asset)
     band = RasterBand.create(nodata=NODATA, data_type=DataType.UINT8, spatial_resolution=resolution)
     RasterExtension.ext(asset, add_if_missing=True).apply([band])
     ClassificationExtension.ext(asset, add_if_missing=True).apply(_classes(legend))

@@ -16,10 +16,14 @@ from landcover.report.wording import Wording
 PAGE, HALF = 7.1, 3.4
 
 ROW = 0.24
+LOSS_HEIGHT = 2.3
 AXIS = 0.55
 
 # How many letters of a class name fit on a line, and on the two lines that there is room for.
 LINE, NAME = 24, 44
+
+# Of a chart of months: so many are named, and there is room for so many at least.
+MOST_MONTHS, FEWEST_MONTHS = 12, 6
 
 FONT = 7.5
 GRID = "#dfe4e6"
@@ -45,6 +49,38 @@ def hectares_chart(
     axes.set_xlabel(wording.say("bar_axis"), fontsize=FONT)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: wording.number(value)))
+    return figure
+
+
+def loss_chart(
+    months: Sequence[str], parts: Mapping[str, tuple[Sequence[float], str]], wording: Wording
+) -> Figure:
+    """Draw hectares by month as bars of several parts, one on the other.
+
+    Args:
+        months: the name of each, in their order.
+        parts: hectares of each month and the colour, by the name of the part.
+        wording: of numbers.
+    """
+    figure = Figure(figsize=(PAGE, LOSS_HEIGHT), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set(color=INK, linewidth=0.5)
+    axes.tick_params(labelsize=FONT, length=2, width=0.5, colors=INK)
+    axes.grid(axis="y", color=GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    places, below = np.arange(len(months)), np.zeros(len(months))
+    for name, (hectares, shade) in parts.items():
+        axes.bar(places, hectares, bottom=below, color=shade, width=0.7, label=name)
+        below = below + np.asarray(hectares)
+    step = -(-len(months) // MOST_MONTHS)
+    axes.set_xticks(places[::step], months[::step])
+    axes.set_xlim(-0.6, max(len(months), FEWEST_MONTHS) - 0.4)
+    axes.set_ylim(0, max(below.max(initial=0), 1) * 1.05)
+    axes.set_ylabel(wording.say("bar_axis"), fontsize=FONT, color=INK)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: wording.number(value)))
+    axes.legend(fontsize=FONT, frameon=False, loc="upper left", labelcolor=INK)
     return figure
 
 

@@ -1,6 +1,6 @@
 """The report's maps: land cover, satellite image with training polygons, confidence."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import geopandas
 import numpy as np
@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
+from shapely import box
 from shapely.geometry.base import BaseGeometry
 from shapely.plotting import patch_from_polygon
 
@@ -21,6 +22,7 @@ from landcover.grid import Bounds, grid_of
 from landcover.imagery.mosaic import Mosaic
 from landcover.report.cartography import (
     BORDER,
+    DPI,
     EDGE,
     INK,
     TEXT,
@@ -55,12 +57,71 @@ def land_cover_map(path: str, area: BaseGeometry, frame: Frame, wording: Wording
         wording: of the scale bar and the coordinates.
     """
     figure, axes = new_map(frame)
+    _add_codes(axes, path, area, frame, {code: colour(code) for code in range(NODATA)})
+    return _finish(figure, axes, frame, area, wording)
+
+
+def alert_map(
+    path: str,
+    alerts: geopandas.GeoDataFrame,
+    colours: Mapping[int, Colour],
+    area: BaseGeometry,
+    frame: Frame,
+    wording: Wording,
+) -> Figure:
+    """Draw a record of deforestation with its alerts.
+
+    Args:
+        path: of the raster in the frame's CRS, as GDAL opens it; its overviews are used.
+        alerts: with `shade`, the colour of each.
+        colours: of the raster's codes; others are transparent.
+        area: of interest, in that CRS.
+        frame: of the picture.
+        wording: of the scale bar and the coordinates.
+    """
+    figure, axes = new_map(frame)
+    _add_codes(axes, path, area, frame, colours)
+    shown = alerts.set_geometry(reproject_rows(alerts.geometry, frame.crs))
+    _add_outlines(axes, frame, shown.geometry, shown["shade"])
+    return _finish(figure, axes, frame, area, wording)
+
+
+def place_picture(
+    mosaic: Mosaic, outline: BaseGeometry, shade: Colour, frame: Frame, wording: Wording
+) -> Figure:
+    """Draw the imagery of a small place in true colour, with an outline on it.
+
+    Args:
+        mosaic: the imagery.
+        outline: in the mosaic's CRS.
+        shade: of the outline.
+        frame: of the picture.
+        wording: of the scale bar.
+    """
+    figure = Figure(figsize=(frame.width / DPI, frame.height / DPI), dpi=DPI)
+    axes = figure.add_axes((0, 0, 1, 1))
+    west, south, east, north = frame.bounds
+    axes.set(xlim=(west, east), ylim=(south, north), xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    add_hatching(axes, frame, box(*frame.bounds))
+    _show(axes, true_colour(mosaic, box(*frame.bounds), frame), frame.bounds, "bilinear")
+    _add_outlines(axes, frame, [outline], [shade])
+    add_scale_bar(axes, frame, outline, wording)
+    return figure
+
+
+def _add_codes(
+    axes: Axes, path: str, area: BaseGeometry, frame: Frame, colours: Mapping[int, Colour]
+) -> None:
+    """Draw a raster of codes, hatched where it holds none."""
     add_hatching(axes, frame, area)
     found = _read(path, frame, Resampling.mode)
     if found is not None:
         codes, bounds = found
-        _show(axes, _palette()[codes.filled(NODATA)], bounds)
-    return _finish(figure, axes, frame, area, wording)
+        palette = np.zeros((256, 4), dtype=np.uint8)
+        for code, shade in colours.items():
+            palette[code] = (*shade, 255)
+        _show(axes, palette[codes.filled(NODATA)], bounds)
 
 
 def image_map(
@@ -124,12 +185,6 @@ def _read(
     return values, part.bounds
 
 
-def _palette() -> NDArray[np.uint8]:
-    """Return red, green, blue and opacity of each code: nodata is transparent."""
-    colours = [(*colour(code), 255) for code in range(NODATA)]
-    return np.array([*colours, (0, 0, 0, 0)], dtype=np.uint8)
-
-
 def _show(
     axes: Axes, picture: NDArray[np.generic], bounds: Bounds, interpolation: str = "nearest"
 ) -> None:
@@ -158,13 +213,20 @@ def _add_polygons(
     axes: Axes, frame: Frame, polygons: geopandas.GeoDataFrame, names: Mapping[int, str]
 ) -> None:
     codes = {label_key(name): code for code, name in names.items()}
-    west, south, east, north = polygons.geometry.bounds.to_numpy().T
-    small = np.maximum(east - west, north - south) < SMALLEST * frame.unit
+    known = [codes.get(label_key(str(label))) for label in polygons["class_label"]]
+    shades = [UNKNOWN if code is None else colour(code) for code in known]
+    _add_outlines(axes, frame, polygons.geometry, shades)
+
+
+def _add_outlines(
+    axes: Axes, frame: Frame, shapes: Iterable[BaseGeometry], shades: Iterable[Colour]
+) -> None:
+    """Draw outlines, or dots where they are small, in their colours."""
     casing = [withStroke(linewidth=1.8, foreground="white")]
-    for shape, label, dot in zip(polygons.geometry, polygons["class_label"], small, strict=True):
-        code = codes.get(label_key(str(label)))
-        shade = tuple(part / 255 for part in (UNKNOWN if code is None else colour(code)))
-        if dot:
+    for shape, parts in zip(shapes, shades, strict=True):
+        shade = tuple(part / 255 for part in parts)
+        west, south, east, north = shape.bounds
+        if max(east - west, north - south) < SMALLEST * frame.unit:
             point = shape.representative_point()
             axes.plot(point.x, point.y, "o", ms=2.4, color=shade, mec="white", mew=0.35, zorder=4)
         else:

@@ -97,7 +97,7 @@ def render(report: Report, language: Language, pictures: Mapping[str, Picture]) 
         pictures: as `draw_pictures` returns them.
     """
     wording = Wording(language)
-    return _template().render(
+    return template("report.html.j2").render(
         say=wording.say,
         wording=wording,
         month=wording.month(report.period),
@@ -160,7 +160,12 @@ def _draw_maps(report: Report, wording: Wording) -> dict[str, Picture]:
 
 
 @cache
-def _template() -> Template:
+def template(name: str) -> Template:
+    """Return the template of a page.
+
+    Args:
+        name: of its file in this package.
+    """
     environment = Environment(
         loader=PackageLoader("landcover.report", ""),
         autoescape=True,
@@ -168,7 +173,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)
 
 
 def _frame(report: Report) -> Frame:

@@ -1,4 +1,4 @@
-"""One run of a period at a time: two would remove each other's work.
+"""One run of a period at a time, and one of the record of deforestation: two would undo each other.
 
 The lock belongs to the process of the flow run and is no part of the run, so that a run can be
 pickled. What publishes something asks for it again with `hold`.
@@ -27,7 +27,7 @@ from landcover.period import Period
 from tasks.access.database import access, make_engine, set_up, translated
 from tasks.access.database_refusals import CONNECT_TIMEOUT, place_of
 from tasks.access.embedded import cannot_lock
-from tasks.access.tables import metadata
+from tasks.access.tables import MAPS
 from tasks.retries import LOCK_PAUSES
 
 # How often the connection that holds the lock is used. Pools, firewalls and servers end what is
@@ -70,8 +70,13 @@ _END = text(
 # How long the server may take to end a transaction.
 ENDING = 10  # seconds
 
-# What makes sure that a lock of this process is still held, by period.
-_HELD: dict[Period, Callable[[], None]] = {}
+# What is run alone: the month of a map, or what is of all months, by its name.
+Alone = Period | str
+
+RECORD = "the record of deforestation"
+
+# What makes sure that a lock of this process is still held, by what is locked.
+_HELD: dict[Alone, Callable[[], None]] = {}
 
 
 class _Held(NamedTuple):
@@ -83,11 +88,11 @@ class _Held(NamedTuple):
 
 
 @contextmanager
-def only_run(period: Period, database_block: str | None) -> Iterator[None]:
+def only_run(period: Alone, database_block: str | None) -> Iterator[None]:
     """Keep others from running a period on the same database; the lock ends with this process.
 
     Args:
-        period: that is run.
+        period: that is run, or `RECORD`.
         database_block: see `tasks.access.database.database`.
 
     Raises:
@@ -104,13 +109,13 @@ def only_run(period: Period, database_block: str | None) -> Iterator[None]:
             del _HELD[period]
 
 
-def hold(period: Period) -> None:
+def hold(period: Alone) -> None:
     """Make sure, before something is published, that a period is still this process's alone.
 
     A connection that was cut has lost the lock, and another run may have it now.
 
     Args:
-        period: that is run.
+        period: that is run, or `RECORD`.
 
     Raises:
         LandcoverError: if another run of the period is at work.
@@ -126,7 +131,7 @@ def hold(period: Period) -> None:
 
 @contextmanager
 def _lock_session(
-    url: URL, arguments: dict[str, object], period: Period
+    url: URL, arguments: dict[str, object], period: Alone
 ) -> Iterator[Callable[[], None]]:
     """Take PostgreSQL's lock of a period, which lasts as long as the transaction."""
     engine = make_engine(url, arguments, isolation_level="READ COMMITTED", poolclass=NullPool)
@@ -206,7 +211,7 @@ def _try_second(engine: Engine) -> None:
         raise failures[0]
 
 
-def _lock_patiently(engine: Engine, period: Period) -> _Held:
+def _lock_patiently(engine: Engine, period: Alone) -> _Held:
     """Connect and take the lock, again where the connection fails."""
     for pause in LOCK_PAUSES:
         try:
@@ -216,13 +221,13 @@ def _lock_patiently(engine: Engine, period: Period) -> _Held:
     return _try_lock(engine, period)
 
 
-def _try_lock(engine: Engine, period: Period) -> _Held:
+def _try_lock(engine: Engine, period: Alone) -> _Held:
     with ExitStack() as closing, translated(engine.url):
         connection = closing.enter_context(engine.connect())
         set_up(connection)
         connection.execute(_STAY, {"silence": f"{SILENCE}s"})
         pid, since = connection.execute(_WHO).one()
-        names = [table.name for table in metadata.sorted_tables]
+        names = [table.name for table in MAPS]
         if not connection.scalar(_TAKE, {"tables": names, "number": _number(period)}):
             raise _taken(period)
         closing.pop_all()
@@ -253,18 +258,19 @@ def _end_transaction(engine: Engine, held: _Held) -> None:
     )
 
 
-def _number(period: Period) -> int:
-    return int(period.key)
+def _number(period: Alone) -> int:
+    # Months have six digits.
+    return int(period.key) if isinstance(period, Period) else 0
 
 
-def _taken(period: Period) -> LandcoverError:
+def _taken(period: Alone) -> LandcoverError:
     return LandcoverError(
         f"Another run of {period} is at work on the same database: wait for its end, or cancel it."
     )
 
 
 @contextmanager
-def _lock_file(url: URL, period: Period) -> Iterator[Callable[[], None]]:
+def _lock_file(url: URL, period: Alone) -> Iterator[Callable[[], None]]:
     """Lock a file beside the embedded database."""
     # Beside the file itself, whatever links lead to it.
     path = Path(f"{Path(str(url.database)).resolve()}.{_number(period)}.lock")

@@ -82,6 +82,10 @@ def _month_pattern(pattern: str) -> str:
     return pattern
 
 
+def _names(value: object) -> object:
+    return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+
+
 # As text in rows and reports.
 _FileBand = Annotated[FileBand, PlainSerializer(str)]
 Folder = Annotated[UPath, BeforeValidator(_folder), PlainSerializer(str)]
@@ -184,6 +188,29 @@ class PolygonSettings(_Settings):
         return vector_file(named) if is_vector_file(named) else None
 
 
+Names = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...], NoDecode, BeforeValidator(_names)
+]
+
+
+class DeforestationSettings(_Settings):
+    """Which classes are forest, and where forest was before the first month."""
+
+    forest_classes: Names = Field(
+        default=("Forest",),
+        description="the classes that are forest, such as Forest,Mangrove",
+    )
+    unclear_classes: Names = Field(
+        default=("Cloud", "Shadow", "Haze", "Sensor Error"),
+        description="the classes that hide the ground; every other class is non-forest",
+    )
+    forest_baseline: Folder | None = Field(
+        default=None,
+        description="a raster of 1 where there was forest before the first month and 0 elsewhere; "
+        "forest is lost only there (left out: it is forest what two clear months agree on)",
+    )
+
+
 class FolderSettings(_Settings):
     """Where results and work files go: folders, or s3:// addresses of folders in a bucket."""
 
@@ -257,6 +284,7 @@ SETTINGS_GROUPS = (
     MosaicSettings,
     AoiSettings,
     PolygonSettings,
+    DeforestationSettings,
     FolderSettings,
     ReportSettings,
     DatabaseSettings,

@@ -1,8 +1,8 @@
-"""The tables `ml_models` and `raster_predictions`, as the team's other software knows them."""
+"""The tables of models, maps, and lost forest, as the team's other software knows them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from operator import attrgetter
 from typing import Any
@@ -13,7 +13,9 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Date,
     DateTime,
+    Float,
     ForeignKey,
     Integer,
     MetaData,
@@ -50,6 +52,9 @@ EXAMPLE = Period(2099, 12)
 _EXAMPLES: dict[type[TypeEngine[Any]], object] = {
     JSON: {"example": [1, 0.5, None]},
     DateTime: datetime(2099, 12, 1, tzinfo=UTC),
+    Date: date(2099, 12, 1),
+    Float: 0.5,
+    Integer: 1,
     String: "example",
 }
 
@@ -81,7 +86,21 @@ _CREATE = (
 
 MODEL_TYPE = "RandomForestClassifier"
 
+# Of PostgreSQL, and of SQLite as text.
+_JSON = JSON().with_variant(postgresql.JSONB(), "postgresql")
+
 metadata = MetaData()
+
+
+def _outlines(*, index: bool) -> TypeEngine[Any]:
+    """Return the type of outlines in longitude and latitude: a geometry, in SQLite its WKT."""
+    geometry = Geometry("MULTIPOLYGON", srid=4326, spatial_index=index)
+    return Text().with_variant(geometry, "postgresql")
+
+
+def _example_outline(_: Period) -> str:
+    return "SRID=4326;MULTIPOLYGON(((-79.5 0, -79.4 0, -79.4 0.1, -79.5 0)))"
+
 
 ml_models = Table(
     "ml_models",
@@ -91,8 +110,8 @@ ml_models = Table(
     Column("model_type", String, info={"example": lambda _: MODEL_TYPE}),
     Column("trained_at", DateTime(timezone=True), server_default=func.now()),
     Column("training_data_source", String),
-    Column("parameters", JSON().with_variant(postgresql.JSONB(), "postgresql")),
-    Column("metrics", JSON().with_variant(postgresql.JSONB(), "postgresql")),
+    Column("parameters", _JSON),
+    Column("metrics", _JSON),
     Column("year", Integer, info={"example": attrgetter("year")}),
     Column("month", Integer, info={"example": attrgetter("month")}),
 )
@@ -108,15 +127,66 @@ raster_predictions = Table(
     Column("source_mosaic", String),
     Column("year", Integer, info={"example": attrgetter("year")}),
     Column("month", Integer, info={"example": attrgetter("month")}),
-    Column(
-        "aoi_definition",
-        Text().with_variant(Geometry("MULTIPOLYGON", srid=4326, spatial_index=False), "postgresql"),
-        info={
-            "example": lambda _: "SRID=4326;MULTIPOLYGON(((-79.5 0, -79.4 0, -79.4 0.1, -79.5 0)))"
-        },
-    ),
-    Column(DETAILS, JSON().with_variant(postgresql.JSONB(), "postgresql")),
+    Column("aoi_definition", _outlines(index=False), info={"example": _example_outline}),
+    Column(DETAILS, _JSON),
 )
+
+deforestation_records = Table(
+    "deforestation_records",
+    metadata,
+    Column("record_id", Integer, primary_key=True),
+    Column(
+        "record_filename",
+        String,
+        unique=True,
+        info={"example": partial(file_name, "deforestation")},
+    ),
+    Column("record_path", String),
+    Column("generated_at", DateTime(timezone=True), server_default=func.now()),
+    Column("year", Integer, info={"example": attrgetter("year")}),
+    Column("month", Integer, info={"example": attrgetter("month")}),
+    Column("alerts", Integer),
+    Column(DETAILS, _JSON),
+)
+
+deforestation_alerts = Table(
+    "deforestation_alerts",
+    metadata,
+    Column(
+        "alert_id",
+        String(36).with_variant(postgresql.UUID(as_uuid=False), "postgresql"),
+        primary_key=True,
+        info={"example": lambda _: "00000000-0000-4000-8000-000000000000"},
+    ),
+    Column("geometry", _outlines(index=True), info={"example": _example_outline}),
+    Column("area_ha", Float),
+    Column("state", String),
+    Column("first_detected", Date),
+    Column("confirmed_on", Date),
+    Column("last_seen", Date),
+    Column("date_start_t0", Date),
+    Column("date_end_t0", Date),
+    Column("date_start_t1", Date),
+    Column("date_end_t1", Date),
+    Column("probability", Float),
+    Column("observations", Integer),
+    Column("regions", _JSON),
+    Column("year", Integer, info={"example": attrgetter("year")}),
+    Column("month", Integer, info={"example": attrgetter("month")}),
+    # What people write: no run does.
+    Column("verification", String, server_default="unverified"),
+    Column("verified_by", String),
+    Column("verified_at", DateTime(timezone=True)),
+    Column("comment", String),
+)
+
+# What people say of an alert.
+REJECTED = "rejected"
+PEOPLES = ("verification", "verified_by", "verified_at", "comment")
+
+# What a run that maps records, and what one does that brings the record of lost forest up to date.
+MAPS = (ml_models, raster_predictions)
+CHANGE = (deforestation_records, deforestation_alerts)
 
 
 @contextmanager
@@ -136,7 +206,9 @@ def tables(block: str | None, reading: bool = False) -> Iterator[Connection]:
         yield connection.execution_options(**names)
 
 
-def check_tables(block: str | None, period: Period = EXAMPLE) -> None:
+def check_tables(
+    block: str | None, period: Period = EXAMPLE, wanted: Sequence[Table] = MAPS
+) -> None:
     """Make sure, before hours of work, that the tables take what a run will record.
 
     Tables that are missing are made, and so is the column `details`. Then a row is written to each
@@ -145,6 +217,7 @@ def check_tables(block: str | None, period: Period = EXAMPLE) -> None:
     Args:
         block: the name of the database block (see `tasks.access.database.database`).
         period: whose rows are tried, so that constraints judge what they will be given.
+        wanted: the tables that the run will write, each after those that it refers to.
 
     Raises:
         SettingsError: if a table does not take the row, or the schema or PostGIS is missing.
@@ -157,13 +230,13 @@ def check_tables(block: str | None, period: Period = EXAMPLE) -> None:
             # The driver begins at the first INSERT: a SAVEPOINT before it would commit at its end.
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         check_postgis(connection)
-        _make_missing(connection)
+        _make_missing(connection, wanted)
         with connection.begin_nested() as attempt:
             if on_server:
                 # What is deferred would wait for a commit that does not come.
                 connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
-            keys: dict[Column[object], int] = {}
-            for table in metadata.sorted_tables:
+            keys: dict[Column[object], object] = {}
+            for table in wanted:
                 keys[_key(table)] = _try_row(connection, table, period, keys)
             # Sequences do not take back the numbers that this cost: keys have gaps.
             attempt.rollback()
@@ -171,7 +244,7 @@ def check_tables(block: str | None, period: Period = EXAMPLE) -> None:
 
 def replace_row(
     connection: Connection, table: Table, unique: str, values: Mapping[str, object]
-) -> int:
+) -> Any:  # noqa: ANN401
     """Insert a row, or put it in place of the one with the same unique value; return its key.
 
     Raises:
@@ -181,11 +254,33 @@ def replace_row(
     statement = insert(table).values(**values)
     statement = statement.on_conflict_do_update(index_elements=[unique], set_=dict(values))
     with _explained(connection, table):
-        number = connection.scalar(statement.returning(_key(table)))
-    if number is None:
+        key = connection.scalar(statement.returning(_key(table)))
+    if key is None:
         raise _refusal(connection, table, "a trigger or rule drops them", "change it")
-    assert isinstance(number, int)
-    return number
+    return key
+
+
+def replace_rows(
+    connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]
+) -> None:
+    """Insert rows, or put them in place of those with the same key; other columns stay.
+
+    Args:
+        connection: to the tables.
+        table: whose rows.
+        rows: all of the same columns, with the key.
+
+    Raises:
+        LandcoverError: if the table does not take them.
+    """
+    insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
+    if not rows:
+        return
+    key = _key(table).name
+    values = {name: insert.excluded[name] for name in rows[0] if name != key}
+    statement = insert.on_conflict_do_update(index_elements=[key], set_=values)
+    with _explained(connection, table):
+        connection.execute(statement, rows)
 
 
 def columns_there(connection: Connection, table: Table) -> list[Column[Any]]:
@@ -208,23 +303,22 @@ def is_before(table: Table, period: Period) -> ColumnElement[bool]:
     return number < period.year * 12 + period.month
 
 
-def recorded(connection: Connection, filename: str) -> Mapping[str, object]:
-    """Return what the row of a model's or a map's file says of how it was made.
+def recorded(connection: Connection, table: Table, filename: str) -> Mapping[str, object]:
+    """Return what the row of a file says of how it was made.
 
     Args:
         connection: to the tables.
-        filename: of the model or the map.
+        table: of models, maps or records.
+        filename: of the model, the map or the record.
 
     Returns:
-        The `parameters` of a model, the `details` of a map; nothing where there is no such row, or
-        other software's.
+        The `parameters` of a model, the `details` of a map or a record; nothing where there is no
+        such row, or other software's.
     """
-    for table, column in ((ml_models, "parameters"), (raster_predictions, DETAILS)):
-        query = select(table.c[column]).where(table.c[_unique(table)] == filename)
-        found = connection.scalar(query)
-        if isinstance(found, dict):
-            return found
-    return {}
+    column = DETAILS if DETAILS in table.c else "parameters"
+    query = select(table.c[column]).where(table.c[_unique(table)] == filename)
+    found = connection.scalar(query)
+    return found if isinstance(found, dict) else {}
 
 
 def lock_collection(connection: Connection) -> None:
@@ -254,23 +348,23 @@ def _key(table: Table) -> Column[object]:
 
 
 def _unique(table: Table) -> str:
-    (unique,) = (column.name for column in table.columns if column.unique)
-    return unique
+    named = (column.name for column in table.columns if column.unique)
+    return next(named, _key(table).name)
 
 
-def _make_missing(connection: Connection) -> None:
+def _make_missing(connection: Connection, wanted: Sequence[Table]) -> None:
     within, inspector = _schema(connection), inspect(connection)
     if within and not inspector.has_schema(within):
         raise SettingsError(
             f"The database has no schema {within!r}, which DB_SCHEMA names: let its owner create "
             "it."
         )
-    there = [table for table in metadata.sorted_tables if inspector.has_table(table.name, within)]
-    if len(there) < len(metadata.tables):
+    there = [table for table in wanted if inspector.has_table(table.name, within)]
+    if len(there) < len(wanted):
         if connection.dialect.name == "postgresql":
             # Two first runs at once would both find no tables, and one would fail to make them.
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('chocoforest'))"))
-        for table in metadata.sorted_tables:
+        for table in wanted:
             # What is refused is a reference to the table before it.
             with _explained(connection, there[0] if there else table, _CREATE):
                 table.create(connection, checkfirst=True)
@@ -280,8 +374,8 @@ def _make_missing(connection: Connection) -> None:
         }
         for column in table.columns:
             # PostGIS casts geometries to text and back unasked: no row would show the difference.
-            wanted = column.type.dialect_impl(connection.dialect)
-            if isinstance(wanted, Geometry) and not isinstance(types.get(column.name), Geometry):
+            kind = column.type.dialect_impl(connection.dialect)
+            if isinstance(kind, Geometry) and not isinstance(types.get(column.name), Geometry):
                 raise _refusal(
                     connection,
                     table,
@@ -301,18 +395,18 @@ def _add_details(connection: Connection, table: Table) -> None:
 
 
 def _try_row(
-    connection: Connection, table: Table, period: Period, keys: Mapping[Column[object], int]
-) -> int:
+    connection: Connection, table: Table, period: Period, keys: Mapping[Column[object], object]
+) -> object:
     """Write an example, replace and read it; return its key."""
     row = {
         column.name: _example(column, period, keys)
         for column in table.columns
-        if not column.primary_key
+        if column.name not in PEOPLES and (column.info or not column.primary_key)
     }
     # The second time it replaces the first, as when a month is run again.
-    number = [replace_row(connection, table, _unique(table), row) for _ in range(2)][-1]
+    key = [replace_row(connection, table, _unique(table), row) for _ in range(2)][-1]
     with _explained(connection, table):
-        kept = connection.execute(select(table).where(_key(table) == number)).one()._mapping
+        kept = connection.execute(select(table).where(_key(table) == key)).one()._mapping
     for name, value in row.items():
         if not isinstance(kept[name], (type(value), WKBElement)):
             kind = table.columns[name].type.dialect_impl(connection.dialect)
@@ -322,10 +416,12 @@ def _try_row(
                 f"the column {name} gives {kept[name]!r} for {value!r}",
                 f"change its type to {kind.compile(connection.dialect)}",
             )
-    return number
+    return key
 
 
-def _example(column: Column[object], period: Period, keys: Mapping[Column[object], int]) -> object:
+def _example(
+    column: Column[object], period: Period, keys: Mapping[Column[object], object]
+) -> object:
     for reference in column.foreign_keys:
         return keys[reference.column]
     of_type = (value for kind, value in _EXAMPLES.items() if isinstance(column.type, kind))

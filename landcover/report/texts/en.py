@@ -4,6 +4,7 @@ from landcover import notices
 from landcover.model.metrics import WHOLE_BLOCKS, WHOLE_POLYGONS
 from landcover.period import MONTH_NAMES
 from landcover.report.texts import Texts
+from landcover.report.texts.loss_en import LOSS_ENGLISH
 
 ENGLISH = Texts(
     months=MONTH_NAMES["en"],
@@ -48,6 +49,7 @@ ENGLISH = Texts(
         "no_warnings": "None: nothing was reported while this map was made.",
         "warnings_title": "Warnings and gaps",
         **notices.ENGLISH,
+        **LOSS_ENGLISH,
         "without_class": "{share} of the area of interest has no class, because there is no valid "
         "imagery of it.",
         "all_classes": "All of the area of interest has a class.",

@@ -2,6 +2,7 @@
 
 from landcover.period import MONTH_NAMES
 from landcover.report.texts import NARROW, Texts
+from landcover.report.texts.loss_es import LOSS_SPANISH
 
 SPANISH = Texts(
     months=MONTH_NAMES["es"],
@@ -202,6 +203,13 @@ SPANISH = Texts(
         "provenance_caption": "Archivos, configuración y versiones detrás de este informe",
         "bar_axis": "hectáreas",
         "confidence_axis": "confianza (%)",
+        "record_gap": "No hay mapa de {months}: lo que cayó entonces se vio después, o se verá.",
+        "map_warned": "El mapa de {month} se hizo con advertencias ({count}), que su informe "
+        "cuenta: léalas antes de actuar por las alertas de ese mes.",
+        "much_fell": "Las alertas que trajo {month} cubren el {share} del bosque: rara vez cae "
+        "tanto en un mes, pero la neblina o un mes con otra escala se le parecen; mire el mapa y "
+        "las imágenes de ese mes, y espere a que el siguiente lo confirme.",
+        **LOSS_SPANISH,
     },
     thousands=".",
     decimal_mark=",",

@@ -1,0 +1,182 @@
+"""Where forest fell: the record of deforestation, brought up to a month from the maps."""
+
+import flows.environment  # noqa: F401
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from prefect import flow, unmapped
+from upath import UPath
+
+from flows.command import command
+from flows.parallel import gather, window_runner
+from flows.parameters import Month, MonthLabel, Year
+from flows.provenance import describe_run
+from flows.summary import Steps
+from landcover.change.alerts import Tally
+from landcover.change.history import MappedMonth, MonthOfRecord
+from landcover.change.plan import FinishedRecord
+from landcover.change.rule import ChangeSettings
+from landcover.notices import Notice
+from landcover.period import Period
+from tasks.access.blocks import Blocks
+from tasks.access.settings import AoiSettings, DeforestationSettings
+from tasks.artifacts import show_summary
+from tasks.catalogue import list_maps
+from tasks.change import assemble_record, plan_update, update_window_of_record
+from tasks.deforestation_records import find_record, record_deforestation
+from tasks.deforestation_report import write_deforestation_report
+from tasks.history import History, look_back
+from tasks.record import open_record, tidy_up_record
+from tasks.run import Run, remove_work
+
+NEEDS = (AoiSettings, DeforestationSettings)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run; as text, the lines that a person reads."""
+
+    month: str
+    """Up to which the record is known."""
+    counts: Tally | None
+    """Of its alerts; None where there was nothing to do."""
+    alerts: int
+    """How many there are."""
+    seconds: Mapping[str, float]
+    """How long each month took."""
+    files: Mapping[str, UPath]
+    """Each file's path, by what it is."""
+    notices: tuple[Notice, ...] = ()
+    """What is probably wrong."""
+
+    def __str__(self) -> str:
+        """Return the lines that a person reads."""
+        files = [f"{what}: {path}" for what, path in self.files.items()]
+        return "\n".join([*self.findings(), *files])
+
+    def findings(self) -> list[str]:
+        """Return the results, line by line."""
+        counts = self.counts
+        if counts is None:
+            return [f"The record up to {self.month} is up to date: {self.alerts} alerts."]
+        seconds = ", ".join(f"{month} {taken:g}" for month, taken in self.seconds.items())
+        return [
+            f"The record of deforestation is brought up to {self.month}.",
+            f"  {counts.new} alerts are new",
+            f"  {counts.confirmed} are confirmed: {counts.confirmed_hectares:,.1f} ha",
+            f"  {counts.warnings} are warnings: {counts.warning_hectares:,.1f} ha",
+            f"  {counts.withdrawn} were withdrawn, and people have rejected {counts.rejected}",
+            *(f"Warning: {notice}" for notice in self.notices),
+            f"seconds: {seconds}",
+        ]
+
+
+@flow(
+    name="deforestation",
+    flow_run_name="{year}-{month:02d}",
+    task_runner=window_runner,
+)
+def deforestation(
+    year: Year,
+    month: Month,
+    since: MonthLabel | None = None,
+    change: ChangeSettings = ChangeSettings(),
+    blocks: Blocks = Blocks(),
+) -> Outcome:
+    """Bring the record of deforestation up to a month, from the maps that are recorded.
+
+    Months are taken in their order, from where an earlier run left off. Where an earlier month was
+    mapped again since, what followed it is made anew.
+
+    Args:
+        year: The year up to which, such as 2025.
+        month: The month up to which, 1 to 12.
+        since: The month that the record begins with, such as 2024-01; the first that is mapped if
+            left out.
+        change: When lost forest is believed.
+        blocks: The Prefect blocks that hold the credentials of database and bucket.
+    """
+    steps = Steps()
+    with open_record(Period(year, month), blocks, NEEDS) as run:
+        # At once, because the Prefect server that is asked may be away later.
+        made_by = describe_run(run, run.settings[DeforestationSettings], change)
+        history = look_back(run, since, change)
+        before, finished = history.before, None
+        for mapped in history.left:
+            now = run.of(mapped.period)
+            finished = update_record(now, mapped, before, history, change, made_by)
+            before = finished.as_record(
+                now.files.maps, history.digests(now.period), history.made_with
+            )
+            steps.done(str(now))
+        return finish(run, finished, steps)
+
+
+def update_record(
+    run: Run,
+    mapped: MappedMonth,
+    before: MonthOfRecord | None,
+    history: History,
+    settings: ChangeSettings,
+    made_by: Mapping[str, object],
+) -> FinishedRecord:
+    """Bring the record up to one more month.
+
+    Args:
+        run: of that month.
+        mapped: its map.
+        before: the record up to the map before it; None where this is the first.
+        history: the maps that the record rests on.
+        settings: when lost forest is believed.
+        made_by: command, code version, flow run and settings.
+
+    Raises:
+        Exception: that of the first window to fail.
+    """
+    tidy_up_record(run)
+    plan = plan_update(run, mapped, before, settings)
+    updating = update_window_of_record.map(plan.windows, unmapped(run), unmapped(plan))
+    windows = gather(updating, f"Updating {run}", f"deforestation-{run}")
+    finished = assemble_record(run, plan, history, windows)
+    write_deforestation_report(run, finished, history, made_by)
+    record_deforestation(run, finished, history, made_by)
+    list_maps(run)
+    remove_work(run, [run.files.record_work])
+    return finished
+
+
+def finish(run: Run, finished: FinishedRecord | None, steps: Steps) -> Outcome:
+    """Return what came of a run, and show it on the run's page in the Prefect UI.
+
+    Args:
+        run: that ends.
+        finished: the last month that was made, if there was one.
+        steps: the clock of its months.
+    """
+    reached = run.of(finished.period) if finished else run
+    files = reached.files.record
+    outcome = Outcome(
+        month=str(reached),
+        counts=finished.counts if finished else None,
+        alerts=find_record(reached) or 0,
+        seconds=steps.seconds,
+        files={
+            "report": files["record_page"],
+            "alerts": files["patches"],
+            "raster": files["deforestation"],
+            "new alerts for phones": files["new_kml"],
+        },
+        notices=finished.notices if finished else (),
+    )
+    text = "\n".join(outcome.findings())
+    show_summary(f"deforestation-{reached}", f"# {reached}\n\n```\n{text}\n```", outcome.files)
+    return outcome
+
+
+main = command(deforestation, NEEDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
