@@ -137,6 +137,10 @@ def test_a_baseline_is_read_from_any_grid_and_must_cover_the_area(tmp_path: Path
     path = write_raster(tmp_path / "baseline.tif", baseline, transform=coarse)
     record = follow(Record(tmp_path / "record", grid, baseline=str(path)), maps)
     np.testing.assert_array_equal(record.state().status[0], [WARNING] * 32 + [0] * 32)
+    # As where the raster says that what is not forest is no data.
+    path = write_raster(tmp_path / "forest.tif", baseline, transform=coarse, nodata=0)
+    again = follow(Record(tmp_path / "again", grid, baseline=str(path)), maps)
+    np.testing.assert_array_equal(again.state().status, record.state().status)
     baseline[0, 30, 10] = 9
     path = write_raster(tmp_path / "hole.tif", baseline, transform=coarse)
     with pytest.raises(LandcoverError, match=r"does not say whether there was forest everywhere"):

@@ -29,7 +29,7 @@ from landcover.change.rule import (
     new_state,
     update,
 )
-from landcover.classes import Legend
+from landcover.classes import NODATA, Legend
 from landcover.errors import LandcoverError
 from landcover.files import file_name
 from landcover.grid import Grid, grid_of, same_crs
@@ -210,6 +210,8 @@ def read_baseline(path: str, grid: Grid, inside: NDArray[np.bool_]) -> NDArray[n
             height=grid.height,
             resampling=Resampling.nearest,
             add_alpha=True,
+            # Many say of what is not forest that it is no data.
+            src_nodata=NODATA if source.nodata == 0 else source.nodata,
         ) as warped,
     ):
         values, valid = warped.read(1), warped.dataset_mask() > 0
@@ -219,7 +221,7 @@ def read_baseline(path: str, grid: Grid, inside: NDArray[np.bool_]) -> NDArray[n
         x, y = grid.transform @ (column + 0.5, row + 0.5)
         raise LandcoverError(
             f"FOREST_BASELINE, {path}, does not say whether there was forest everywhere in "
-            f"the area of interest, such as at {x:.0f} {y:.0f}: it must hold 1 (forest) or 0 there."
+            f"the area of interest, such as at {x:.10g} {y:.10g}: it must hold 1 (forest) or 0 there."
         )
     forest: NDArray[np.bool_] = values == 1
     return forest
@@ -244,8 +246,8 @@ def check_same_grid(path: str, grid: Grid, of: str) -> None:
     if sizes[0] != sizes[1] or not same_crs(found.crs, grid.crs) or off > ROUNDING:
         raise LandcoverError(
             f"{path} lies on another grid than {of} ({found.width} x {found.height} pixels from "
-            f"{found.bounds[0]:.0f} {found.bounds[3]:.0f}, not {grid.width} x {grid.height} from "
-            f"{grid.bounds[0]:.0f} {grid.bounds[3]:.0f}): map that month again with the same area "
+            f"{found.bounds[0]:.10g} {found.bounds[3]:.10g}, not {grid.width} x {grid.height} from "
+            f"{grid.bounds[0]:.10g} {grid.bounds[3]:.10g}): map that month again with the same area "
             "of interest and imagery of the same grid, or begin the record after it (--since)."
         )
 
