@@ -25,13 +25,12 @@ from landcover.files import sha256
 from landcover.imagery.doubts import Inspection
 from landcover.imagery.mosaic import Mosaic, mosaic_of
 from landcover.maps.assembly import assemble_layer
-from landcover.maps.cells import count_cells
 from landcover.maps.layers import Layer, prediction_layers
 from landcover.maps.lookup import Lookup, Predictor
 from landcover.maps.measure import measure_classes
 from landcover.maps.pieces import Plan, piece_factors, write_piece
 from landcover.maps.prediction import predict_window
-from landcover.maps.tables import HashTable, new_table
+from landcover.maps.tables import Table
 from landcover.model.forest import ForestSettings, fit
 from landcover.model.sampling import SamplingSettings, sample_polygons
 from landcover.period import Period
@@ -182,8 +181,6 @@ def _measure_realistic(world: World, model: Pipeline, folder: Path) -> list[Figu
                "at most 1.3"),
         Figure("the same, warm, without writing a confidence map",
                f"{took['bare'] / copying:.2f}"),
-        Figure("the same, warm, with a table of the cells met instead of all",
-               f"{took['hashed'] / copying:.2f}"),
         Figure("4 quads, plain loop against table warm", f"{loop / warm:.0f}", "at least 100"),
         Figure("4 quads, plain loop against table cold", f"{loop / cold:.0f}"),
         Figure("million pixels a second, copying", f"{pixels / copying / 1e6:.0f}"),
@@ -223,20 +220,17 @@ def run_in_turn(mosaic: Mosaic, model: Pipeline, folder: Path, repeats: int) -> 
     """Return median seconds of copying and of the stage, and how many cells were met.
 
     Returns:
-        copying; cold and warm, with the table that the model gets; bare, warm without a confidence
-        map; hashed, warm with a table of the cells met; cells.
+        copying; cold and warm; bare, warm without a confidence map; cells.
     """
     took: dict[str, list[float]] = defaultdict(list)
     for _ in range(repeats):
-        table = new_table(count_cells(model["bins"]))
-        hashed = Lookup(model, HashTable())
-        predict(mosaic, hashed, folder)
+        table = Table()
+        predictor = Lookup(model, table)
         jobs = {
             "copying": partial(copy, mosaic, folder),
-            "cold": partial(predict, mosaic, Lookup(model, table), folder),
-            "warm": partial(predict, mosaic, Lookup(model, table), folder),
-            "bare": partial(predict, mosaic, Lookup(model, table), folder, confidence=False),
-            "hashed": partial(predict, mosaic, hashed, folder),
+            "cold": partial(predict, mosaic, predictor, folder),
+            "warm": partial(predict, mosaic, predictor, folder),
+            "bare": partial(predict, mosaic, predictor, folder, confidence=False),
         }
         for name, job in jobs.items():
             took[name].append(seconds(job))

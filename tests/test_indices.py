@@ -15,8 +15,7 @@ from flows.command import read_arguments
 from flows.train_model import train_model
 from landcover.errors import LandcoverError, SettingsError
 from landcover.files import sha256
-from landcover.maps.lookup import Lookup, fastest
-from landcover.maps.tables import HashTable
+from landcover.maps.lookup import fastest
 from landcover.model.forest import ForestSettings, fit, load, new_pipeline
 from landcover.model.indices import (
     INDEX_NAMES,
@@ -177,10 +176,9 @@ def test_what_cannot_be_reflectance_is_told(nir: float, known: Reflectance, righ
     bins=st.sampled_from([None, 16, 64]),
     dtype=st.sampled_from(["uint16", "int16", "float32"]),
     elevation=st.booleans(),
-    hashed=st.booleans(),
 )
 def test_a_look_up_answers_as_the_model_with_its_indices_and_below_the_sea(
-    seed, names, bins, dtype, elevation, hashed
+    seed, names, bins, dtype, elevation
 ):
     random = np.random.default_rng(seed)
     known = {**STORED, "elevation": None} if elevation else STORED
@@ -193,7 +191,7 @@ def test_a_look_up_answers_as_the_model_with_its_indices_and_below_the_sea(
         ForestSettings(trees=5, indices=names, bins=bins), jobs=1, reflectances=known
     ).fit(values, codes)
     pixels = random.integers(-200, 5000, (len(known), 400)).astype(dtype)
-    predictor = Lookup(model, HashTable()) if hashed and bins else fastest(model)
+    predictor = fastest(model)
     for _ in range(2):
         found, confidence = predictor.predict(pixels, np.ones(400, bool))
         assert np.array_equal(found, model.predict(pixels.T))

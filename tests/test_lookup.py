@@ -13,7 +13,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from landcover.classes import NODATA
 from landcover.maps.lookup import BATCH, CHUNK, Direct, Lookup, fastest
-from landcover.maps.tables import FIRST_SLOTS, DenseTable, HashTable
+from landcover.maps.tables import FIRST_SLOTS, Table
 from landcover.model.bins import LogBins
 from landcover.model.indices import with_normalized_differences
 
@@ -71,11 +71,8 @@ DTYPES = ["uint8", "int8", "uint16", "int16", "int32", "float32", "float64"]
     dtype=st.sampled_from(DTYPES),
     depth=st.sampled_from([None, 2]),
     share=st.sampled_from([0.0, 0.4, 1.0]),
-    hashed=st.booleans(),
 )
-def test_every_wanted_pixel_gets_the_model_s_own_answer(
-    seed, bands, bins, dtype, depth, share, hashed
-):
+def test_every_wanted_pixel_gets_the_model_s_own_answer(seed, bands, bins, dtype, depth, share):
     random = np.random.default_rng(seed)
     model = train(random, bands, dtype, bins, depth=depth)
     # Over all that the type can hold, so that most values lie outside the training data.
@@ -85,9 +82,7 @@ def test_every_wanted_pixel_gets_the_model_s_own_answer(
     values = np.where(random.random((20, 15)) < 0.5, wild, usual).astype(dtype)
     wanted = random.random((20, 15)) < share
 
-    few = bins**bands < 2**60
-    predictor = Lookup(model, HashTable()) if hashed and few else fastest(model)
-
+    predictor = fastest(model)
     for _ in range(2):
         assert_equal(predictor.predict(values, wanted), model, values, wanted)
 
@@ -135,12 +130,11 @@ def test_threads_may_share_a_table(bands):
         assert all(pool.map(predict, range(48)))
 
 
-@pytest.mark.parametrize("bands", [2, 6])
-def test_a_cell_is_worked_out_once_and_only_when_a_wanted_pixel_meets_it(bands):
-    model = train(np.random.default_rng(5), bands, "uint16")
-    table = DenseTable(16**bands) if bands == 2 else HashTable()
+def test_a_cell_is_worked_out_once_and_only_when_a_wanted_pixel_meets_it():
+    model = train(np.random.default_rng(5), 2, "uint16")
+    table = Table()
     predictor = Lookup(model, table)
-    values = np.array([[100, 100, 5000]] * bands, dtype="uint16")
+    values = np.array([[100, 100, 5000]] * 2, dtype="uint16")
     predictor.predict(values, np.array([True, True, False]))
     assert len(table) == 1
     predictor.predict(values, np.array([True, True, False]))
@@ -177,7 +171,7 @@ def test_the_outermost_of_as_many_cells_as_can_be_have_entries_of_their_own():
 def test_a_full_table_keeps_no_more_cells_and_answers_all_the_same():
     random = np.random.default_rng(9)
     model = train(random, 6, "uint16")
-    table = HashTable(memory=64 * FIRST_SLOTS)
+    table = Table(memory=64 * FIRST_SLOTS)
     predictor = Lookup(model, table)
     values = random.integers(0, 2000, (6, 8 * FIRST_SLOTS, 1)).astype("uint16")
     wanted = np.ones(values.shape[1:], dtype=bool)
@@ -221,7 +215,7 @@ def test_the_model_is_asked_about_a_bounded_number_of_cells_at_once():
     model = train(random, 8, "uint16", 64, depth=1, trees=1)
     values = random.integers(0, 2000, (8, 3 * BATCH)).astype("uint16")
     wanted = np.ones(values.shape[1], dtype=bool)
-    predictor = Lookup(model, HashTable(memory=2**20))
+    predictor = Lookup(model, Table(memory=2**20))
     predictor.predict(values[:, :1], wanted[:1])
     tracemalloc.start()
     predictor.predict(values, wanted)

@@ -69,7 +69,7 @@ def test_windows_are_planned_where_there_is_imagery(plan: Callable[..., Plan]) -
     assert mapped < 2 * 3 * 3000 * 3000
 
 
-@pytest.mark.parametrize(("bins", "speed"), [(64, 20e6), (None, 0.2e6)])
+@pytest.mark.parametrize(("bins", "speed"), [(64, 10e6), (None, 0.2e6)])
 def test_windows_of_a_model_without_a_table_take_a_core_a_few_seconds(
     plan: Callable[..., Plan], tmp_path: Path, bins: int | None, speed: float
 ) -> None:

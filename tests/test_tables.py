@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from landcover.maps.cells import MOST_CELLS
 from landcover.maps.table_kernels import SPREAD
-from landcover.maps.tables import FIRST_SLOTS, HashTable
+from landcover.maps.tables import FIRST_SLOTS, Table
 
 # Cells whose spread keys belong into the last two slots, so that they go on in the first.
 BACK = pow(int(SPREAD), -1, 2**64)
@@ -33,8 +33,8 @@ def read(table, numbers):
 
 @settings(deadline=None)
 @given(kept=st.lists(kept, min_size=1, max_size=4), others=st.lists(cells))
-def test_a_table_of_the_cells_met_is_a_dictionary(kept, others):
-    table, known = HashTable(), {}
+def test_a_table_is_a_dictionary(kept, others):
+    table, known = Table(), {}
     for entries in kept:
         # What is there stays: the model says the same of a cell each time.
         known = {**entries, **known}
@@ -47,7 +47,7 @@ def test_a_table_of_the_cells_met_is_a_dictionary(kept, others):
 
 @pytest.mark.parametrize("step", [1, 64, 64**2, 64**7])
 def test_cells_that_differ_in_one_band_are_found_again_after_the_table_has_grown(step):
-    table = HashTable()
+    table = Table()
     numbers = np.arange(20 * FIRST_SLOTS, dtype=np.uint64) * np.uint64(step)
     entries = (np.arange(numbers.size) % 1000 + 1).astype(np.uint16)
     for part in np.array_split(np.arange(numbers.size), 7):
@@ -59,7 +59,7 @@ def test_cells_that_differ_in_one_band_are_found_again_after_the_table_has_grown
 @pytest.mark.parametrize("memory", [0, 40 * FIRST_SLOTS])
 def test_a_table_takes_no_more_memory_than_it_may_even_while_it_grows(memory):
     """It may become twice as large where both fit, not four times."""
-    table = HashTable(memory)
+    table = Table(memory)
     numbers = np.arange(20 * FIRST_SLOTS, dtype=np.uint64)
     table.keep(numbers, np.ones(numbers.size, dtype=np.uint16))
     found = read(table, numbers)
@@ -68,7 +68,7 @@ def test_a_table_takes_no_more_memory_than_it_may_even_while_it_grows(memory):
 
 
 def test_pixels_that_are_not_wanted_are_not_read():
-    table = HashTable()
+    table = Table()
     numbers = np.arange(4, dtype=np.uint64)
     table.keep(numbers, np.full(4, 7, dtype=np.uint16))
     assert table.read(numbers, np.array([True, False, True, False])).tolist() == [7, 0, 7, 0]

@@ -13,7 +13,7 @@ from upath import UPath
 from landcover.classes import NODATA
 from landcover.maps.cells import MOST_CELLS, Cells, Numbers, count_cells
 from landcover.maps.table_kernels import split_entries
-from landcover.maps.tables import Entries, Table, Wanted, new_table
+from landcover.maps.tables import Entries, Table, Wanted
 from landcover.maps.trees import compile_forest
 from landcover.model.bins import LogBins
 from landcover.model.forest import load
@@ -105,6 +105,8 @@ class Direct:
 class Lookup:
     """A table of the model's answers, filled as cells are first met; threads may share it."""
 
+    pixels_a_second = 10e6
+
     def __init__(self, pipeline: Pipeline, table: Table | None = None) -> None:
         """Begin with what a table holds.
 
@@ -114,8 +116,7 @@ class Lookup:
         """
         self._cells = Cells(pipeline[0])
         self._model = CompiledPipeline(pipeline[1:])
-        self._table = new_table(self._cells.count) if table is None else table
-        self.pixels_a_second = self._table.pixels_a_second
+        self._table = Table() if table is None else table
 
     def predict(
         self, values: NDArray[np.generic], wanted: NDArray[np.bool_]

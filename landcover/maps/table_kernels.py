@@ -67,33 +67,14 @@ def find_bins(
 
 
 @compiled
-def read_dense(
-    table: NDArray[np.uint16],
-    cells: NDArray[np.unsignedinteger],
-    wanted: NDArray[np.bool_],
-    entries: NDArray[np.uint16],
-) -> None:
-    """Read the entries of pixels' cells in a table of all cells.
-
-    Args:
-        table: the entry of each cell.
-        cells: of the pixels.
-        wanted: which pixels are looked up.
-        entries: what is written, (pixels,); none of a pixel that is not wanted.
-    """
-    for pixel in range(cells.size):
-        entries[pixel] = table[cells[pixel]] if wanted[pixel] else NO_ENTRY
-
-
-@compiled
-def read_hashed(
+def read_entries(
     keys: NDArray[np.uint64],
     table: NDArray[np.uint16],
     cells: NDArray[np.unsignedinteger],
     wanted: NDArray[np.bool_],
     entries: NDArray[np.uint16],
 ) -> None:
-    """Read the entries of pixels' cells in a table of the cells that were met.
+    """Read the entries of pixels' cells.
 
     Another thread may insert cells meanwhile: an entry is then read or not, but never another's.
 
@@ -125,7 +106,7 @@ def insert(
     """Insert cells into a table that has room for them; one thread at a time.
 
     Args:
-        keys: of each slot (see `read_hashed`).
+        keys: of each slot (see `read_entries`).
         table: the entry of each slot.
         cells: what is inserted, unless it is there.
         entries: of the cells.
@@ -154,7 +135,7 @@ def move_slots(
     """Insert all cells of a table into a larger one.
 
     Args:
-        keys: of each slot (see `read_hashed`).
+        keys: of each slot (see `read_entries`).
         table: the entry of each slot.
         new_keys: of each slot of the larger one, which is empty.
         new_table: the entry of each of its slots.

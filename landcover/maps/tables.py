@@ -1,15 +1,14 @@
 """Tables: what a model says of cells, kept so that it is asked once."""
 
 import threading
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from landcover.maps.cells import Numbers
-from landcover.maps.table_kernels import insert, move_slots, read_dense, read_hashed
+from landcover.maps.table_kernels import insert, move_slots, read_entries
 
-# Bytes that a table may take. The operating system provides only those pages that are touched.
+# Bytes that a table may take.
 TABLE_MEMORY = 2**29
 
 ENTRY = np.dtype(np.uint16)
@@ -25,69 +24,15 @@ Entries = NDArray[np.uint16]
 Wanted = NDArray[np.bool_]
 
 
-class Table(Protocol):
-    """What keeps the answers to cells; threads may share it.
+class Table:
+    """What a model says of the cells that were met: a hash table with open addressing.
 
     The low byte of an answer's entry is the class code plus one, its high byte the confidence in
     percent. So no entry is 0, which stands for a cell that is not known.
+
+    The table doubles when it is full. Readers need no lock: a slot is written once, and those who
+    hold the arrays from before it grew only miss what is new.
     """
-
-    pixels_a_second: float
-    """About what a core of an ordinary machine reads, predicts and writes."""
-
-    def read(self, cells: Numbers, wanted: Wanted) -> Entries:
-        """Return the entries of cells, 0 where one is not known or not wanted."""
-
-    def keep(self, cells: Numbers, entries: Entries) -> None:
-        """Keep the entries of cells for later, of as many as there is room for."""
-
-
-def new_table(count: int) -> Table:
-    """Return the faster kind of empty table for so many cells.
-
-    Args:
-        count: how many cells there can be.
-    """
-    return DenseTable(count) if count * ENTRY.itemsize <= TABLE_MEMORY else HashTable()
-
-
-class DenseTable:
-    """A table that has an entry for each cell there can be."""
-
-    pixels_a_second = 20e6
-
-    def __init__(self, count: int) -> None:
-        """Make an empty table.
-
-        Args:
-            count: how many cells there can be.
-        """
-        self._entries = np.zeros(count, dtype=ENTRY)
-
-    def __len__(self) -> int:
-        """Return how many cells are known."""
-        return int(np.count_nonzero(self._entries))
-
-    def read(self, cells: Numbers, wanted: Wanted) -> Entries:
-        """See `Table.read`."""
-        entries = np.empty(cells.size, dtype=ENTRY)
-        read_dense(self._entries, cells, wanted, entries)
-        return entries
-
-    def keep(self, cells: Numbers, entries: Entries) -> None:
-        """See `Table.keep`."""
-        # Threads that write the same entry at the same time write the same number.
-        self._entries[cells] = entries
-
-
-class HashTable:
-    """A table of the cells that were met, by their numbers: with open addressing.
-
-    It doubles when it is full. Readers need no lock: a slot is written once, and those who hold the
-    arrays from before it grew only miss what is new.
-    """
-
-    pixels_a_second = 5e6
 
     def __init__(self, memory: int = TABLE_MEMORY) -> None:
         """Make an empty table.
@@ -111,13 +56,23 @@ class HashTable:
         return sum(array.nbytes for array in self._slots)
 
     def read(self, cells: Numbers, wanted: Wanted) -> Entries:
-        """See `Table.read`."""
+        """Return the entries of cells, 0 where one is not known or not wanted.
+
+        Args:
+            cells: their numbers.
+            wanted: which of them are looked up.
+        """
         entries = np.empty(cells.size, dtype=ENTRY)
-        read_hashed(*self._slots, cells, wanted, entries)
+        read_entries(*self._slots, cells, wanted, entries)
         return entries
 
     def keep(self, cells: Numbers, entries: Entries) -> None:
-        """See `Table.keep`."""
+        """Keep the entries of cells for later, of as many as there is room for.
+
+        Args:
+            cells: their numbers.
+            entries: of the cells.
+        """
         with self._writing:
             room = self._make_room(cells.size)
             self._known += insert(*self._slots, cells[:room], entries[:room])
