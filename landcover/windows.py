@@ -17,8 +17,9 @@ from landcover.grid import Grid
 # A map's blocks: windows start on them, so that no block of a map belongs to two windows.
 BLOCK = 512
 
-# A window of this size takes two to three seconds, so Prefect's overhead per window is small.
-LARGEST = 8192
+# A window of this size takes one to two seconds, so Prefect's overhead per window is small; one
+# twice as large would take four times the memory.
+LARGEST = 4096
 
 # What is predicted more slowly has smaller windows, so that a run can be watched and cancelled.
 SECONDS = 12
@@ -112,16 +113,16 @@ def plan_windows(
     return size, windows
 
 
-def memory_for_windows() -> float:
-    """Return how many bytes all windows that are predicted side by side may take."""
+def memory_for_run() -> float:
+    """Return how many bytes predicting may take: windows side by side, and what they share."""
     return min(MEMORY, SHARE_OF_MEMORY * machine.memory())
 
 
 def largest_window(pixels_a_second: float) -> int:
     """Return height and width of the largest window that takes a core a few seconds.
 
-    >>> largest_window(20e6), largest_window(0.1e6)
-    (8192, 1024)
+    >>> largest_window(10e6), largest_window(0.1e6)
+    (4096, 1024)
 
     Args:
         pixels_a_second: what a core predicts.
@@ -183,15 +184,20 @@ def _touching(windows: Iterable[Window], grid: Grid, area: BaseGeometry) -> list
 
 
 def window_memory(size: int, bands: int = 5, itemsize: int = 2) -> int:
-    """Estimate the bytes that predicting a window takes: its codes, its overviews and a strip.
+    """Return how many bytes predicting a window takes at most, beside what the model takes.
+
+    That is its classes and confidence, and either a strip of imagery or, once they are known, what
+    overviews are made of.
 
     Args:
         size: height and width of the window.
         bands: how many bands are read, with the alpha band.
         itemsize: how many bytes a value of theirs takes while it is read.
     """
-    strip = BLOCK * size * (itemsize * bands + 8)
-    return strip + 3 * size * size
+    # A quad's values, those put together of several, where each has nodata, and eight masks.
+    strip = BLOCK * size * (2 * itemsize * bands + bands + 8)
+    totals = 2 * size * size
+    return 2 * size * size + max(strip, totals)
 
 
 def pixels_inside(

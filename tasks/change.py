@@ -59,7 +59,7 @@ from landcover.maps.stac import record_item, stac_text
 from landcover.notices import Notice
 from landcover.publishing import publish_all
 from landcover.version import code_version
-from landcover.windows import memory_for_windows, plan_windows
+from landcover.windows import memory_for_run, plan_windows
 from tasks.access.settings import DeforestationSettings
 from tasks.access.tables import PEOPLES, REJECTED, deforestation_alerts
 from tasks.history import History, digest_of
@@ -114,7 +114,7 @@ def plan_update(
             check_same_grid(gdal_path(month.classes), known, f"the record up to {before.period}")
     area = run.area(grid.crs)
     size, windows = plan_windows(
-        grid, area, cores(), memory_for_windows(), LARGEST, lambda side: A_PIXEL * side**2
+        grid, area, cores(), memory_for_run(), LARGEST, lambda side: A_PIXEL * side**2
     )
     plan = UpdatePlan(
         month=month,

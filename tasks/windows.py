@@ -37,7 +37,7 @@ from landcover.maps.sieve import sieve_window as sieve
 from landcover.model.forest import Model
 from landcover.publishing import publish, publish_all
 from landcover.version import code_version
-from landcover.windows import largest_window, memory_for_windows, window_memory
+from landcover.windows import largest_window, memory_for_run, window_memory
 from landcover.windows import plan_windows as plan_sizes
 from tasks.retries import io_task
 from tasks.run import Run
@@ -69,26 +69,32 @@ def plan_windows(run: Run, mosaic: Mosaic, model: Model) -> Plan:
     with run.storage(mosaic.index):
         itemsize = mosaic.itemsize(model.bands)
     with run.storage(model.path):
-        speed = open_predictor(model.path, model.sha256).pixels_a_second
+        predictor = open_predictor(model.path, model.sha256)
     # Where gaps are allowed, the area may be far larger than its imagery.
     with run.storage(mosaic.origin):
         seen = part_with_imagery(mosaic, area)
+    speed, answers = predictor.pixels_a_second, predictor.memory(workers)
     memory_of = partial(window_memory, bands=bands, itemsize=itemsize)
     size, windows = plan_sizes(
-        mosaic.grid, seen, workers, memory_for_windows(), largest_window(speed), memory_of
+        mosaic.grid,
+        seen,
+        workers,
+        memory_for_run() - answers,
+        largest_window(speed),
+        memory_of,
     )
     with run.imagery(mosaic, "to draw it"):
         thumbnails = thumbnail_factor(mosaic, area)
     parts = [mosaic.fingerprint, area.wkb_hex, model.sha256, code_version()]
     fingerprint = hashlib.sha256(" ".join([*parts, str(size), str(thumbnails)]).encode())
     get_run_logger().info(
-        "%d windows of %d x %d pixels touch the area of interest: about %.0f s and %.1f GB of "
-        "memory on %d cores",
+        "%d windows of %d x %d pixels touch the area of interest: about %.0f s and at most %.1f GB "
+        "of memory on %d cores",
         len(windows),
         size,
         size,
         sum(window.width * window.height for window in windows) / speed / workers,
-        workers * memory_of(size) / 1e9,
+        (answers + workers * memory_of(size)) / 1e9,
         workers,
     )
     return Plan(

@@ -210,10 +210,12 @@ def test_what_lies_between_takes_no_more_memory_than_the_results(bands):
     assert peak < 2 * wanted.size + 40 * CHUNK
 
 
-def test_the_model_is_asked_about_a_bounded_number_of_cells_at_once():
+@pytest.mark.parametrize("indices", [False, True])
+def test_asking_takes_no_more_memory_than_is_said(indices):
     random = np.random.default_rng(10)
-    model = train(random, 8, "uint16", 64, depth=1, trees=1)
-    values = random.integers(0, 2000, (8, 3 * BATCH)).astype("uint16")
+    between = [("indices", FunctionTransformer(with_normalized_differences))] if indices else []
+    model = train(random, 10, "uint16", 64, depth=1, trees=1, between=between)
+    values = random.integers(0, 2000, (10, 2 * BATCH)).astype("uint16")
     wanted = np.ones(values.shape[1], dtype=bool)
     predictor = Lookup(model, Table(memory=2**20))
     predictor.predict(values[:, :1], wanted[:1])
@@ -221,5 +223,12 @@ def test_the_model_is_asked_about_a_bounded_number_of_cells_at_once():
     predictor.predict(values, wanted)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    # The pixels that wait and their cells; and of those that are asked for, levels and votes.
-    assert peak < 2 * wanted.size + (BATCH + CHUNK) * 80 + CHUNK * (8 * 20 + 100)
+    assert peak < 2 * wanted.size + predictor.memory(threads=1)
+
+
+def test_what_is_said_counts_the_table_once_and_each_thread():
+    model = train(np.random.default_rng(11), 4, "uint16", 64)
+    predictor = Lookup(model, Table(memory=2**20))
+    one, two, three = (predictor.memory(threads) - 2**20 for threads in (1, 2, 3))
+    assert one > BATCH
+    assert (two, three) == (2 * one, 3 * one)

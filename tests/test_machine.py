@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from landcover.machine import _limits, cores, memory
-from landcover.windows import MEMORY, memory_for_windows
+from landcover.windows import MEMORY, memory_for_run
 
 
 def test_the_cores_are_those_that_this_process_may_run_on() -> None:
@@ -63,16 +63,17 @@ def small_group() -> Iterator[Path]:
     group.rmdir()
 
 
-def test_windows_take_a_part_of_what_a_container_may_use(small_group: Path) -> None:
+def test_windows_and_table_take_a_part_of_what_a_container_may_use(small_group: Path) -> None:
     program = (
         "import os\nfrom pathlib import Path\n"
         f"Path({str(small_group)!r}, 'cgroup.procs').write_text(str(os.getpid()))\n"
         "from landcover.machine import memory\n"
-        "from landcover.windows import memory_for_windows\n"
-        "print(memory(), round(memory_for_windows()))"
+        "from landcover.maps.tables import Table\n"
+        "from landcover.windows import memory_for_run\n"
+        "print(memory(), round(memory_for_run()), Table().memory)"
     )
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == [str(2**30), str(round(2**30 / 3))]
-    assert memory_for_windows() <= MEMORY
+    assert done.stdout.split() == [str(2**30), str(round(2**30 / 3)), str(2**30 // 9)]
+    assert memory_for_run() <= MEMORY
     assert memory() > 2**30

@@ -11,6 +11,7 @@ from affine import Affine
 from prefect.logging import disable_run_logger
 from upath import UPath
 
+from landcover import windows
 from landcover.files import sha256
 from landcover.imagery.mosaic import describe_mosaic
 from landcover.maps.lookup import open_predictor
@@ -78,3 +79,12 @@ def test_windows_of_a_model_without_a_table_take_a_core_a_few_seconds(
     assert open_predictor(UPath(model), sha256(model)).pixels_a_second == speed
     largest = max(window.width * window.height for window in planned.windows)
     assert largest / speed < 12
+
+
+def test_what_the_table_may_take_is_not_left_to_windows(
+    plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of 100 MB a third is the table's, and what is left after all answers is less than the windows
+    # of 1024 pixels take that two workers would have otherwise.
+    monkeypatch.setattr(windows, "MEMORY", 100e6)
+    assert max(window.width for window in plan(64).windows) == windows.BLOCK

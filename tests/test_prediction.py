@@ -1,5 +1,6 @@
 """Prediction: the valid pixels inside the area get the model's codes, all others none."""
 
+import tracemalloc
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -20,8 +21,10 @@ from sklearn.pipeline import Pipeline
 from upath import UPath
 
 from landcover.grid import Grid
+from landcover.imagery.doubts import Inspection
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.thumbnails import Thumbnail
+from landcover.maps.layers import prediction_layers
 from landcover.maps.lookup import fastest
 from landcover.maps.pieces import (
     levels,
@@ -31,7 +34,8 @@ from landcover.maps.pieces import (
 )
 from landcover.maps.prediction import predict_window, strips_inside
 from landcover.model.forest import ForestSettings, new_pipeline
-from landcover.windows import pixels_inside, split
+from landcover.period import Period
+from landcover.windows import pixels_inside, split, window_memory
 from tests.rasters import (
     ORIGIN,
     centres,
@@ -138,6 +142,38 @@ def test_imagery_of_any_type_is_predicted(tmp_path: Path, dtype: str) -> None:
     codes, _ = predict_window(mosaic, fastest(model), list(mosaic.bands), AREA, window)
     expected = by_brute_force(values, inside_area(), model)
     np.testing.assert_array_equal(codes, expected[window.toslices()])
+
+
+@pytest.mark.parametrize(("bands", "dtype"), [(4, "uint16"), (8, "uint16"), (10, "float64")])
+def test_a_window_takes_what_is_said_of_its_memory_and_hardly_less(
+    tmp_path: Path, bands: int, dtype: str
+) -> None:
+    side, known = 1024, {f"band{number}": number for number in range(1, bands + 1)}
+    values = random_values((bands, side // 8, side // 8), seed=4, dtype=dtype)
+    values = values.repeat(8, axis=1).repeat(8, axis=2)
+    quads = [
+        write_raster(tmp_path / "a.tif", values[:, :, :1000], nodata=0),
+        write_raster(tmp_path / "b.tif", values[:, :, 1000:], nodata=0, transform=moved(1000, 0)),
+    ]
+    mosaic, predictor = mosaic_of(quads, tmp_path, known), fastest(model_of(bands, 64))
+    window, area = Window(0, 0, side, side), pixel_box(0.2, 0.2, side, side)
+    layers, factors = prediction_layers(Period(2025, 6), {}), piece_factors(mosaic.grid, side)
+
+    def predict() -> None:
+        inspection = Inspection.of(mosaic)
+        of_layer = predict_window(
+            mosaic, predictor, list(known), area, window, inspection=inspection
+        )
+        for layer, found in zip(layers, of_layer, strict=True):
+            write_piece(layer, found, mosaic.grid.part(window), factors, tmp_path / layer.file)
+
+    predict()  # so that the table holds all cells, whose memory is told elsewhere
+    tracemalloc.start()
+    predict()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    said = window_memory(side, bands + 1, np.dtype(dtype).itemsize)
+    assert 0.6 * said < peak < said
 
 
 def test_nan_in_any_band_is_not_predicted(tmp_path: Path) -> None:

@@ -68,10 +68,13 @@ class Layer:
         if self.halving == "fading":
             return np.stack([halve_mode(beneath[0], nodata), halve_fading(beneath[1])])
         rows, columns = beneath.shape[-2:]
-        totals = np.empty((2, (rows + 1) // 2, (columns + 1) // 2), self.totals)
+        shape = 2, (rows + 1) // 2, (columns + 1) // 2
         if beneath.ndim == 2:
+            # Of four pixels only: the largest of all sums are short.
+            totals = np.empty(shape, f"int{16 * nodata.itemsize}")
             sum_fours(beneath, nodata, totals)
         else:
+            totals = np.empty(shape, self.totals)
             add_fours(beneath, totals)
         return totals
 

@@ -26,6 +26,9 @@ CHUNK = 65_536
 # memory for many, few enough that those that follow profit from the answers.
 BATCH = 262_144
 
+# Of a pixel that waits: its number, its cell, their copies, and what finding like cells takes.
+BYTES_WAITING = 80
+
 Codes = NDArray[np.uint8]
 Confidence = NDArray[np.uint8]
 
@@ -35,6 +38,13 @@ class Predictor(Protocol):
 
     pixels_a_second: float
     """About what a core of an ordinary machine reads, predicts and writes."""
+
+    def memory(self, threads: int) -> int:
+        """Return how many bytes it takes at most, beside its model and what it returns.
+
+        Args:
+            threads: how many predict side by side.
+        """
 
     def predict(
         self, values: NDArray[np.generic], wanted: NDArray[np.bool_]
@@ -51,7 +61,7 @@ class Predictor(Protocol):
         """
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=1)
 def open_predictor(path: UPath, digest: str) -> Predictor:
     """Open a model to predict with; tasks of one process share it, and its table.
 
@@ -88,6 +98,10 @@ class Direct:
         """Keep the model."""
         self._model = CompiledPipeline(pipeline)
 
+    def memory(self, threads: int) -> int:
+        """See `Predictor.memory`."""
+        return threads * CHUNK * self._model.bytes_a_sample
+
     def predict(
         self, values: NDArray[np.generic], wanted: NDArray[np.bool_]
     ) -> tuple[Codes, Confidence]:
@@ -117,6 +131,11 @@ class Lookup:
         self._cells = Cells(pipeline[0])
         self._model = CompiledPipeline(pipeline[1:])
         self._table = Table() if table is None else table
+
+    def memory(self, threads: int) -> int:
+        """See `Predictor.memory`."""
+        asking = BATCH * BYTES_WAITING + CHUNK * self._model.bytes_a_sample
+        return self._table.memory + threads * asking
 
     def predict(
         self, values: NDArray[np.generic], wanted: NDArray[np.bool_]
@@ -180,6 +199,10 @@ class CompiledPipeline:
         """Compile the forest of a fitted pipeline; any other last step is asked as it is."""
         self._before = pipeline[:-1] if len(pipeline) > 1 else None
         self._forest = compile_forest(pipeline[-1])
+        # Of double precision are levels, indices and votes, while they are put together twice or
+        # three times; of single precision what the trees compare.
+        features, classes = pipeline[-1].n_features_in_, len(self._forest.classes_)
+        self.bytes_a_sample = 8 * (4 * features + 2 * classes + 4)
 
     def ask(self, values: NDArray[np.generic]) -> tuple[Codes, Confidence]:
         """Return class codes and confidence in percent.

@@ -72,20 +72,25 @@ def predict_window(
     """
     codes, confidence = np.full((2, window.height, window.width), NODATA, dtype=np.uint8)
     numbers = [mosaic.bands[name] for name in bands]
+
+    # A function, so that a strip's imagery is let go of before the next one is read.
+    def predict(strip: Window, inside: NDArray[np.bool_]) -> None:
+        pixels = reader.read(numbers, strip)
+        values, valid = pixels.values, pixels.valid
+        if thumbnail is not None:
+            thumbnail.add(strip, values, valid)
+        if inspection is not None:
+            inspection.add(strip, pixels, inside)
+        place, wanted = within(strip, window), valid & inside
+        codes[place], certain = predictor.predict(values, wanted)
+        np.copyto(confidence[place], certain, where=wanted)
+        # A hole here would be one that nobody notices.
+        if not np.array_equal(codes[place] != NODATA, wanted):
+            raise RuntimeError(f"The model left pixels of {strip} without a class.")
+
     with mosaic.open() as reader:
         for strip, inside in strips_inside(mosaic, area, window):
-            pixels = reader.read(numbers, strip)
-            values, valid = pixels.values, pixels.valid
-            if thumbnail is not None:
-                thumbnail.add(strip, values, valid)
-            if inspection is not None:
-                inspection.add(strip, pixels, inside)
-            place, wanted = within(strip, window), valid & inside
-            codes[place], certain = predictor.predict(values, wanted)
-            np.copyto(confidence[place], certain, where=wanted)
-            # A hole here would be one that nobody notices.
-            if not np.array_equal(codes[place] != NODATA, wanted):
-                raise RuntimeError(f"The model left pixels of {strip} without a class.")
+            predict(strip, inside)
     return codes, confidence
 
 

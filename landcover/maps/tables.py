@@ -7,9 +7,12 @@ from numpy.typing import NDArray
 
 from landcover.maps.cells import Numbers
 from landcover.maps.table_kernels import insert, move_slots, read_entries
+from landcover.windows import memory_for_run
 
-# Bytes that a table may take.
-TABLE_MEMORY = 2**29
+# Bytes that a table may take; where the machine has less, at most this share of what prediction
+# may take.
+MOST_MEMORY = 2**29
+SHARE_OF_PREDICTION = 1 / 3
 
 ENTRY = np.dtype(np.uint16)
 KEY = np.dtype(np.uint64)
@@ -34,14 +37,15 @@ class Table:
     hold the arrays from before it grew only miss what is new.
     """
 
-    def __init__(self, memory: int = TABLE_MEMORY) -> None:
+    def __init__(self, memory: int | None = None) -> None:
         """Make an empty table.
 
         Args:
             memory: the bytes that it may take, those of the smaller one included while it grows;
-                cells that it has no room for are not kept.
+                cells that it has no room for are not kept. As many as the machine allows if left
+                out.
         """
-        self._memory = memory
+        self.memory = _memory_allowed() if memory is None else memory
         self._slots = _empty_slots(FIRST_SLOTS)
         self._known = 0
         self._writing = threading.Lock()
@@ -90,7 +94,11 @@ class Table:
         return max(_capacity(slots) - self._known, 0)
 
     def _may_become(self, slots: int) -> bool:
-        return self.nbytes + slots * (KEY.itemsize + ENTRY.itemsize) <= self._memory
+        return self.nbytes + slots * (KEY.itemsize + ENTRY.itemsize) <= self.memory
+
+
+def _memory_allowed() -> int:
+    return min(MOST_MEMORY, int(SHARE_OF_PREDICTION * memory_for_run()))
 
 
 def _empty_slots(slots: int) -> tuple[NDArray[np.uint64], Entries]:
