@@ -201,7 +201,8 @@ class CompiledPipeline:
         self._forest = compile_forest(pipeline[-1])
         # Of double precision are levels, indices and votes, while they are put together twice or
         # three times; of single precision what the trees compare.
-        features, classes = pipeline[-1].n_features_in_, len(self._forest.classes_)
+        features: int = pipeline[-1].n_features_in_
+        classes = len(self._forest.classes_)
         self.bytes_a_sample = 8 * (4 * features + 2 * classes + 4)
 
     def ask(self, values: NDArray[np.generic]) -> tuple[Codes, Confidence]:
