@@ -1,5 +1,7 @@
 """Windows: they part the mosaic, cover the area, and know which of their pixels lie inside it."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import rasterio
@@ -316,5 +318,7 @@ def test_windows_shrink_to_the_memory_allowed_and_grow_to_stay_within_a_run_s_co
 @pytest.mark.parametrize("bands", [5, 9, 11])
 def test_windows_side_by_side_take_no_more_than_they_may(bands: int, workers: int) -> None:
     county = Grid("EPSG:3857", ORIGIN, 20_000, 20_000)
-    size, _ = plan_windows(county, shapely.box(*county.bounds), workers, memory=1e9, bands=bands)
-    assert workers * window_memory(size, bands) <= 1e9
+    memory_of = partial(window_memory, bands=bands)
+    area = shapely.box(*county.bounds)
+    size, _ = plan_windows(county, area, workers, memory=1e9, memory_of=memory_of)
+    assert workers * memory_of(size) <= 1e9

@@ -220,8 +220,8 @@ def read_baseline(path: str, grid: Grid, inside: NDArray[np.bool_]) -> NDArray[n
         row, column = np.argwhere(unknown)[0]
         x, y = grid.transform @ (column + 0.5, row + 0.5)
         raise LandcoverError(
-            f"FOREST_BASELINE, {path}, does not say whether there was forest everywhere in "
-            f"the area of interest, such as at {x:.10g} {y:.10g}: it must hold 1 (forest) or 0 there."
+            f"FOREST_BASELINE, {path}, does not say whether there was forest everywhere in the "
+            f"area of interest, such as at {x:.10g} {y:.10g}: it must hold 1 (forest) or 0 there."
         )
     forest: NDArray[np.bool_] = values == 1
     return forest
@@ -247,8 +247,8 @@ def check_same_grid(path: str, grid: Grid, of: str) -> None:
         raise LandcoverError(
             f"{path} lies on another grid than {of} ({found.width} x {found.height} pixels from "
             f"{found.bounds[0]:.10g} {found.bounds[3]:.10g}, not {grid.width} x {grid.height} from "
-            f"{grid.bounds[0]:.10g} {grid.bounds[3]:.10g}): map that month again with the same area "
-            "of interest and imagery of the same grid, or begin the record after it (--since)."
+            f"{grid.bounds[0]:.10g} {grid.bounds[3]:.10g}): map that month again with the same "
+            "area of interest and imagery of the same grid, or begin the record after it (--since)."
         )
 
 
