@@ -1,4 +1,4 @@
-# make demo    set up and run two months on a small generated world
+# make demo    set up and run half a year on a small generated world
 # make test    set up (PostGIS, PgBouncer and Chromium included) and run every check and test
 # make docs    set up and build the documentation in docs/_build/html
 # make bench   set up and print the benchmarks

@@ -1,17 +1,23 @@
-"""How the demo's maps compare with the known truth."""
+"""How the demo's maps, and what they say of lost forest, compare with the known truth."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import geopandas
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
 
-from landcover.areas import SQUARE_METRES_A_HECTARE, pixel_areas
+from demo.world import LONLAT, What
+from landcover.areas import polygon_hectares
+from landcover.change.alerts import CONFIRMED, WARNING
 from landcover.classes import FIXED_CODES, NODATA
-from landcover.grid import grid_of
+from landcover.geometry import intersection
 
 Codes = NDArray[np.uint8]
+
+# By how much the hectares of loss may be wrong, as a share of the truth.
+TOLERANCE = 0.1
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,58 @@ class Agreement:
 
     accuracy: float
     recall: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place where something happened, and the confirmed loss there.
+
+    Attributes:
+        what: happened.
+        month: when, such as 2025-03.
+        hectares: of the place.
+        confirmed: hectares of it that are confirmed loss.
+    """
+
+    what: What
+    month: str
+    hectares: float
+    confirmed: float
+
+
+@dataclass(frozen=True)
+class Loss:
+    """How far confirmed loss agrees with the truth.
+
+    Attributes:
+        places: where something happened.
+        confirmed: hectares of confirmed loss, wherever it is.
+        elsewhere: hectares of those confirmed alerts that touch no clearing.
+        warned: hectares of alerts that are not sure yet.
+    """
+
+    places: tuple[Place, ...]
+    confirmed: float
+    elsewhere: float
+    warned: float
+
+    @property
+    def clearings(self) -> list[Place]:
+        """Where forest fell."""
+        return [place for place in self.places if place.what == What.CLEARING]
+
+    @property
+    def felled(self) -> float:
+        """Hectares that fell."""
+        return sum(place.hectares for place in self.clearings)
+
+    @property
+    def is_right(self) -> bool:
+        """Whether each clearing is found where it is, with its hectares, and nothing else."""
+        least = 1 - TOLERANCE
+        found = all(place.confirmed >= least * place.hectares for place in self.clearings)
+        as_large = abs(self.confirmed - self.felled) <= TOLERANCE * self.felled
+        return found and as_large and not self.elsewhere
 
 
 def read_codes(path: Path) -> Codes:
@@ -48,16 +106,28 @@ def agreement(mapped: Codes, truth: Codes) -> Agreement:
     )
 
 
-def cleared(before: Codes, after: Codes) -> NDArray[np.bool_]:
-    """Tell where forest became non-forest."""
-    changed: NDArray[np.bool_] = (before == FIXED_CODES["Forest"]) & (
-        after == FIXED_CODES["Non-Forest"]
+def compare_loss(alerts: geopandas.GeoDataFrame, events: geopandas.GeoDataFrame) -> Loss:
+    """Compare the confirmed ones of alerts with what happened.
+
+    Args:
+        alerts: up to a month, with `state` and `area_ha`, in EPSG:4326.
+        events: see `demo.world.World`.
+    """
+    confirmed = alerts[alerts["state"] == CONFIRMED]
+    lost = confirmed.union_all()
+    clearings = events.geometry[events["what"] == What.CLEARING].union_all()
+    apart = [intersection(alert, clearings).is_empty for alert in confirmed.geometry]
+    return Loss(
+        places=tuple(
+            Place(
+                What(event.what),
+                event.month,
+                polygon_hectares(event.geometry, LONLAT),
+                polygon_hectares(intersection(event.geometry, lost), LONLAT),
+            )
+            for event in events.itertuples()
+        ),
+        confirmed=float(confirmed["area_ha"].sum()),
+        elsewhere=float(confirmed.loc[apart, "area_ha"].sum()),
+        warned=float(alerts.loc[alerts["state"] == WARNING, "area_ha"].sum()),
     )
-    return changed
-
-
-def hectares(pixels: NDArray[np.bool_], path: Path) -> float:
-    """Return the true area of pixels of a map's grid."""
-    with rasterio.open(path) as dataset:
-        grid = grid_of(dataset)
-    return float(pixels.sum()) * pixel_areas(grid)(grid.whole) / SQUARE_METRES_A_HECTARE

@@ -1,15 +1,16 @@
 """A small, believable world for the demo, the tests and the benchmarks.
 
-Two monthly mosaics of one landscape on the frontier of the lowland forest of western Ecuador:
-a river and its tributaries, roads with farms along them, clouds with their shadows, and between
-May and June a piece of forest that is cleared. Everything follows from one seed.
+Monthly mosaics of one landscape on the frontier of the lowland forest of western Ecuador: a river
+and its tributaries, roads with farms along them, and clouds with their shadows. Over the months two
+pieces of forest are cleared. Fields go from green to bare and back, and once the shadow of a cloud
+lies on the forest like a burn: nothing has fallen there. Everything follows from one seed.
 
 Inside this module a position is (row, column) in pixels, row 0 in the north.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,7 +22,7 @@ import rasterio
 import shapely
 from rasterio import warp
 from rasterio.enums import ColorInterp
-from rasterio.features import rasterize
+from rasterio.features import rasterize, shapes
 from rasterio.transform import Affine
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
@@ -84,12 +85,22 @@ FOREST_SHARE = 0.55
 CLOUD_SHARE = 0.075
 HAZE_SHARE = 0.04
 HAZE_OPACITY = 0.12
-CLEARINGS = (20, 12)
 POLYGONS_PER_CLASS = (28, 36)
 
 # Towards the sun: east, north, up, as it stands over the equator at half past ten in June.
 SUN_DIRECTION = (0.35, 0.40, 0.85)
 CLOUD_BASE = 600  # metres
+
+# What happens, in months after the first. Of the clearings, the first falls as soon as a record of
+# deforestation can know that there was forest, which takes it two clear months; it takes it three
+# to be sure that there is none.
+CLEARINGS = (20, 12)  # hectares, of one month each
+FIRST_CLEARING = 2
+CLEAR_BEFORE, CLEAR_AFTER = 2, 3
+SHADOW_MONTH = 3
+SHADOW_HECTARES = 5
+SHADOW_AWAY = 120  # pixels from the clearings, which its cloud shall not hide
+BARE_MONTHS = 3
 
 # Fractions of the extent, x to the east and y to the north. The south-western quad of nine stays
 # outside, and the main part reaches into the corner that no orbit covers.
@@ -137,7 +148,7 @@ _SURFACE_TABLE = np.array([SURFACES[cover] for cover in Cover], dtype=np.float32
 SPECTRA = _SURFACE_TABLE[:, : len(BANDS)]
 TEXTURE, RELIEF, VIGOUR = _SURFACE_TABLE[:, len(BANDS) :].T
 
-# Relative change from May, when the rains end, to June: grass dries, fields ripen.
+# Relative change from the first month, when the rains end, to the last: grass dries, fields ripen.
 DRYING = np.zeros_like(SPECTRA)
 DRYING[Cover.PASTURE] = (0.03, 0.02, 0.10, -0.06)
 DRYING[Cover.CROP] = (0.05, 0.02, 0.12, -0.08)
@@ -164,6 +175,7 @@ class World:
         aoi: GeoJSON of the area of interest, EPSG:4326.
         months: of each mosaic.
         truth: per month a GeoTIFF of class codes (uint8, nodata 255) over the whole extent.
+        events: GeoPackage of what happens, EPSG:4326: columns `what` (see `What`) and `month`.
     """
 
     mosaic_dir: Path
@@ -172,6 +184,7 @@ class World:
     aoi: Path
     months: tuple[Period, ...]
     truth: Mapping[Period, Path]
+    events: Path
 
 
 @dataclass(frozen=True)
@@ -231,6 +244,29 @@ class Sky:
     shadow: Floats
 
 
+class What(StrEnum):
+    """What happens on the ground, or seems to."""
+
+    CLEARING = "clearing"
+    FIELD = "field"
+    SHADOW = "shadow"
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happens.
+
+    Attributes:
+        what: it is.
+        month: when it happens, in months after the first.
+        place: where, (size, size).
+    """
+
+    what: What
+    month: int
+    place: Mask
+
+
 @dataclass(frozen=True)
 class Graph:
     """A triangulation of scattered points: (n, 2) positions and (m, 2) numbers of points."""
@@ -247,7 +283,14 @@ class Routes:
     flow: Points
 
 
-def build_world(folder: Path, *, size: int = 1536, quad_size: int = 512, seed: int = 7) -> World:
+def build_world(
+    folder: Path,
+    *,
+    size: int = 1536,
+    quad_size: int = 512,
+    seed: int = 7,
+    months: Sequence[Period] = MONTHS,
+) -> World:
     """Generate the world and write its files.
 
     Args:
@@ -256,6 +299,7 @@ def build_world(folder: Path, *, size: int = 1536, quad_size: int = 512, seed: i
             at least 640.
         quad_size: width and height of a quad in pixels; a power of two.
         seed: the same seed gives the same pixels and polygons.
+        months: two or more, in a row. What is felled can be confirmed after six.
 
     Raises:
         ValueError: if the extent does not divide into quads of the grid, or is too small.
@@ -265,34 +309,40 @@ def build_world(folder: Path, *, size: int = 1536, quad_size: int = 512, seed: i
             f"The world's size is {size}, its quads' {quad_size} pixels: take a power of two for "
             "the quads and a multiple of it, from 640 up, for the world."
         )
-    land_rng, felling_rng, *month_rngs = np.random.default_rng(seed).spawn(2 + len(MONTHS))
-    rngs = dict(zip(MONTHS, month_rngs, strict=True))
+    land_rng, events_rng, *rngs = np.random.default_rng(seed).spawn(2 + len(months))
     grid = Grid(size, quad_size)
     aoi = area_of_interest(grid)
     inside = burn([aoi], size, grid.transform)
 
     land = make_land(land_rng, size)
-    skies = {month: make_sky(rngs[month], size) for month in MONTHS}
+    skies = [make_sky(rng, size) for rng in rngs]
     seen = imagery_mask(size)
-    covers = change_land(felling_rng, land, inside & seen & clear_sky(skies))
+    clear = [inside & seen & clear_sky(sky) for sky in skies]
+    covers, events = change_land(events_rng, land, clear)
+    if len(months) > SHADOW_MONTH:
+        shadow = place_shadow(events_rng, covers[-1], clear)
+        skies[SHADOW_MONTH] = with_cloud(skies[SHADOW_MONTH], shadow.place)
+        events.append(shadow)
 
     world = World(
         mosaic_dir=folder / "mosaic",
         mosaic_pattern=MOSAIC_PATTERN,
         polygons=folder / f"{POLYGON_LAYER}.gpkg",
         aoi=folder / "aoi.geojson",
-        months=MONTHS,
-        truth={month: folder / "truth" / f"{month}.tif" for month in MONTHS},
+        months=tuple(months),
+        truth={month: folder / "truth" / f"{month}.tif" for month in months},
+        events=folder / "truth" / "events.gpkg",
     )
     drawn = []
-    for dryness, month in enumerate(MONTHS):
-        ground = replace(land, cover=covers[month])
-        bands = observe(rngs[month], ground, skies[month], dryness)
+    dryness = np.linspace(0, 1, len(months)).tolist()
+    for month, rng, cover, sky, dry in zip(months, rngs, covers, skies, dryness, strict=True):
+        bands = observe(rng, replace(land, cover=cover), sky, dry)
         write_quads(world.mosaic_dir / f"{month.year}" / f"{month.month:02d}", bands, seen, grid)
-        codes = label(covers[month], skies[month], seen)
+        codes = label(cover, sky, seen)
         write_truth(world.truth[month], codes, grid)
-        drawn.append(draw_polygons(rngs[month], np.where(inside, codes, NODATA), month, grid))
+        drawn.append(draw_polygons(rng, np.where(inside, codes, NODATA), month, grid))
     write_vectors(world, drawn, aoi)
+    write_events(world, events, grid)
     return world
 
 
@@ -601,22 +651,48 @@ def paint_town(rng: np.random.Generator, cover: Bytes, centre: Points, roads: Ro
     return painted.astype(np.uint8)
 
 
-def change_land(rng: np.random.Generator, land: Land, clear: Mask) -> dict[Period, Bytes]:
-    """Return the cover in each month: in June fields are harvested and forest is felled.
+def change_land(
+    rng: np.random.Generator, land: Land, clear: Sequence[Mask]
+) -> tuple[list[Bytes], list[Event]]:
+    """Return the cover in each month, and what happens.
 
     Args:
         rng: source of the shapes of the clearings.
-        land: the land in May.
-        clear: where felling can be seen: in the AOI and the imagery, without clouds in any month.
+        land: the land in the first month.
+        clear: of each month, what of the AOI its imagery shows without clouds.
     """
-    june = land.cover.copy()
-    june[(land.cover == Cover.CROP) & (land.vigour > 0.6)] = Cover.SOIL
-    for hectares in CLEARINGS:
-        june[fell(rng, clear & (june == Cover.FOREST), hectares)] = Cover.SLASH
-    return {MAY: land.cover, JUNE: june}
+    covers = [farm(land, month) for month in range(len(clear))]
+    events = []
+    for number, hectares in enumerate(CLEARINGS):
+        month = min(FIRST_CLEARING + number, len(clear) - 1)
+        shown = seen_often(clear[:month], CLEAR_BEFORE) & seen_often(clear[month:], CLEAR_AFTER)
+        forest = shown & (covers[month] == Cover.FOREST)
+        events.append(Event(What.CLEARING, month, irregular_patch(rng, forest, hectares)))
+        for cover in covers[month:]:
+            cover[events[-1].place] = Cover.SLASH
+    month = events[0].month
+    bared = (covers[month - 1] == Cover.CROP) & (covers[month] == Cover.SOIL)
+    events.append(Event(What.FIELD, month, largest_patch(bared & clear[month])))
+    return covers, events
 
 
-def fell(rng: np.random.Generator, forest: Mask, hectares: float) -> Mask:
+def farm(land: Land, month: int) -> Bytes:
+    """Return the cover so many months after the first: fields are harvested and sown in turn.
+
+    The greenest are harvested first. They lie bare for `BARE_MONTHS`.
+    """
+    harvest = np.maximum(1, np.ceil((1 - land.vigour) / 0.4))
+    bare = (harvest <= month) & (month < harvest + BARE_MONTHS)
+    return np.where((land.cover == Cover.CROP) & bare, Cover.SOIL, land.cover).astype(np.uint8)
+
+
+def seen_often(clear: Sequence[Mask], times: int) -> Mask:
+    """Return the pixels that are clear so often, or always if there are fewer months."""
+    often: Mask = np.sum(clear, axis=0) >= min(times, len(clear))
+    return often
+
+
+def irregular_patch(rng: np.random.Generator, forest: Mask, hectares: float) -> Mask:
     """Return an irregular patch of a given area where there is most forest around."""
     size = len(forest)
     pixels = round(hectares * 10_000 / RESOLUTION**2)
@@ -631,13 +707,27 @@ def fell(rng: np.random.Generator, forest: Mask, hectares: float) -> Mask:
     return patch.reshape(forest.shape)
 
 
+def largest_patch(mask: Mask) -> Mask:
+    """Return the largest of the connected parts of a mask."""
+    parts, _ = ndimage.label(mask)
+    sizes = np.bincount(parts[mask], minlength=1)
+    largest: Mask = mask & (parts == np.argmax(sizes))
+    return largest
+
+
 # Sky and sensor
+
+
+def shadow_offset() -> tuple[int, int]:
+    """Return how many pixels a shadow falls to the south and to the west of its cloud."""
+    east, north, up = SUN_DIRECTION
+    down, left = (round(CLOUD_BASE / RESOLUTION * tilt / up) for tilt in (north, east))
+    return down, left
 
 
 def make_sky(rng: np.random.Generator, size: int) -> Sky:
     """Return clouds and thin veils, with soft edges, and their shadows, away from the sun."""
-    east, north, up = SUN_DIRECTION
-    down, left = (round(CLOUD_BASE / RESOLUTION * tilt / up) for tilt in (north, east))
+    down, left = shadow_offset()
     wide = size + max(down, left)
     billows = power_law_noise(rng, wide, longest=150, slope=1.85)
     clouds = special.expit((billows - np.quantile(billows, 1 - CLOUD_SHARE)) / 0.09)
@@ -649,12 +739,31 @@ def make_sky(rng: np.random.Generator, size: int) -> Sky:
     return Sky(opacity=overhead, shadow=upwind)
 
 
-def clear_sky(skies: Mapping[Period, Sky]) -> Mask:
-    """Return the pixels that no cloud and no shadow touches in any month."""
-    clear: Mask = np.all(
-        [(sky.opacity < 0.1) & (sky.shadow < 0.1) for sky in skies.values()], axis=0
-    )
+def clear_sky(sky: Sky) -> Mask:
+    """Return the pixels that no cloud and no shadow touches."""
+    clear: Mask = (sky.opacity < 0.1) & (sky.shadow < 0.1)
     return clear
+
+
+def place_shadow(rng: np.random.Generator, cover: Bytes, clear: Sequence[Mask]) -> Event:
+    """Return a shadow on forest that stays forest, and that is clear in all other months.
+
+    Args:
+        rng: source of its shape.
+        cover: in the last month.
+        clear: of each month, what of the AOI its imagery shows without clouds.
+    """
+    forest = (cover == Cover.FOREST) & (distance_to(cover == Cover.SLASH) > SHADOW_AWAY)
+    shown = seen_often(clear, len(clear))
+    return Event(What.SHADOW, SHADOW_MONTH, irregular_patch(rng, forest & shown, SHADOW_HECTARES))
+
+
+def with_cloud(sky: Sky, place: Mask) -> Sky:
+    """Return a sky with one more cloud, whose shadow falls on a place."""
+    shade = np.minimum(1, 2 * ndimage.gaussian_filter(place.astype(np.float32), 2))
+    down, left = shadow_offset()
+    cloud = ndimage.shift(shade, (-down, left), order=0)
+    return Sky(np.maximum(sky.opacity, cloud), np.maximum(sky.shadow, shade))
 
 
 def imagery_mask(size: int) -> Mask:
@@ -846,3 +955,24 @@ def write_vectors(world: World, drawn: list[gpd.GeoDataFrame], aoi: shapely.Mult
     polygons = pd.concat(drawn, ignore_index=True).to_crs(LONLAT)
     polygons.to_file(world.polygons, layer=POLYGON_LAYER, driver="GPKG")
     gpd.GeoSeries([aoi], crs=MAP_CRS).to_crs(LONLAT).to_file(world.aoi, driver="GeoJSON")
+
+
+def write_events(world: World, events: Sequence[Event], grid: Grid) -> None:
+    """Write what happens, as EPSG:4326."""
+    outlines = [
+        shapely.union_all(
+            [
+                shapely.geometry.shape(outline)
+                for outline, _ in shapes(
+                    event.place.astype(np.uint8), event.place, transform=grid.transform
+                )
+            ]
+        )
+        for event in events
+    ]
+    columns = {
+        "what": [event.what for event in events],
+        "month": [str(world.months[event.month]) for event in events],
+    }
+    frame = gpd.GeoDataFrame(columns, geometry=outlines, crs=MAP_CRS)
+    frame.to_crs(LONLAT).to_file(world.events, driver="GPKG")

@@ -1,4 +1,4 @@
-"""The demo's world: a mosaic, polygons and truth that fit together."""
+"""The demo's world: mosaics, polygons and truth that fit together."""
 
 from pathlib import Path
 
@@ -10,15 +10,19 @@ import rasterio
 from rasterio.enums import ColorInterp
 from rasterio.features import geometry_mask, rasterize
 
-from demo.world import HALF_MERCATOR, RESOLUTION, World, build_world
+from demo.compare import compare_loss, read_codes
+from demo.world import HALF_MERCATOR, RESOLUTION, What, World, build_world, power_law_noise
 from landcover.classes import FIXED_CODES, NODATA
-from landcover.period import Period
+from landcover.grid import grid_of
+from landcover.period import Period, months_between
+from tests.records import CLOUD, FOREST, NON_FOREST, Alerts
 
 # They all look at one world.
 pytestmark = pytest.mark.xdist_group("demo world")
 
 SIZE, QUAD_SIZE = 768, 256
 CLASSES = {"Forest", "Non-Forest", "Cloud", "Shadow", "Water", "Haze"}
+UNCLEAR = [FIXED_CODES[name] for name in ("Cloud", "Shadow", "Haze")]
 Array = npt.NDArray[np.generic]
 
 
@@ -26,6 +30,14 @@ Array = npt.NDArray[np.generic]
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Generate one small world for all tests here."""
     return build_world(tmp_path_factory.mktemp("world"), size=SIZE, quad_size=QUAD_SIZE, seed=7)
+
+
+@pytest.fixture(scope="module")
+def half_year(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Generate half a year, as the demo does."""
+    months = months_between(Period(2025, 1), Period(2025, 6))
+    folder = tmp_path_factory.mktemp("half a year")
+    return build_world(folder, size=SIZE, quad_size=QUAD_SIZE, months=months)
 
 
 def quads(world: World, month: Period) -> list[Path]:
@@ -53,6 +65,19 @@ def read_mosaic(world: World, month: Period) -> tuple[Array, Array]:
             bands[:, *place] = quad.read([1, 2, 3, 4])
             alpha[place] = quad.read(quad.colorinterp.index(ColorInterp.alpha) + 1)
     return bands, alpha
+
+
+def read_events(world: World) -> dict[str, Array]:
+    """Return the pixels of each event, by what happens and when."""
+    events = gpd.read_file(world.events)
+    with rasterio.open(world.truth[world.months[0]]) as truth:
+        shape, transform = truth.shape, truth.transform
+    return {
+        f"{event.what} {event.month}": geometry_mask(
+            [event.geometry], shape, transform, invert=True
+        )
+        for event in events.to_crs(3857).itertuples()
+    }
 
 
 def read_polygons(world: World) -> gpd.GeoDataFrame:
@@ -223,6 +248,66 @@ def test_only_the_clearing_changes_under_clear_skies(world: World) -> None:
 def test_clouds_are_elsewhere_in_the_other_month(world: World) -> None:
     may, june = (read_truth(world, month) == FIXED_CODES["Cloud"] for month in world.months)
     assert (may & june).sum() < 0.3 * min(may.sum(), june.sum())
+
+
+def test_forest_falls_where_it_is_seen_clear_often_enough_to_be_sure(half_year: World) -> None:
+    events = read_events(half_year)
+    months = [read_truth(half_year, month) for month in half_year.months]
+    for number, hectares in ((2, 20), (3, 12)):
+        felled = events[f"{What.CLEARING} {half_year.months[number]}"]
+        assert felled.sum() * RESOLUTION**2 / 10_000 == pytest.approx(hectares, rel=0.01)
+        before, after = (
+            np.stack([codes[felled] for codes in part]) for part in np.split(months, [number])
+        )
+        assert set(before[~np.isin(before, UNCLEAR)]) == {FOREST}
+        assert set(after[~np.isin(after, UNCLEAR)]) == {NON_FOREST}
+        assert ((before == FOREST).sum(axis=0) >= 2).all()
+        assert ((after == NON_FOREST).sum(axis=0) >= 3).all()
+
+
+def test_a_shadow_lies_on_forest_like_a_burn_in_one_month(half_year: World) -> None:
+    burnt = read_events(half_year)[f"{What.SHADOW} 2025-04"]
+    shaded = half_year.months[3]
+    for month in half_year.months:
+        if month != shaded:
+            assert (read_truth(half_year, month)[burnt] == FOREST).all()
+    assert np.mean(read_truth(half_year, shaded)[burnt] == FIXED_CODES["Shadow"]) > 0.8
+    before, during = (
+        np.median(read_mosaic(half_year, month)[0][3][burnt]) for month in half_year.months[2:4]
+    )
+    assert during < 0.6 * before
+
+
+def test_a_field_goes_from_green_to_bare_and_back(half_year: World) -> None:
+    field = read_events(half_year)[f"{What.FIELD} 2025-03"]
+    greenness = []
+    for month in half_year.months:
+        codes = read_truth(half_year, month)[field]
+        assert set(codes[~np.isin(codes, UNCLEAR)]) <= {NON_FOREST}
+        red, nir = (read_mosaic(half_year, month)[0][band][field] for band in (2, 3))
+        clear = codes == NON_FOREST
+        greenness.append(np.median((nir[clear] - red[clear]) / (nir[clear] + red[clear])))
+    green, bare = [greenness[month] for month in (0, 1, 5)], greenness[2:5]
+    assert min(green) > max(bare) + 0.2
+
+
+def test_of_half_a_year_what_was_felled_is_confirmed_and_nothing_else(half_year: World) -> None:
+    random = np.random.default_rng(1)
+    events = read_events(half_year)
+    with rasterio.open(half_year.truth[half_year.months[0]]) as truth:
+        alerts = Alerts(grid_of(truth))
+    for month in half_year.months:
+        codes = read_codes(half_year.truth[month])
+        if month == half_year.months[3]:
+            codes[events[f"{What.SHADOW} {month}"]] = NON_FOREST
+        # A fortieth of each map is wrong, in patches.
+        wrong = power_law_noise(random, SIZE, longest=40) > 1.96
+        ground = np.where(codes == FOREST, NON_FOREST, FOREST)
+        codes = np.where(wrong & np.isin(codes, (FOREST, NON_FOREST)), ground, codes)
+        alerts.update(month, np.where(np.isin(codes, UNCLEAR), CLOUD, codes).astype(np.uint8))
+    loss = compare_loss(alerts.found, gpd.read_file(half_year.events))
+    assert [place.what for place in loss.places if place.confirmed] == [What.CLEARING] * 2
+    assert loss.is_right
 
 
 def test_same_seed_same_world_other_seed_another(world: World, tmp_path: Path) -> None:
