@@ -130,7 +130,7 @@ def plan_update(
     with run.storage(folder), scratch(folder) as local:
         built = local / plan.alerts.name
         last = before.period if before else None
-        numbered(alerts_of(before), last, settings, grid).to_parquet(built)
+        numbered(alerts_of(before, local), last, settings, grid).to_parquet(built)
         publish_all({plan.alerts: built})
     return plan
 
@@ -216,7 +216,7 @@ def assemble_record(
         runs = [pd.read_parquet(BytesIO(plan.runs(part.window).read_bytes())) for part in windows]
         joined = join_windows(runs, plan.grid)
         standing = geopandas.read_parquet(BytesIO(plan.alerts.read_bytes()))
-        before = alerts_of(plan.before)
+        before = alerts_of(plan.before, local)
         alerts = update_alerts(before, standing, joined, plan.grid, period, settings)
         new = new_since(alerts, before)
         said = _said(run)
@@ -268,18 +268,24 @@ def reading(path: UPath) -> Iterator[None]:
         ) from error
 
 
-def read_alerts(path: UPath) -> geopandas.GeoDataFrame:
+def read_alerts(path: UPath, folder: Path) -> geopandas.GeoDataFrame:
     """Return the alerts of a GeoPackage on this machine or in the bucket.
 
     Args:
         path: of the file.
+        folder: on this machine, for a copy.
     """
-    return read_geopackage(path.read_bytes())
+    return read_geopackage(fetch([path], folder)[0])
 
 
-def alerts_of(record: MonthOfRecord | None) -> geopandas.GeoDataFrame:
-    """Return the alerts of a record; none where there is no record."""
-    return read_alerts(record.path("patches")) if record else no_alerts()
+def alerts_of(record: MonthOfRecord | None, folder: Path) -> geopandas.GeoDataFrame:
+    """Return the alerts of a record; none where there is no record.
+
+    Args:
+        record: up to some month.
+        folder: on this machine, for a copy.
+    """
+    return read_alerts(record.path("patches"), folder) if record else no_alerts()
 
 
 def _check_map(month: MappedMonth) -> None:

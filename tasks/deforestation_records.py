@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, func, select, update
 from landcover.change.alerts import ATTRIBUTES, WITHDRAWN, Tally
 from landcover.change.plan import FinishedRecord
 from landcover.change.record import LEGEND
-from landcover.files import absolute, file_name
+from landcover.files import absolute, file_name, scratch
 from landcover.publishing import brought
 from tasks.access.lock import RECORD, hold
 from tasks.access.tables import (
@@ -55,8 +55,8 @@ def record_deforestation(
     # Those of the run itself last, in their order.
     names = list(dict.fromkeys(reversed(names)))[::-1]
     files = {run.files.maps / name: waiting / name for name in names}
-    with run.storage(waiting):
-        alerts = read_alerts(waiting / file_name("patches", run.period))
+    with run.storage(waiting), scratch(waiting) as folder:
+        alerts = read_alerts(waiting / file_name("patches", run.period), folder)
     with (
         run.storage(final),
         brought(

@@ -60,7 +60,7 @@ def write_deforestation_report(
     plan, language = finished.plan, run.settings[ReportSettings].report_language
     raster = finished.waiting / file_name("deforestation", run.period)
     with run.storage(run.files.record["record_page"]), scratch(plan.folder) as folder:
-        alerts = read_alerts(finished.waiting / file_name("patches", run.period))
+        alerts = read_alerts(finished.waiting / file_name("patches", run.period), folder)
         largest = largest_alerts(alerts, finished.rejected, run.period)
         report = LossReport(
             period=run.period,
@@ -69,7 +69,7 @@ def write_deforestation_report(
             crs=plan.grid.crs,
             area=run.area(plan.grid.crs),
             alerts=alerts,
-            new=set(new_since(alerts, alerts_of(plan.before))["alert_id"]),
+            new=set(new_since(alerts, alerts_of(plan.before, folder))["alert_id"]),
             rejected=finished.rejected,
             counts=finished.counts,
             hectares=finished.hectares,

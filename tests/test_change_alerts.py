@@ -126,7 +126,7 @@ def test_alerts_do_not_depend_on_windows_nor_on_where_a_run_ended(tmp_path: Path
     # A run that ended in between knows the alerts from their file.
     again = alerts_of(months[:3])
     write_geopackage(again.found, tmp_path / "alerts.gpkg")
-    again.found = read_geopackage((tmp_path / "alerts.gpkg").read_bytes())
+    again.found = read_geopackage(tmp_path / "alerts.gpkg")
     for number, codes in enumerate(months[3:], 5):
         again.update(MONTHS[number], codes)
     assert_same(ours.found, again.found)
@@ -218,7 +218,7 @@ def test_dates_of_the_geopackage_are_dates(tmp_path: Path) -> None:
         }
         assert info["geometry_type"] == "MultiPolygon"
         assert info["crs"] == "EPSG:4326"
-        assert_same(read_geopackage(path.read_bytes()), alerts)
+        assert_same(read_geopackage(path), alerts)
 
 
 def test_files_for_phones_hold_the_new_ones_and_are_split_where_they_are_large(

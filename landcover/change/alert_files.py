@@ -1,7 +1,6 @@
 """Files of alerts: a GeoPackage of all, and small files of a month's new ones for a phone's map."""
 
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
 
 import geopandas
@@ -54,13 +53,13 @@ def write_geopackage(
     typed.to_file(path, layer=LAYER, driver="GPKG", use_arrow=True, geometry_type="MultiPolygon")
 
 
-def read_geopackage(content: bytes) -> geopandas.GeoDataFrame:
+def read_geopackage(path: Path) -> geopandas.GeoDataFrame:
     """Return the alerts of a GeoPackage, as they were written.
 
     Args:
-        content: of the file; the library that reads it knows no bucket.
+        path: of the file on this machine: the library that reads it knows no bucket.
     """
-    alerts = geopandas.read_file(BytesIO(content), layer=LAYER)[[*ATTRIBUTES, "geometry"]]
+    alerts = geopandas.read_file(path, layer=LAYER)[[*ATTRIBUTES, "geometry"]]
     for name in DATES:
         dates = [None if pd.isna(moment) else moment.date() for moment in alerts[name]]
         alerts[name] = pd.Series(dates, alerts.index, dtype=object)
