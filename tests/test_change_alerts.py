@@ -236,6 +236,7 @@ def test_files_for_phones_hold_the_new_ones_and_are_split_where_they_are_large(
     assert {feature["properties"]["alert_id"] for feature in features} == set(new["alert_id"])
     marks = ElementTree.parse(files[1]).iter("{http://www.opengis.net/kml/2.2}Placemark")
     names = [mark.find("{http://www.opengis.net/kml/2.2}name").text for mark in marks]
+    assert [pyogrio.list_layers(path)[0, 0] for path in files] == ["alerts_202404"] * 2
     assert names == ["0.9 ha, 2024-04"] * 12
     for path in files:
         path.unlink()
@@ -272,3 +273,20 @@ def test_ids_depend_on_the_place_and_not_on_the_grid() -> None:
     for month, codes in zip(MONTHS, [forest(), forest(), after], strict=False):
         wider.update(month, np.pad(codes, ((down, 0), (right, 0)), constant_values=255))
     assert wider.found["alert_id"].tolist() == ours.found["alert_id"].tolist()
+
+
+def test_an_alert_over_the_antimeridian_is_cut_there_and_followed() -> None:
+    """An outline from one end of the world to the other would cover what nobody looked at."""
+    side = ORIGIN.a
+    corner = (3339584.7238 - WIDTH // 2 * side, -1_900_000)  # 180 degrees lie in the middle
+    grid = Grid("EPSG:3832", ORIGIN.translation(*corner) @ ORIGIN.scale(side, -side), WIDTH, HEIGHT)
+    alerts = Alerts(grid)
+    after = felled(forest(), square(100, WIDTH // 2 - 20, 40))
+    for month, codes in zip(MONTHS, [forest(), forest(), after, after, after], strict=False):
+        alerts.update(month, codes)
+    (alert,) = alerts.found.itertuples()
+    assert alert.state == "confirmed"
+    assert alert.geometry.is_valid
+    east, west = sorted(alert.geometry.geoms, key=lambda part: -part.bounds[0])
+    assert (east.bounds[2], west.bounds[0]) == (180, -180)
+    assert polygon_hectares(alert.geometry, "EPSG:4326") == pytest.approx(alert.area_ha, rel=1e-3)

@@ -87,8 +87,11 @@ def write_for_phones(
     shown.insert(0, "name", [f"{area:.1f} ha, {period}" for area in shown["area_ha"]])
     files = []
     for kind, driver in (("geojson", "GeoJSON"), ("kml", "LIBKML")):
-        for number, part in enumerate(_parts(shown, driver, folder / f"part.{kind}", largest), 1):
-            name = file_name(f"new_{kind}", period)
+        name = file_name(f"new_{kind}", period)
+        # Maps on phones show the layer's name, which is the file's.
+        built = folder / "parts" / name
+        built.parent.mkdir(exist_ok=True)
+        for number, part in enumerate(_parts(shown, driver, built, largest), 1):
             path = folder / (name if number == 1 else name.replace(".", f"_{number}."))
             files.append(part.rename(path))
     return files

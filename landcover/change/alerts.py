@@ -27,18 +27,18 @@ from uuid import UUID, uuid5
 import geopandas
 import numpy as np
 import pandas as pd
+import shapely
 from numpy.typing import NDArray
+from shapely.geometry import MultiPolygon
 
 from landcover.change import rule
 from landcover.change.dates import DAY_ZERO, months_before, period_of
 from landcover.change.patch_kernels import NEW
 from landcover.change.patches import outlines, patches_of, with_squares
 from landcover.change.rule import NEVER, ChangeSettings, probability
-from landcover.geometry import to_lonlat
+from landcover.geometry import LONLAT, reproject_rows, to_lonlat
 from landcover.grid import Grid
 from landcover.period import Period, months_between
-
-LONLAT = "EPSG:4326"
 
 WARNING, CONFIRMED, WITHDRAWN = "warning", "confirmed", "withdrawn"
 
@@ -84,7 +84,8 @@ def numbered(
         settings: when lost forest is believed.
         grid: of the record.
     """
-    standing = alerts[alerts["state"] != WITHDRAWN].to_crs(grid.crs)
+    standing = alerts[alerts["state"] != WITHDRAWN]
+    standing = standing.set_geometry(reproject_rows(standing.geometry, grid.crs))
     over = months_before(last, 2 * settings.within) if last else 0
     day = np.array([(first - DAY_ZERO).days for first in standing["first_detected"]], np.int64)
     return standing.assign(number=np.where(day > over, np.cumsum(day > over), -1))
@@ -377,8 +378,10 @@ def _confirmed(runs: pd.DataFrame, of: pd.Series, area: pd.Series, smallest: flo
 
 def _outlines(runs: pd.DataFrame, of: pd.Series, grid: Grid) -> geopandas.GeoSeries:
     """Return outlines in longitude and latitude by the number of the alert."""
-    found = geopandas.GeoSeries(outlines(runs, of, grid), crs=grid.crs).to_crs(LONLAT)
-    return found.sort_index()
+    found = geopandas.GeoSeries(outlines(runs, of, grid), crs=grid.crs)
+    lonlat = reproject_rows(found, LONLAT).sort_index()
+    several = [MultiPolygon(shapely.get_parts(outline).tolist()) for outline in lonlat]
+    return geopandas.GeoSeries(several, index=lonlat.index, crs=LONLAT)
 
 
 def _ids(first: pd.DataFrame, period: Period, grid: Grid) -> list[str]:
