@@ -22,7 +22,6 @@ from landcover.change.alerts import no_alerts, numbered, update_alerts
 from landcover.change.dates import day_of
 from landcover.change.patches import join_windows, window_runs
 from landcover.change.record import (
-    LARGEST,
     MonthMap,
     layer_values,
     read_state,
@@ -36,7 +35,7 @@ from landcover.maps.layers import Layer
 from landcover.maps.measure import count_map
 from landcover.maps.pieces import PROFILE, piece_factors, write_piece
 from landcover.period import Period
-from landcover.windows import BLOCK, split
+from landcover.windows import BLOCK, LARGEST, split
 
 REPEATS = 3
 SETTINGS = ChangeSettings()

@@ -160,7 +160,7 @@ def finish(run: Run, finished: FinishedRecord | None, steps: Steps) -> Outcome:
     outcome = Outcome(
         month=str(reached),
         counts=finished.counts if finished else None,
-        alerts=find_record(reached) or 0,
+        alerts=finished.counts.standing if finished else find_record(run) or 0,
         seconds=steps.seconds,
         files={
             "report": files["record_page"],

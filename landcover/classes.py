@@ -217,6 +217,15 @@ def legend_of(names: Mapping[int, str]) -> Legend:
     )
 
 
+def css(colour: Colour) -> str:
+    """Return a colour as CSS writes it.
+
+    >>> css((255, 170, 0))
+    '#ffaa00'
+    """
+    return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
 def colour(code: int) -> Colour:
     """Return the colour (red, green, blue; 0 to 255) that maps show a class in.
 

@@ -18,10 +18,9 @@ from landcover.maps.assembly import (
     find_notices,
     share_of_low_confidence,
     share_of_sieved,
-    total_hectares,
 )
 from landcover.maps.layers import Layer
-from landcover.maps.measure import Counts
+from landcover.maps.measure import Counts, total_hectares
 from landcover.maps.pieces import Piece, Plan
 from landcover.model.forest import Model
 from landcover.publishing import publish_all
@@ -76,6 +75,7 @@ def assemble_map(
         companions = build_companions(built[0], digest, run, plan.classes, model, mosaic.origin)
         publish_all({plan.folder / file.name: file for file in (*built, *companions)})
     get_run_logger().info("Map assembled and found to be what its windows are")
+    hectares = total_hectares([piece.hectares for piece in pieces])
     notices = find_notices(doubts, mosaic.origin)
     for notice in notices:
         get_run_logger().warning("%s", notice)
@@ -86,7 +86,7 @@ def assemble_map(
         sha256=digest,
         model=model,
         source_mosaic=mosaic.origin,
-        hectares=total_hectares(pieces, model.names),
+        hectares={model.names[code]: area for code, area in hectares.items()},
         low_confidence=share_of_low_confidence(counts[1], counts[0]),
         sieved=share_of_sieved(pieces),
         pixels=counts[0].total(),

@@ -14,7 +14,7 @@ from landcover.files import absolute, fetch, is_named, scratch
 from landcover.geometry import LONLAT
 from landcover.maps.layers import Layer
 from landcover.maps.sidecar import sidecar_text
-from landcover.maps.stac import ITEMS, map_collection, prediction_item, read_item, stac_text
+from landcover.maps.stac import ITEMS, MAP, map_collection, raster_item, read_item, stac_text
 from landcover.model.forest import Model
 from landcover.publishing import publish
 from tasks.access.tables import lock_collection
@@ -39,7 +39,8 @@ def build_companions(
         Their files, beside the map.
     """
     assert classes.legend is not None
-    item = prediction_item(
+    item = raster_item(
+        MAP,
         built,
         digest,
         run.period,

@@ -34,10 +34,8 @@ from landcover.change.plan import (
     UpdatedWindow,
     UpdatePlan,
     months_unseen,
-    total,
 )
 from landcover.change.record import (
-    LARGEST,
     LEGEND,
     check_same_grid,
     layer_values,
@@ -52,10 +50,10 @@ from landcover.imagery.images import gdal_path, open_image
 from landcover.machine import cores
 from landcover.maps.cog import write_cog
 from landcover.maps.layers import Layer
-from landcover.maps.measure import count_data, measure_codes
+from landcover.maps.measure import count_data, measure_codes, total_hectares
 from landcover.maps.pieces import piece_factors, write_piece
 from landcover.maps.sidecar import sidecar_text
-from landcover.maps.stac import record_item, stac_text
+from landcover.maps.stac import RECORD, raster_item, stac_text
 from landcover.notices import Notice
 from landcover.publishing import publish_all
 from landcover.version import code_version
@@ -114,7 +112,7 @@ def plan_update(
             check_same_grid(gdal_path(month.classes), known, f"the record up to {before.period}")
     area = run.area(grid.crs)
     size, windows = plan_windows(
-        grid, area, cores(), memory_for_run(), LARGEST, lambda side: A_PIXEL * side**2
+        grid, area, cores(), memory_for_run(), memory_of=lambda side: A_PIXEL * side**2
     )
     plan = UpdatePlan(
         month=month,
@@ -182,9 +180,9 @@ def update_window_of_record(window: Window, run: Run, plan: UpdatePlan) -> Updat
         runs = window_runs(window, plan.grid, state, day_of(period), alerts, smallest)
         runs.to_parquet(local / final.name)
         publish_all(files)
-    status, hectares = measure_codes(state.status, grid, OUTSIDE)
+    _, hectares = measure_codes(state.status, grid, OUTSIDE)
     _, unseen = measure_codes(months_unseen(state, period), grid, OUTSIDE)
-    return UpdatedWindow(window, data, status, hectares, unseen)
+    return UpdatedWindow(window, data, hectares, unseen)
 
 
 @io_task("assemble record", "assemble record {run}")
@@ -229,8 +227,8 @@ def assemble_record(
         companions = _companions(run, plan, built[0], digests["deforestation"])
         files = [*built, *written, *phone_files, *companions]
         publish_all({plan.folder / file.name: file for file in files})
-    hectares = total([part.hectares for part in windows])
-    counts = tally(alerts, new["alert_id"], rejected)
+    hectares = total_hectares([part.hectares for part in windows])
+    counts = tally(alerts, new, rejected)
     notices = _notices(plan, history, new, hectares)
     for notice in notices:
         get_run_logger().warning("%s", notice)
@@ -240,7 +238,7 @@ def assemble_record(
         phone_files=tuple(file.name for file in phone_files),
         sha256=digests,
         hectares=hectares,
-        unseen=total([part.unseen for part in windows]),
+        unseen=total_hectares([part.unseen for part in windows]),
         counts=counts,
         rejected=rejected,
         notices=notices,
@@ -330,7 +328,8 @@ def _said(run: Run) -> pd.DataFrame:
 def _companions(run: Run, plan: UpdatePlan, built: Path, digest: str) -> list[Path]:
     """Write the sidecar and the STAC item of a record beside its raster."""
     before = f" and the record up to {plan.before.period}" if plan.before else ""
-    item = record_item(
+    item = raster_item(
+        RECORD,
         built,
         digest,
         plan.period,

@@ -8,7 +8,6 @@ from typing import Any
 from prefect.logging import get_run_logger
 from upath import UPath
 
-from landcover.change.alerts import new_since
 from landcover.change.plan import FinishedRecord
 from landcover.errors import LandcoverError, TransientError
 from landcover.files import absolute, file_name, scratch
@@ -20,7 +19,7 @@ from landcover.publishing import publish
 from landcover.version import library_versions
 from tasks.access.settings import ReportSettings
 from tasks.artifacts import show_alerts, show_pictures
-from tasks.change import alerts_of, read_alerts, reading
+from tasks.change import read_alerts, reading
 from tasks.history import History
 from tasks.mosaic import describe_imagery
 from tasks.retries import io_task
@@ -69,7 +68,6 @@ def write_deforestation_report(
             crs=plan.grid.crs,
             area=run.area(plan.grid.crs),
             alerts=alerts,
-            new=set(new_since(alerts, alerts_of(plan.before, folder))["alert_id"]),
             rejected=finished.rejected,
             counts=finished.counts,
             hectares=finished.hectares,

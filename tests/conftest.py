@@ -199,6 +199,18 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., N
 
 
 @pytest.fixture
+def shown(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
+    """Returns what was logged and printed since it was called last."""
+
+    def read() -> str:
+        logged, printed = caplog.messages, capfd.readouterr()
+        caplog.clear()
+        return "\n".join([*logged, printed.out, printed.err])
+
+    return read
+
+
+@pytest.fixture
 def hasty(prefect_api: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Retries of all tasks, and of reading images, that follow each other at once."""
     monkeypatch.setattr(images, "READ_PAUSES", [0.01] * len(images.READ_PAUSES))

@@ -81,18 +81,6 @@ def months(tmp_path: Path, settings: Callable[..., None]) -> Path:
     return folder
 
 
-@pytest.fixture
-def shown(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
-    """Returns what was logged and printed since it was called last."""
-
-    def read() -> str:
-        logged, printed = caplog.messages, capfd.readouterr()
-        caplog.clear()
-        return "\n".join([*logged, printed.out, printed.err])
-
-    return read
-
-
 def became(said: str) -> dict[str, str]:
     """Return what the last table printed says of each month."""
     return dict(re.findall(r"^(\d{4}-\d{2})  +(\S+(?: \S+)*)", said, re.MULTILINE))

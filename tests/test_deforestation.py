@@ -112,18 +112,6 @@ def months(settings: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> di
     return made
 
 
-@pytest.fixture
-def shown(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
-    """Returns what was logged and printed since it was called last."""
-
-    def read() -> str:
-        logged, printed = caplog.messages, capfd.readouterr()
-        caplog.clear()
-        return "\n".join([*logged, printed.out, printed.err])
-
-    return read
-
-
 def bring_up_to(month: int, *more: str) -> int:
     return deforestation.main(["--year", "2025", "--month", str(month), *more])
 

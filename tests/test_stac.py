@@ -38,8 +38,9 @@ from landcover.maps.pieces import write_piece
 from landcover.maps.stac import (
     COLLECTION,
     COLLECTION_NAME,
+    MAP,
     map_collection,
-    prediction_item,
+    raster_item,
     stac_text,
 )
 from landcover.period import Period
@@ -94,7 +95,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> WrittenMap:
 def item_of(path: Path, year: int = 2025, month: int = 6, **other: Any) -> pystac.Item:
     given = {"area": EVERYWHERE, "lineage": "A *forest*.", "made": MADE, **other}
     legend = legend_of(given.pop("names", NAMES))
-    return prediction_item(path, sha256(path), Period(year, month), legend=legend, **given)
+    return raster_item(MAP, path, sha256(path), Period(year, month), legend=legend, **given)
 
 
 def read_back(document: pystac.Item | pystac.Collection) -> Any:

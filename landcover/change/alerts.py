@@ -148,6 +148,8 @@ class Tally:
     """Those that people have rejected, whatever the maps say; they count in none of the others."""
     new: int
     """Those that the month brought."""
+    new_hectares: float
+    """Of those that the month brought."""
     warning_hectares: float
     """Of those that are not sure yet."""
     confirmed_hectares: float
@@ -169,15 +171,17 @@ def counted(alerts: geopandas.GeoDataFrame, rejected: Collection[str]) -> geopan
     return alerts[(alerts["state"] != WITHDRAWN) & ~alerts["alert_id"].isin(list(rejected))]
 
 
-def tally(alerts: geopandas.GeoDataFrame, new: Collection[str], rejected: Collection[str]) -> Tally:
+def tally(
+    alerts: geopandas.GeoDataFrame, new: geopandas.GeoDataFrame, rejected: Collection[str]
+) -> Tally:
     """Count alerts, and add up their hectares.
 
     Args:
         alerts: up to a month.
-        new: the ids of those that the month brought.
+        new: those of them that the month brought.
         rejected: the ids of those that people have rejected.
     """
-    standing = counted(alerts, rejected)
+    standing, brought = counted(alerts, rejected), counted(new, rejected)
     is_sure = standing["state"] == CONFIRMED
     people = alerts["alert_id"].isin(list(rejected))
     return Tally(
@@ -185,7 +189,8 @@ def tally(alerts: geopandas.GeoDataFrame, new: Collection[str], rejected: Collec
         confirmed=int(is_sure.sum()),
         withdrawn=int(((alerts["state"] == WITHDRAWN) & ~people).sum()),
         rejected=int(people.sum()),
-        new=int(standing["alert_id"].isin(list(new)).sum()),
+        new=len(brought),
+        new_hectares=float(brought["area_ha"].sum()),
         warning_hectares=float(standing.loc[~is_sure, "area_ha"].sum()),
         confirmed_hectares=float(standing.loc[is_sure, "area_ha"].sum()),
     )

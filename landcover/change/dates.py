@@ -11,6 +11,7 @@ from landcover.period import Period
 
 # Day 1 is 2015-01-01.
 DAY_ZERO = date(2014, 12, 31)
+FIRST = Period(2015, 1)
 
 # Four digits of `date_conf` are for days.
 DATES = 10_000

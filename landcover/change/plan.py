@@ -1,6 +1,6 @@
 """What brings a record up to a month: what it is made from, and what is made of each window."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from rasterio.windows import Window
 from upath import UPath
 
 from landcover.change.alerts import Tally
-from landcover.change.dates import LAST_DAY, day_of
+from landcover.change.dates import FIRST, LAST_DAY, day_of
 from landcover.change.history import MappedMonth, MonthOfRecord
 from landcover.change.record import MonthMap, record_layers
 from landcover.change.rule import NEVER, OUTSIDE, ChangeSettings, State
@@ -18,15 +18,11 @@ from landcover.grid import Grid
 from landcover.imagery.images import gdal_path
 from landcover.imagery.kernels import compiled
 from landcover.maps.layers import Layer
-from landcover.maps.measure import Counts
 from landcover.notices import Notice
-from landcover.period import Period
+from landcover.period import Period, months_between
 
 # How many months ago a pixel was seen clear: so many or more, never, and not to be seen.
 LONG_AGO, NEVER_SEEN = 253, 254
-
-# The layers that the next month is made from; `patches` are the alerts.
-KEPT = ("deforestation", "alerts", "last_seen", "state")
 
 
 @dataclass(frozen=True)
@@ -77,7 +73,7 @@ class UpdatePlan:
         """Return what GDAL opens to read the record before, by the layer's key."""
         if self.before is None:
             return None
-        return {key: gdal_path(self.before.path(key)) for key in KEPT}
+        return {layer.key: gdal_path(self.before.path(layer.key)) for layer in self.layers}
 
     def piece(self, layer: Layer, window: Window) -> UPath:
         """The file of a layer of a window."""
@@ -96,10 +92,8 @@ class UpdatedWindow:
     """Which pixels."""
     data: Mapping[str, int]
     """How many of them hold data, by the layer's key."""
-    status: Counts
-    """How many of them are what (see `landcover.change.rule`)."""
     hectares: Mapping[int, float]
-    """The true area of each status."""
+    """The true area of each status (see `landcover.change.rule`)."""
     unseen: Mapping[int, float]
     """True hectares by how many months ago they were seen clear, or `NEVER_SEEN`."""
 
@@ -158,11 +152,8 @@ def months_unseen(state: State, period: Period) -> NDArray[np.uint8]:
         Months, at most `LONG_AGO`; `NEVER_SEEN`, and `OUTSIDE` beyond the area of interest.
     """
     months = np.zeros(LAST_DAY + 1, np.uint8)
-    earlier, ago = period, 0
-    while (day := day_of(earlier)) > 1:
-        months[day] = min(ago, LONG_AGO)
-        earlier, ago = earlier.previous(), ago + 1
-    months[1] = min(ago, LONG_AGO)
+    for ago, earlier in enumerate(reversed(months_between(FIRST, period))):
+        months[day_of(earlier)] = min(ago, LONG_AGO)
     found = np.empty(state.seen.shape, np.uint8)
     _count_months(state.status, state.seen, months, found)
     return found
@@ -183,12 +174,3 @@ def _count_months(
                 found[row, column] = OUTSIDE
             else:
                 found[row, column] = NEVER_SEEN if day == NEVER else months[day]
-
-
-def total(parts: Sequence[Mapping[int, float]]) -> dict[int, float]:
-    """Return the hectares of all windows together, by what they are hectares of."""
-    found: dict[int, float] = {}
-    for part in parts:
-        for code, hectares in part.items():
-            found[code] = found.get(code, 0.0) + hectares
-    return dict(sorted(found.items()))

@@ -59,9 +59,6 @@ LEGEND = Legend(
 # overviews it is averaged, and what is single fades. More would run into the tile's confidence.
 INTENSITY = 55
 
-# Windows of this size take about 300 MB each.
-LARGEST = 4096
-
 # Edges of grids that are one may be so many pixels off, because file headers round coordinates.
 ROUNDING = 0.01
 

@@ -125,17 +125,6 @@ def find_notices(doubts: Doubts, origin: str) -> tuple[Notice, ...]:
     return (Notice("partial_nodata", {"hectares": doubts.partial, "mosaic": origin}),)
 
 
-def total_hectares(pieces: Sequence[Piece], names: Mapping[int, str]) -> dict[str, float]:
-    """Return the true area of each class of a map, by name.
-
-    Args:
-        pieces: of its windows.
-        names: the name of each class code.
-    """
-    codes = sorted({code for piece in pieces for code in piece.hectares})
-    return {names[code]: sum(piece.hectares.get(code, 0.0) for piece in pieces) for code in codes}
-
-
 def share_of_low_confidence(confidence: Counts, classes: Counts) -> float:
     """Return the share of a map's pixels whose confidence is low, 0 to 1.
 

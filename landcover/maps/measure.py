@@ -1,6 +1,7 @@
 """Maps measured: the pixels of each value, and the true hectares of each class code."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,16 @@ class Totals:
         found = [code for code in np.flatnonzero(self._pixels).tolist() if code != nodata]
         hectares = {code: float(self._areas[code]) / SQUARE_METRES_A_HECTARE for code in found}
         return Counter({code: int(self._pixels[code]) for code in found}), hectares
+
+
+def total_hectares(parts: Sequence[Mapping[int, float]]) -> dict[int, float]:
+    """Return the hectares of all parts of a map together, by their code.
+
+    Args:
+        parts: hectares of each.
+    """
+    codes = sorted({code for part in parts for code in part})
+    return {code: sum(part.get(code, 0.0) for part in parts) for code in codes}
 
 
 def count_map(path: str, nodata: int = NODATA) -> Counts:

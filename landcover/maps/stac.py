@@ -49,7 +49,7 @@ PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 
 
 @dataclass(frozen=True)
-class _Kind:
+class Kind:
     """What an item describes: a raster, and the files beside it."""
 
     name: str
@@ -64,7 +64,7 @@ class _Kind:
     """Of each file beside it: key, name in `landcover.files.NAMES`, title, media type and role."""
 
 
-_MAP = _Kind(
+MAP = Kind(
     "item",
     "Land cover",
     "map",
@@ -74,7 +74,7 @@ _MAP = _Kind(
         ("report", "report", "Report", pystac.MediaType.HTML, "overview"),
     ),
 )
-_RECORD = _Kind(
+RECORD = Kind(
     "record_item",
     "Deforestation up to",
     "deforestation",
@@ -88,7 +88,7 @@ _RECORD = _Kind(
 )
 
 # By the names of their files.
-ITEMS = (_MAP.name, _RECORD.name)
+ITEMS = (MAP.name, RECORD.name)
 
 # In degrees. An area of interest may follow a coast by the metre; to find a map by, ten metres do.
 _TOLERANCE = 1e-4
@@ -98,7 +98,8 @@ _PRECISION = 1e-7
 _MULTIHASH_SHA256 = "1220"
 
 
-def prediction_item(
+def raster_item(
+    kind: Kind,
     path: Path,
     digest: str,
     period: Period,
@@ -107,7 +108,7 @@ def prediction_item(
     lineage: str,
     made: datetime,
 ) -> pystac.Item:
-    """Describe a finished map as a STAC item.
+    """Describe a finished map, or a record of deforestation, as a STAC item.
 
     Its footprint is where the map can hold data: the area of interest as far as the map reaches,
     to some ten metres; over the antimeridian, the west of its bounds is greater than the east. It
@@ -117,6 +118,7 @@ def prediction_item(
     metres.
 
     Args:
+        kind: `MAP` or `RECORD`.
         path: the map on this machine, as `landcover.maps.cog.write_cog` writes it.
         digest: the SHA-256 of its file.
         period: of the map.
@@ -129,47 +131,6 @@ def prediction_item(
         LandcoverError: if the map lies outside the area of interest, or both reach over a pole.
         RasterioIOError: if the map cannot be read.
     """
-    return _item(_MAP, path, digest, period, area, legend, lineage, made)
-
-
-def record_item(
-    path: Path,
-    digest: str,
-    period: Period,
-    area: BaseGeometry,
-    legend: Legend,
-    lineage: str,
-    made: datetime,
-) -> pystac.Item:
-    """Describe a record of deforestation as a STAC item, as `prediction_item` does a map.
-
-    Args:
-        path: the raster on this machine.
-        digest: the SHA-256 of its file.
-        period: up to which it is known.
-        area: the area of interest, polygons in longitude and latitude (EPSG:4326).
-        legend: of the raster.
-        lineage: what it was made of and how, in a sentence; CommonMark.
-        made: when it was made, with its time zone.
-
-    Raises:
-        LandcoverError: if it lies outside the area of interest, or both reach over a pole.
-        RasterioIOError: if it cannot be read.
-    """
-    return _item(_RECORD, path, digest, period, area, legend, lineage, made)
-
-
-def _item(
-    kind: _Kind,
-    path: Path,
-    digest: str,
-    period: Period,
-    area: BaseGeometry,
-    legend: Legend,
-    lineage: str,
-    made: datetime,
-) -> pystac.Item:
-    """Describe a raster and what lies beside it."""
     with rasterio.open(path) as dataset:
         grid = grid_of(dataset)
         authority = dataset.crs.to_authority()
@@ -204,7 +165,7 @@ def map_collection(items: Sequence[pystac.Item]) -> pystac.Collection:
     should lie beside it.
 
     Args:
-        items: of `prediction_item`, at least one, in the order in which they should be linked.
+        items: of `raster_item`, at least one, in the order in which they should be linked.
     """
     extent = pystac.Extent.from_items(items)
     # pystac knows no bounds over the antimeridian.
@@ -256,7 +217,7 @@ class _Properties(BaseModel):
 
 
 def read_item(path: Path) -> pystac.Item:
-    """Read the item of a map, as `prediction_item` made it and `stac_text` wrote it.
+    """Read the item of a map, as `raster_item` made it and `stac_text` wrote it.
 
     Args:
         path: the file on this machine, named after the item.
@@ -326,7 +287,7 @@ def _add_processing(item: pystac.Item, lineage: str, made: datetime) -> None:
 
 
 def _add_raster(
-    item: pystac.Item, kind: _Kind, path: Path, digest: str, legend: Legend, resolution: float
+    item: pystac.Item, kind: Kind, path: Path, digest: str, legend: Legend, resolution: float
 ) -> None:
     """Add the raster, twice: tile servers that know no catalogue of ours ask for `data`."""
     # STAC 1.1 has these two fields for the asset itself; older readers look in the bands.

@@ -21,10 +21,11 @@ from landcover.change.alerts import (
 from landcover.change.plan import LONG_AGO, NEVER_SEEN
 from landcover.change.record import LEGEND
 from landcover.change.rule import ChangeSettings
+from landcover.classes import css
 from landcover.geometry import LONLAT, reproject
 from landcover.imagery.mosaic import Mosaic
 from landcover.notices import Told
-from landcover.period import Period
+from landcover.period import Period, read_month
 from landcover.report.cartography import Frame, frame_around
 from landcover.report.charts import loss_chart
 from landcover.report.maps import alert_map, place_picture
@@ -75,8 +76,6 @@ class LossReport:
     """The area of interest, in that CRS."""
     alerts: geopandas.GeoDataFrame
     """Up to the month, all of them."""
-    new: Collection[str]
-    """The ids of those that the month brought."""
     rejected: Collection[str]
     """The ids of those that people have rejected."""
     counts: Tally
@@ -93,6 +92,11 @@ class LossReport:
     """What is probably wrong."""
     provenance: Mapping[str, object]
     """What made the record."""
+
+    @property
+    def largest(self) -> geopandas.GeoDataFrame:
+        """The alerts that are listed, the largest first."""
+        return largest_alerts(self.alerts, self.rejected, self.period)
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ def months_drawn(largest: geopandas.GeoDataFrame) -> set[Period]:
     """
     drawn = largest.head(DRAWN)
     days = [*drawn["date_start_t0"], *drawn["date_start_t1"]]
-    return {Period(day.year, day.month) for day in days if day is not None}
+    return {read_month(day) for day in days if day is not None}
 
 
 def render_loss(report: LossReport, language: Language, pictures: Mapping[str, Picture]) -> str:
@@ -196,8 +200,8 @@ def draw_loss(report: LossReport, language: Language) -> dict[str, Picture]:
     alt = wording.say("loss_map_alt", count=count, month=wording.month(report.period))
     by_month = hectares_by_month(standing, report.first, report.period)
     parts = {
-        wording.say("loss_confirmed"): (by_month[CONFIRMED].tolist(), _css(SHADES[CONFIRMED])),
-        wording.say("loss_warnings"): (by_month[WARNING].tolist(), _css(SHADES[WARNING])),
+        wording.say("loss_confirmed"): (by_month[CONFIRMED].tolist(), css(SHADES[CONFIRMED])),
+        wording.say("loss_warnings"): (by_month[WARNING].tolist(), css(SHADES[WARNING])),
     }
     chart = loss_chart([str(month) for month in by_month.index], parts, wording)
     drawn = {
@@ -211,7 +215,7 @@ def draw_loss(report: LossReport, language: Language) -> dict[str, Picture]:
             ),
         ),
     }
-    for number, alert in enumerate(_largest(report).head(DRAWN).itertuples(), 1):
+    for number, alert in enumerate(report.largest.head(DRAWN).itertuples(), 1):
         drawn |= _pair(report, wording, number, alert)
     return drawn
 
@@ -220,7 +224,7 @@ def _pair(report: LossReport, wording: Wording, number: int, alert: Any) -> dict
     """Draw an alert before and after, where there is imagery."""
     drawn = {}
     for when, day in _days(alert).items():
-        month = Period(day.year, day.month) if day else None
+        month = read_month(day) if day else None
         if month is None or month not in report.imagery:
             continue
         mosaic = report.imagery[month]
@@ -251,20 +255,14 @@ def _frame(report: LossReport) -> Frame:
     return frame_around(report.area, report.crs)
 
 
-def _largest(report: LossReport) -> geopandas.GeoDataFrame:
-    return largest_alerts(report.alerts, report.rejected, report.period)
-
-
 def _figures(report: LossReport, wording: Wording) -> list[Number]:
     counts = report.counts
-    is_new = report.alerts["alert_id"].isin(list(report.new))
-    new = counted(report.alerts[is_new], report.rejected)["area_ha"].sum()
     total = sum(report.unseen.values()) or 1
     since = wording.say("loss_since", month=wording.month(report.first))
     return [
         Number(
             wording.say("loss_new"),
-            _hectares(new, wording),
+            _hectares(counts.new_hectares, wording),
             _alerts(counts.new, wording),
             alert=counts.new > 0,
         ),
@@ -296,11 +294,11 @@ def _alerts(count: int, wording: Wording) -> str:
 
 
 def _lead(report: LossReport, wording: Wording) -> str:
-    is_new = report.alerts["alert_id"].isin(list(report.new))
-    new = counted(report.alerts[is_new], report.rejected)
-    key = "loss_lead_new" if len(new) else "loss_lead_none"
+    counts = report.counts
     return wording.say(
-        key, month=wording.month(report.period), hectares=wording.hectares(new["area_ha"].sum())
+        "loss_lead_new" if counts.new else "loss_lead_none",
+        month=wording.month(report.period),
+        hectares=wording.hectares(counts.new_hectares),
     )
 
 
@@ -308,7 +306,7 @@ def _areas(report: LossReport, wording: Wording) -> list[ClassRow]:
     total = sum(report.hectares.values()) or 1
     return [
         ClassRow(
-            _css(LEGEND.colours[code]),
+            css(LEGEND.colours[code]),
             wording.say(f"loss_status_{code}"),
             (
                 wording.hectares(report.hectares.get(code, 0.0)),
@@ -322,7 +320,7 @@ def _areas(report: LossReport, wording: Wording) -> list[ClassRow]:
 def _rows(report: LossReport, wording: Wording, pictures: Mapping[str, Picture]) -> list[AlertRow]:
     return [
         _row(number, alert, wording, pictures)
-        for number, alert in enumerate(_largest(report).itertuples(), 1)
+        for number, alert in enumerate(report.largest.itertuples(), 1)
     ]
 
 
@@ -370,7 +368,7 @@ def _shown(
 
 
 def _month(day: date, wording: Wording) -> str:
-    return wording.month(Period(day.year, day.month))
+    return wording.month(read_month(day))
 
 
 def _unseen(report: LossReport, wording: Wording) -> list[tuple[str, str, str]]:
@@ -396,7 +394,3 @@ def _reading(settings: ChangeSettings, wording: Wording) -> list[str]:
         wording.say("loss_reading_3", smallest=wording.hectares(settings.smallest_hectares)),
         wording.say("loss_reading_4"),
     ]
-
-
-def _css(colour: tuple[int, int, int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)

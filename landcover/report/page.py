@@ -8,7 +8,7 @@ import geopandas
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from shapely.geometry.base import BaseGeometry
 
-from landcover.classes import colour
+from landcover.classes import colour, css
 from landcover.imagery.coverage import Coverage
 from landcover.imagery.mosaic import Mosaic
 from landcover.model.metrics import ClassMetrics, Estimate, Metrics
@@ -184,7 +184,7 @@ def _colours(report: Report) -> dict[str, str]:
     """Return the colour of each class as CSS writes it."""
     known = {name: colour(code) for code, name in report.names.items()}
     named = [*known, *report.hectares, *_classes(report)]
-    return {name: "#{:02x}{:02x}{:02x}".format(*known.get(name, UNKNOWN)) for name in named}
+    return {name: css(known.get(name, UNKNOWN)) for name in named}
 
 
 def _ordered_hectares(report: Report) -> dict[str, float]:
