@@ -21,6 +21,7 @@ LOSS_ENGLISH: Mapping[str, str] = {
     "loss_map_caption": "What is known of each place up to this month. Outlines or dots: alerts. "
     "Black line: area of interest.",
     "loss_map_alt": "Map of forest and of {count} alerts up to {month}.",
+    "loss_areas_caption": "True area of all pixels, also of those in patches smaller than an alert",
     "loss_chart": "Hectares lost by month",
     "loss_chart_caption": "Hectares of alerts by the month that first detected them. Warnings of "
     "the last months may still be confirmed or withdrawn.",

@@ -22,6 +22,8 @@ LOSS_SPANISH: Mapping[str, str] = {
     "loss_map_caption": "Lo que se sabe de cada lugar hasta este mes. Contornos o puntos: alertas. "
     "Línea negra: área de interés.",
     "loss_map_alt": "Mapa del bosque y de {count} alertas hasta {month}.",
+    "loss_areas_caption": "Superficie real de todos los píxeles, también de los que están en "
+    "manchas menores que una alerta",
     "loss_chart": "Hectáreas perdidas por mes",
     "loss_chart_caption": "Hectáreas de las alertas por el mes que las detectó primero. Los avisos "
     "de los últimos meses aún pueden confirmarse o retirarse.",
