@@ -14,7 +14,7 @@ from shapely.geometry import Polygon, box
 
 from landcover.grid import Bounds, Grid
 from landcover.imagery.mosaic import Mosaic
-from landcover.maps.pieces import PROFILE
+from landcover.maps.pieces import LEVEL
 from landcover.windows import BLOCK, plan_windows, split
 
 WORKERS = 2
@@ -68,7 +68,7 @@ def copy(mosaic: Mosaic, folder: Path) -> Path:
         folder / "copy.tif",
         driver="COG",
         compress="DEFLATE",
-        level=PROFILE["zlevel"],
+        level=LEVEL,
         blocksize=BLOCK,
         num_threads="ALL_CPUS",
     )

@@ -151,11 +151,17 @@ def noise(random: np.random.Generator, spectrum: dict[float, float] = SPECTRUM) 
     return total
 
 
-def build(seed: int) -> World:
-    """Return a world; the same seed gives the same pixels."""
+def build(seed: int, *, is_felled: bool = True) -> World:
+    """Return a world; the same seed gives the same pixels.
+
+    Args:
+        seed: of all that is random.
+        is_felled: whether anything is; nothing else depends on it.
+    """
     random = np.random.default_rng(seed)
     forest = noise(random, {30.0: 0.6, 10.0: 0.3, 4.0: 0.1}) > -0.4
     clearings = fell(random, forest)
+    clearings = clearings if is_felled else []
     fields = parcels(random)
     lasting = noise(random), noise(random)
     half, scaled = random.choice(np.arange(1, len(MONTHS)), 2, replace=False)

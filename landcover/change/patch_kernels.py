@@ -168,18 +168,16 @@ def burn(
     row: NDArray[np.int32],
     start: NDArray[np.int32],
     stop: NDArray[np.int32],
-    value: NDArray[np.int32],
     top: int,
     left: int,
-    raster: NDArray[np.int32],
+    raster: NDArray[np.uint8],
 ) -> None:
-    """Write a value for each run into a raster, as far as it lies there.
+    """Write 1 into a raster where runs lie.
 
     Args:
         row: of each run.
         start: its first column.
         stop: the column after its last.
-        value: what is written.
         top: the first row of the raster.
         left: its first column.
         raster: what is written to.
@@ -188,4 +186,4 @@ def burn(
     for number in range(row.size):
         if 0 <= row[number] - top < height:
             for column in range(max(start[number] - left, 0), min(stop[number] - left, width)):
-                raster[row[number] - top, column] = value[number]
+                raster[row[number] - top, column] = 1

@@ -8,7 +8,6 @@ Where forest meets a field, maps waver along a line a pixel or two wide, which m
 for an alert and is never felled forest. Such patches have no *square* of a few pixels across.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
@@ -16,6 +15,7 @@ import geopandas
 import numpy as np
 import pandas as pd
 import shapely
+from affine import Affine
 from numpy.typing import NDArray
 from rasterio.features import rasterize, shapes
 from rasterio.windows import Window, bounds
@@ -25,7 +25,7 @@ from landcover.areas import SQUARE_METRES_A_HECTARE, areas_of
 from landcover.change.patch_kernels import NEW, burn, find_runs, join_runs, next_rows
 from landcover.change.rule import State
 from landcover.grid import Grid
-from landcover.windows import split
+from landcover.windows import BLOCK, split, within
 
 # What is told of a run: where it is, of which alert, what its pixels have in common, and the sum of
 # their log odds.
@@ -37,12 +37,12 @@ COLUMNS = [
 # more, narrow clearings did not (see `benchmarks/worlds.py`).
 SQUARE = 5
 
-# Height and width of what is vectorised at once.
-SIDE = 2048
+# Pixels that an outline is vectorised at once in: 64 MB. What takes more is in tiles, and their
+# polygons are united, which takes a hundred times as long.
+AT_ONCE = 2**26
 
-# Pixels that a patch over several tiles is vectorised at once in: 64 MB. Polygons of tiles would
-# have to be united, which takes a hundred times as long.
-AT_ONCE = 2**24
+# Height and width of such a tile.
+SIDE = 4096
 
 # Small patches are left out of a window by a round figure; what is measured decides, run by run.
 ROUNDING = 1.001
@@ -71,6 +71,18 @@ def window_runs(
         A row a run, `COLUMNS`; rows and columns count from the grid's upper left corner. The alert
         is a number, or `NEW`. Of alerts there are runs of what is forest again, too.
     """
+    found = []
+    for strip in split(window, BLOCK):
+        known = State._make(values[within(strip, window)] for values in state)
+        found.append(_runs(strip, grid, known, today, alerts))
+    runs = pd.DataFrame(np.concatenate(found), columns=COLUMNS)
+    return runs[~_is_small(runs, window, grid, smallest_hectares)].reset_index(drop=True)
+
+
+def _runs(
+    window: Window, grid: Grid, state: State, today: int, alerts: geopandas.GeoDataFrame
+) -> NDArray[np.int32]:
+    """Return all runs of a window that are of alerts or of lost forest, `COLUMNS`."""
     owner = _owners(window, grid, alerts)
     found = np.empty((0, len(COLUMNS)), np.int32)
     found = np.empty((find_runs(state, owner, today, found), len(COLUMNS)), np.int32)
@@ -78,8 +90,7 @@ def window_runs(
         find_runs(state, owner, today, found)
     found[:, 0] += window.row_off
     found[:, 1:3] += window.col_off
-    runs = pd.DataFrame(found, columns=COLUMNS)
-    return runs[~_is_small(runs, window, grid, smallest_hectares)].reset_index(drop=True)
+    return found
 
 
 def _owners(window: Window, grid: Grid, alerts: geopandas.GeoDataFrame) -> NDArray[np.int32]:
@@ -99,7 +110,7 @@ def _is_small(
 ) -> NDArray[np.bool_]:
     """Tell which new runs are of small patches that touch no alert, and end within the window."""
     patch, beside = patches_of(runs)
-    pixels = (runs["stop"] - runs["start"]).groupby(patch).transform("sum")
+    pixels = np.bincount(patch, runs["stop"] - runs["start"])[patch]
     goes_on = (
         (beside != NEW)
         | (runs["row"] == window.row_off)
@@ -111,9 +122,8 @@ def _is_small(
     rows = np.array([0, 0, 1, 1]) * window.height + window.row_off
     largest = areas_of(grid, columns.astype(float), rows.astype(float)).max() * ROUNDING
     too_small = pixels * largest < smallest_hectares * SQUARE_METRES_A_HECTARE
-    small: NDArray[np.bool_] = (
-        (runs["alert"] == NEW) & too_small & ~goes_on.groupby(patch).transform("any")
-    ).to_numpy()
+    ends = np.bincount(patch, goes_on)[patch] == 0
+    small: NDArray[np.bool_] = (runs["alert"] == NEW).to_numpy() & too_small & ends
     return small
 
 
@@ -189,64 +199,49 @@ def outlines(runs: pd.DataFrame, of: pd.Series, grid: Grid) -> dict[int, MultiPo
 
     Args:
         runs: of the pixels, sorted by row.
-        of: a number for each run, not negative; those of one number have one outline.
+        of: a number for each run; those of one number have one outline.
         grid: of the record.
 
     Returns:
         The outline of each number.
     """
-    parts: dict[int, list[shapely.MultiPolygon]] = defaultdict(list)
-    for tile in split(grid.whole, SIDE, SIDE):
-        for number, outline in _outlines(runs, of, tile, grid).items():
-            parts[number].append(outline)
-    return {
-        number: found[0] if len(found) == 1 else _one(runs[of == number], grid)
-        for number, found in parts.items()
-    }
+    found = {int(number): _outline(part[COLUMNS[:3]]) for number, part in runs.groupby(of)}
+    # Of whole pixels until here, so that a corner is the same point in all outlines that share it.
+    placed = shapely.transform(
+        list(found.values()), lambda points: np.stack(grid.transform @ points.T, axis=-1)
+    )
+    return dict(zip(found, placed, strict=True))
 
 
-def _outlines(
-    runs: pd.DataFrame, of: pd.Series, tile: Window, grid: Grid
-) -> dict[int, MultiPolygon]:
-    """Return the outlines of pixels as far as they lie in a tile, by their number."""
-    row, start, stop = (runs[name].to_numpy(np.int32) for name in COLUMNS[:3])
-    here = (row >= tile.row_off) & (row < tile.row_off + tile.height)
-    here &= (stop > tile.col_off) & (start < tile.col_off + tile.width)
-    if not here.any():
-        return {}
-    raster = np.zeros((tile.height, tile.width), np.int32)
-    value = of.to_numpy(np.int32)[here] + 1
-    burn(row[here], start[here], stop[here], value, tile.row_off, tile.col_off, raster)
-    place = grid.part(tile).transform
-    found = [
-        (int(number) - 1, outline["coordinates"])
-        for outline, number in shapes(raster, raster > 0, connectivity=4, transform=place)
-    ]
-    found.sort(key=lambda polygon: polygon[0])
-    numbers, parts = np.unique([number for number, _ in found], return_counts=True)
-    polygons = [rings for _, rings in found]
+def _outline(runs: pd.DataFrame) -> MultiPolygon:
+    """Return the outline of pixels by columns and rows."""
+    row, start, stop = runs.to_numpy(np.int32).T
+    left, top = int(start.min()), int(row.min())
+    place = Window(left, top, int(stop.max()) - left, int(row.max()) + 1 - top)
+    if place.width * place.height <= AT_ONCE:
+        return _vectorised(row, start, stop, place)
+    parts = [_vectorised(row, start, stop, tile) for tile in split(place, SIDE, SIDE)]
+    # Without the points at which tiles met.
+    merged = shapely.simplify(shapely.union_all(parts), 0)
+    return MultiPolygon(shapely.get_parts(merged).tolist())
+
+
+def _vectorised(
+    row: NDArray[np.int32], start: NDArray[np.int32], stop: NDArray[np.int32], tile: Window
+) -> MultiPolygon:
+    """Return the outline of pixels as far as they lie in a tile, by columns and rows."""
+    raster = np.zeros((tile.height, tile.width), np.uint8)
+    burn(row, start, stop, tile.row_off, tile.col_off, raster)
+    place = Affine.translation(tile.col_off, tile.row_off)
+    found = shapes(raster, raster.view(np.bool_), connectivity=4, transform=place)
+    polygons = [outline["coordinates"] for outline, _ in found]
     rings = list(chain.from_iterable(polygons))
-    ends = (_ends(map(len, rings)), _ends(map(len, polygons)), _ends(parts))
-    points = np.array(list(chain.from_iterable(rings)))
-    outlines = shapely.from_ragged_array(shapely.GeometryType.MULTIPOLYGON, points, ends)
-    return dict(zip(numbers.tolist(), outlines, strict=True))
+    ends = (_ends(map(len, rings)), _ends(map(len, polygons)), np.array([0, len(polygons)]))
+    points = np.array(list(chain.from_iterable(rings))).reshape(-1, 2)
+    (outline,) = shapely.from_ragged_array(shapely.GeometryType.MULTIPOLYGON, points, ends)
+    return outline
 
 
 def _ends(counts: Iterable[int]) -> NDArray[np.int64]:
     """Return where each part begins and ends, by how many items each has."""
     return np.cumsum([0, *counts])
-
-
-def _one(runs: pd.DataFrame, grid: Grid) -> MultiPolygon:
-    """Return the outline of pixels that lie in several tiles."""
-    top, bottom = runs["row"].min(), runs["row"].max() + 1
-    left, right = runs["start"].min(), runs["stop"].max()
-    place = Window(int(left), int(top), int(right - left), int(bottom - top))
-    of = pd.Series(0, runs.index)
-    tiles = [place] if place.width * place.height <= AT_ONCE else split(place, SIDE, SIDE)
-    parts = [_outlines(runs, of, tile, grid).get(0, MultiPolygon()) for tile in tiles]
-    if len(parts) == 1:
-        return parts[0]
-    # Without the points at which tiles met.
-    merged = shapely.simplify(shapely.union_all(parts), 0)
-    return MultiPolygon(shapely.get_parts(merged).tolist())

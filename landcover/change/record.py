@@ -101,6 +101,7 @@ def record_layers(period: Period) -> tuple[Layer, ...]:
             dtype="int16",
             nodata=0,
             bands=("log_odds", "forest_seen"),
+            compression="zstd",
         ),
     )
 
@@ -260,10 +261,21 @@ def _state(record: Mapping[str, DatasetReader], window: Window) -> State:
     return State(
         status=record["deforestation"].read(1, window=window),
         log_odds=log_odds,
-        first=(record["alerts"].read(1, window=window) % DATES).astype(np.int16),
+        first=_decode(record["alerts"].read(1, window=window)),
         forest_seen=forest_seen,
         seen=record["last_seen"].read(1, window=window),
     )
+
+
+@compiled
+def _decode(date_conf: NDArray[np.uint16]) -> NDArray[np.int16]:
+    """Return the days of first detection."""
+    height, width = date_conf.shape
+    first = np.empty((height, width), np.int16)
+    for row in range(height):
+        for column in range(width):
+            first[row, column] = date_conf[row, column] % DATES
+    return first
 
 
 @compiled

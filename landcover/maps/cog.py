@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import rasterio
+from pyarrow import Codec
 from rasterio.errors import RasterioIOError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from landcover.grid import Grid, grid_of
 from landcover.maps.layers import Integers, Layer
-from landcover.maps.pieces import PROFILE, levels, overview_factors, totals_of
+from landcover.maps.pieces import LEVEL, levels, overview_factors, profile_of, totals_of
 from landcover.maps.tiff import (
     Cell,
     Level,
@@ -40,7 +41,7 @@ def write_cog(
     tags: Mapping[str, str],
     path: Path,
 ) -> None:
-    """Assemble pieces into a map: DEFLATE, with overviews down to one block.
+    """Assemble pieces into a map, with overviews down to one block.
 
     The pieces' tiles are copied as they are. A legend is in the file: as its palette, where the
     type may have one, and as a tag `class_<code>` of the band for each name. Pixels that no piece
@@ -85,7 +86,7 @@ def _write_blank(path: Path, layer: Layer, grid: Grid, tags: Mapping[str, str]) 
     with rasterio.open(
         path,
         "w",
-        **PROFILE,
+        **profile_of(layer),
         count=len(layer.bands) or 1,
         interleave="pixel",
         dtype=layer.dtype,
@@ -230,12 +231,22 @@ def _halve_tiles(
 def _compressed(values: Integers, layer: Layer) -> bytes:
     """Return a tile, of whose bands each pixel's values are together."""
     bands = values.astype(_little(layer.dtype), copy=False).reshape(-1, BLOCK, BLOCK)
-    return zlib.compress(np.moveaxis(bands, 0, -1).tobytes(), PROFILE["zlevel"])
+    content = np.moveaxis(bands, 0, -1).tobytes()
+    if layer.compression == "zstd":
+        compressed: bytes = Codec("zstd", LEVEL).compress(content, asbytes=True)
+        return compressed
+    return zlib.compress(content, LEVEL)
 
 
 def _pixels(tile: Span, layer: Layer) -> Integers:
     """Return the values of a tile, of the layer's type and bands."""
-    values = np.frombuffer(zlib.decompress(tile.read()), _little(layer.dtype))
+    dtype, content = _little(layer.dtype), tile.read()
+    if layer.compression == "zstd":
+        size = BLOCK * BLOCK * (len(layer.bands) or 1) * dtype.itemsize
+        content = Codec("zstd").decompress(content, size, asbytes=True)
+    else:
+        content = zlib.decompress(content)
+    values = np.frombuffer(content, dtype)
     bands = np.moveaxis(values.reshape(BLOCK, BLOCK, -1), -1, 0).astype(layer.dtype, order="C")
     return bands if layer.bands else bands[0]
 

@@ -15,6 +15,7 @@ from landcover.period import Period
 Integers = NDArray[np.integer[Any]]
 
 Halving = Literal["mode", "mean", "fading"]
+Compression = Literal["deflate", "zstd"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Layer:
     """The value of pixels that hold none."""
     bands: tuple[str, ...] = ()
     """The names of its bands, where there are several."""
+    compression: Compression = "deflate"
+    """How tiles are compressed: every program reads DEFLATE; ZSTD takes a third of the time."""
 
     @property
     def names(self) -> Mapping[int, str]:
