@@ -36,7 +36,7 @@ from tasks.report import write_report
 from tasks.run import prepare_run
 from tasks.sampling import sample_mosaic
 from tasks.training import train_model
-from tasks.windows import plan_windows, predict_window
+from tasks.windows import plan_windows, predict_windows
 
 ROOT = Path(__file__).parents[1]
 PEAK = Path(__file__).with_name("peak.py")
@@ -161,7 +161,7 @@ def month_without_prefect() -> None:
     with ThreadPoolExecutor(cores()) as pool:
         pieces = list(
             pool.map(
-                lambda window: predict_window.fn(window, run, plan, mosaic, training.model),
+                lambda window: predict_windows.fn([window], run, plan, mosaic, training.model),
                 plan.windows,
             )
         )

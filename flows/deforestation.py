@@ -6,11 +6,11 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from prefect import flow, unmapped
+from prefect import flow
 from upath import UPath
 
 from flows.command import command
-from flows.parallel import gather, window_runner
+from flows.parallel import map_windows
 from flows.parameters import Month, MonthLabel, Year
 from flows.provenance import describe_run
 from flows.summary import Steps
@@ -24,7 +24,7 @@ from tasks.access.blocks import Blocks
 from tasks.access.settings import AoiSettings, DeforestationSettings
 from tasks.artifacts import show_summary
 from tasks.catalogue import list_maps
-from tasks.change import assemble_record, plan_update, update_window_of_record
+from tasks.change import assemble_record, plan_update, update_windows_of_record
 from tasks.deforestation_records import find_record, record_deforestation
 from tasks.deforestation_report import write_deforestation_report
 from tasks.history import History, look_back
@@ -73,11 +73,7 @@ class Outcome:
         ]
 
 
-@flow(
-    name="deforestation",
-    flow_run_name="{year}-{month:02d}",
-    task_runner=window_runner,
-)
+@flow(name="deforestation", flow_run_name="{year}-{month:02d}")
 def deforestation(
     year: Year,
     month: Month,
@@ -137,8 +133,10 @@ def update_record(
     """
     tidy_up_record(run)
     plan = plan_update(run, mapped, before, settings)
-    updating = update_window_of_record.map(plan.windows, unmapped(run), unmapped(plan))
-    windows = gather(updating, f"Updating {run}", f"deforestation-{run}")
+    windows = map_windows(
+        update_windows_of_record, plan.windows, f"Updating {run}", f"deforestation-{run}",
+        run=run, plan=plan,
+    )  # fmt: skip
     finished = assemble_record(run, plan, history, windows)
     write_deforestation_report(run, finished, history, made_by)
     record_deforestation(run, finished, history, made_by)

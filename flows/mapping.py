@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 
-from prefect import unmapped
 from upath import UPath
 
-from flows.parallel import gather
+from flows.parallel import map_windows
 from flows.provenance import describe_sources
 from flows.summary import Steps
 from landcover.imagery.mosaic import Mosaic
@@ -16,11 +15,12 @@ from landcover.maps.prediction import PredictionSettings
 from landcover.model.forest import Model
 from tasks.assembly import assemble_map
 from tasks.catalogue import list_maps
+from tasks.cluster import Cluster
 from tasks.records import record_prediction
 from tasks.report import write_report
 from tasks.run import Run, remove_work
 from tasks.training import Training
-from tasks.windows import plan_windows, predict_window, sieve_window
+from tasks.windows import plan_windows, predict_windows, sieve_windows
 
 
 def map_survey(
@@ -32,6 +32,7 @@ def map_survey(
     settings: PredictionSettings,
     made_by: Mapping[str, object],
     steps: Steps,
+    cluster: Cluster | None,
 ) -> FinishedMap:
     """Predict, assemble, report and record a month's map.
 
@@ -44,13 +45,14 @@ def map_survey(
         settings: how the map is made.
         made_by: command, code version, flow run and settings.
         steps: the clock of the run.
+        cluster: what predicts; None where this machine does.
 
     Raises:
         Exception: that of the first window to fail.
     """
     mosaic, model = survey.mosaic, training.model
-    plan = plan_windows(run, mosaic, model)
-    pieces = predict_windows(run, plan, mosaic, model, settings.smallest_patch)
+    plan = plan_windows(run, mosaic, model, cluster)
+    pieces = make_pieces(run, plan, mosaic, model, settings.smallest_patch, cluster)
     steps.done("prediction")
 
     finished = assemble_map(run, plan, pieces, mosaic, model)
@@ -83,8 +85,13 @@ def files_of_map(run: Run, finished: FinishedMap) -> dict[str, UPath]:
     }
 
 
-def predict_windows(
-    run: Run, plan: Plan, mosaic: Mosaic, model: Model, smallest_patch: int
+def make_pieces(
+    run: Run,
+    plan: Plan,
+    mosaic: Mosaic,
+    model: Model,
+    smallest_patch: int,
+    cluster: Cluster | None,
 ) -> list[Piece]:
     """Predict each window of a plan; then, if so wanted, remove the small patches of all.
 
@@ -94,16 +101,19 @@ def predict_windows(
         mosaic: the imagery.
         model: what predicts.
         smallest_patch: pixels of the smallest patch to keep; with 1, every patch is kept.
+        cluster: what predicts; None where this machine does.
 
     Raises:
         Exception: that of the first window to fail.
     """
-    predicting = predict_window.map(
-        plan.windows, unmapped(run), unmapped(plan), unmapped(mosaic), unmapped(model)
-    )
-    pieces = gather(predicting, "Predicting", f"prediction-{run}")
+    shared = {"cluster": cluster, "run": run, "plan": plan}
+    pieces = map_windows(
+        predict_windows, plan.windows, "Predicting", f"prediction-{run}",
+        **shared, mosaic=mosaic, model=model,
+    )  # fmt: skip
     if smallest_patch <= 1:
         return pieces
     # A patch may reach into the windows beside it, so all are predicted before one is sieved.
-    sieving = sieve_window.map(plan.windows, unmapped(run), unmapped(plan), smallest_patch)
-    return gather(sieving, "Sieving", f"sieving-{run}")
+    return map_windows(
+        sieve_windows, plan.windows, "Sieving", f"sieving-{run}", **shared, smallest=smallest_patch
+    )

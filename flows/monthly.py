@@ -8,8 +8,7 @@ from prefect import flow
 
 from flows.command import command
 from flows.mapping import files_of_map, map_survey
-from flows.parallel import window_runner
-from flows.parameters import Month, Year
+from flows.parameters import Month, Scheduler, Year
 from flows.provenance import describe_run
 from flows.summary import Steps, Summary, finish
 from landcover.imagery.survey import Survey
@@ -21,9 +20,11 @@ from landcover.period import Period
 from tasks.access.blocks import Blocks
 from tasks.access.settings import (
     AoiSettings,
+    ClusterSettings,
     MosaicSettings,
     PolygonSettings,
 )
+from tasks.cluster import find_cluster
 from tasks.coverage import measure_coverage
 from tasks.mosaic import find_mosaic
 from tasks.polygons import fetch_polygons
@@ -33,14 +34,10 @@ from tasks.run import open_run
 from tasks.sampling import sample_mosaic
 from tasks.training import train_model
 
-NEEDS = (PolygonSettings, AoiSettings)
+NEEDS = (PolygonSettings, AoiSettings, ClusterSettings)
 
 
-@flow(
-    name="monthly-pipeline",
-    flow_run_name="{year}-{month:02d}",
-    task_runner=window_runner,
-)
+@flow(name="monthly-pipeline", flow_run_name="{year}-{month:02d}")
 def monthly_pipeline(
     year: Year,
     month: Month,
@@ -49,6 +46,7 @@ def monthly_pipeline(
     sampling: SamplingSettings = SamplingSettings(),
     forest: ForestSettings = ForestSettings(),
     prediction: PredictionSettings = PredictionSettings(),
+    dask_scheduler: Scheduler | None = None,
     blocks: Blocks = Blocks(),
 ) -> Summary:
     """Map the land cover of one month.
@@ -66,6 +64,8 @@ def monthly_pipeline(
         sampling: How pixels are taken from under the training polygons.
         forest: The random forest and its validation.
         prediction: How the map is made.
+        dask_scheduler: The scheduler of a Dask cluster whose workers predict the windows, such as
+            tls://host:8786; if left out, that of the settings, and without one this machine.
         blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
     steps = Steps()
@@ -76,6 +76,7 @@ def monthly_pipeline(
 
         classes = load_classes(run, other_labels)
         mosaic = find_mosaic(run, mosaic_path)
+        cluster = find_cluster(run, dask_scheduler, mosaic)
         coverage = measure_coverage(run, mosaic, prediction.allow_gaps)
         polygons = fetch_polygons(run)
         samples = sample_mosaic(run, mosaic, polygons, sampling)
@@ -87,7 +88,7 @@ def monthly_pipeline(
         steps.done("model")
 
         survey = Survey(mosaic, coverage, radiometry)
-        finished = map_survey(run, survey, training, model_id, polygons, prediction, made_by, steps)
+        finished = map_survey(run, survey, training, model_id, polygons, prediction, made_by, steps, cluster)
         return finish(
             run,
             f"{run} is mapped.",

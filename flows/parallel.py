@@ -1,47 +1,109 @@
-"""Windows side by side, and how far they are: a bar on a terminal, plain lines in a log."""
+"""Windows side by side, and how far they are: a bar on a terminal, plain lines in a log.
+
+They go to the threads of this process or, where one is named, to the workers of a Dask cluster.
+"""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import ceil
 from typing import Any, TypeVar
 
-from prefect.futures import PrefectFutureList, as_completed
+from prefect import Task, unmapped
+from prefect.futures import PrefectFuture, as_completed
 from prefect.logging import get_run_logger
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+from rasterio.windows import Window
 from rich.console import Console
 from rich.progress import Progress
 from rich.theme import Theme
 
+from landcover.errors import LandcoverError
 from landcover.machine import cores
+from landcover.windows import WINDOWS_A_WORKER
 from tasks.artifacts import show_progress
+from tasks.cluster import Cluster
 
 Result = TypeVar("Result")
 
 LINES = 10  # in a log
 
-# Windows are predicted one a core: GDAL and the forest let go of Python's lock.
-window_runner: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=cores())
+# A task takes Prefect and Dask a tenth of a second, so that windows are handed out several at once
+# where there are many; enough of them are left to see how far a month is.
+BATCHES = 50
 
 
-def gather(futures: PrefectFutureList[Result], doing: str, key: str) -> list[Result]:
-    """Wait for mapped tasks, show how far they are, and return their results in order.
+def map_windows(
+    task: Task[..., list[Result]],
+    windows: Sequence[Window],
+    doing: str,
+    key: str,
+    cluster: Cluster | None = None,
+    **shared: object,
+) -> list[Result]:
+    """Call a task for batches of windows, and show how far they are.
 
     Args:
-        futures: of the mapped tasks.
-        doing: what they do, for people, such as "Predicting".
+        task: takes `windows`, and what is shared, and returns a result for each.
+        windows: all of them.
+        doing: what it does, for people, such as "Predicting".
         key: of the artifact that shows it in the Prefect UI.
+        cluster: whose workers do it; threads of this process if left out.
+        shared: what else the task takes.
+
+    Returns:
+        The results, in the order of the windows.
 
     Raises:
-        Exception: the first task's that failed.
+        Exception: the first batch's that failed.
+        LandcoverError: if the cluster is lost.
     """
+    workers = cluster.processes * cluster.threads if cluster else cores()
+    size = ceil(len(windows) / max(BATCHES, WINDOWS_A_WORKER * workers)) or 1
+    batches = [tuple(windows[first : first + size]) for first in range(0, len(windows), size)]
+    with _runner(cluster, workers) as runner:
+        constant = {name: unmapped(value) for name, value in shared.items()}
+        futures = list(runner.map(task, {"windows": batches, **constant}))
+        of_future = dict(zip(futures, map(len, batches), strict=True))
+        _watch(of_future, doing, key)
+        return [result for future in futures for result in future.result()]
+
+
+@contextmanager
+def _runner(cluster: Cluster | None, workers: int) -> Iterator[TaskRunner[Any]]:
+    """Give out what runs tasks: GDAL and the forest let go of Python's lock, so threads will do."""
+    if cluster is None:
+        with ThreadPoolTaskRunner(max_workers=workers) as threads:
+            yield threads
+        return
+    # An optional extra, which the cluster was found with.
+    from distributed import CancelledError, KilledWorker
+    from distributed.comm import CommClosedError
+    from prefect_dask import DaskTaskRunner
+
+    try:
+        with DaskTaskRunner(address=cluster.address) as dask:
+            yield dask
+    except (CancelledError, CommClosedError, KilledWorker) as error:
+        lost = "too many workers" if isinstance(error, KilledWorker) else "its scheduler"
+        raise LandcoverError(
+            f"The Dask cluster {cluster.address} has lost {lost} ({error}): look after it, and run "
+            "the same command to go on with what is left."
+        ) from error
+
+
+def _watch(windows: dict[PrefectFuture[Any], int], doing: str, key: str) -> None:
+    """Wait for batches, of so many windows each, and show how far they are."""
     terminal = _terminal()
-    completed = as_completed(list(futures))
-    shown = completed if terminal is None else _bar(terminal, completed, len(futures), doing)
-    for done, future in enumerate(show_progress(shown, len(futures), key, doing), start=1):
+    completed = as_completed(list(windows))
+    shown = completed if terminal is None else _bar(terminal, completed, len(windows), doing)
+    done, total = 0, sum(windows.values())
+    for future in show_progress(shown, len(windows), key, doing):
         future.result()
-        if done * LINES // len(futures) > (done - 1) * LINES // len(futures):
-            line = f"{doing}: {done} of {len(futures)} windows"
+        before, done = done, done + windows[future]
+        if done * LINES // total > before * LINES // total:
+            line = f"{doing}: {done} of {total} windows"
             get_run_logger().info(line, extra={"printed": terminal is not None})
-    return [future.result() for future in futures]
 
 
 def _bar(console: Console, completed: Iterator[Any], total: int, doing: str) -> Iterator[Any]:

@@ -6,11 +6,14 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from landcover.period import Period, months_between, read_month
+from tasks.access.settings import scheduler_address
 
 FIRST_YEAR, LAST_YEAR = 1972, 2100
 
 Year = Annotated[int, Field(ge=FIRST_YEAR, le=LAST_YEAR, title="Year")]
 Month = Annotated[int, Field(ge=1, le=12, title="Month")]
+
+Scheduler = Annotated[str, AfterValidator(scheduler_address), Field(title="Dask scheduler")]
 
 _LABEL = r"^\d{4}-(0[1-9]|1[0-2])$"
 

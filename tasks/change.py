@@ -12,7 +12,6 @@ import geopandas
 import numpy as np
 import pandas as pd
 from prefect.logging import get_run_logger
-from prefect.runtime import task_run
 from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
 from sqlalchemy import select
@@ -63,6 +62,7 @@ from tasks.access.tables import PEOPLES, REJECTED, deforestation_alerts
 from tasks.history import History, digest_of
 from tasks.retries import io_task
 from tasks.run import Run
+from tasks.windows import name_windows
 
 # Bytes that a pixel of a window takes: what is known of it, what is written, and its alert.
 A_PIXEL = 20
@@ -133,24 +133,25 @@ def plan_update(
     return plan
 
 
-def _update_name() -> str:
-    window = task_run.parameters["window"]
-    return f"update {window.col_off}-{window.row_off}"
-
-
-@io_task("update window", _update_name)
-def update_window_of_record(window: Window, run: Run, plan: UpdatePlan) -> UpdatedWindow:
-    """Bring a window of the record up to a month.
+@io_task("update windows", partial(name_windows, "update"))
+def update_windows_of_record(
+    windows: Sequence[Window], run: Run, plan: UpdatePlan
+) -> list[UpdatedWindow]:
+    """Bring windows of the record up to a month.
 
     Args:
-        window: which pixels of the map.
+        windows: which pixels of the map.
         run: of the month.
-        plan: what it is made from, and where it goes.
+        plan: what they are made from, and where they go.
 
     Raises:
         TransientError: if a raster in the bucket cannot be read.
         LandcoverError: if one on this machine cannot, or the baseline does not cover the area.
     """
+    return [_update_window(window, run, plan) for window in windows]
+
+
+def _update_window(window: Window, run: Run, plan: UpdatePlan) -> UpdatedWindow:
     period, grid = plan.period, plan.grid.part(window)
     says = np.array(plan.says, np.int8)
     area = run.area(plan.grid.crs)

@@ -1,7 +1,7 @@
-"""The windows of a month's map: planned, predicted and sieved, each by a task of its own."""
+"""The windows of a month's map: planned, predicted and sieved, some in each task."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from prefect.logging import get_run_logger
@@ -39,18 +39,20 @@ from landcover.publishing import publish, publish_all
 from landcover.version import code_version
 from landcover.windows import largest_window, memory_for_run, window_memory
 from landcover.windows import plan_windows as plan_sizes
+from tasks.cluster import Cluster
 from tasks.retries import io_task
 from tasks.run import Run
 
 
 @io_task("plan windows", "plan windows {run}")
-def plan_windows(run: Run, mosaic: Mosaic, model: Model) -> Plan:
+def plan_windows(run: Run, mosaic: Mosaic, model: Model, cluster: Cluster | None = None) -> Plan:
     """Decide which windows of the mosaic are predicted.
 
     Args:
         run: whose map.
         mosaic: the imagery.
         model: what will predict.
+        cluster: whose workers will; this process if left out.
 
     Raises:
         LandcoverError: if the mosaic lacks a band that the model reads, or the model file is not
@@ -65,7 +67,8 @@ def plan_windows(run: Run, mosaic: Mosaic, model: Model) -> Plan:
             "trained on."
         )
     area = run.area(mosaic.grid.crs)
-    workers, bands = cores(), len(model.bands) + 1
+    cluster = cluster or Cluster("", 1, cores(), memory_for_run())
+    workers, bands = cluster.processes * cluster.threads, len(model.bands) + 1
     with run.storage(mosaic.index):
         itemsize = mosaic.itemsize(model.bands)
     with run.storage(model.path):
@@ -73,13 +76,13 @@ def plan_windows(run: Run, mosaic: Mosaic, model: Model) -> Plan:
     # Where gaps are allowed, the area may be far larger than its imagery.
     with run.storage(mosaic.origin):
         seen = part_with_imagery(mosaic, area)
-    speed, answers = predictor.pixels_a_second, predictor.memory(workers)
+    speed, answers = predictor.pixels_a_second, predictor.memory(cluster.threads)
     memory_of = partial(window_memory, bands=bands, itemsize=itemsize)
     size, windows = plan_sizes(
         mosaic.grid,
         seen,
         workers,
-        memory_for_run() - answers,
+        cluster.processes * (cluster.memory - answers),
         largest_window(speed),
         memory_of,
     )
@@ -94,7 +97,7 @@ def plan_windows(run: Run, mosaic: Mosaic, model: Model) -> Plan:
         size,
         size,
         sum(window.width * window.height for window in windows) / speed / workers,
-        (answers + workers * memory_of(size)) / 1e9,
+        (cluster.processes * answers + workers * memory_of(size)) / 1e9,
         workers,
     )
     return Plan(
@@ -107,17 +110,25 @@ def plan_windows(run: Run, mosaic: Mosaic, model: Model) -> Plan:
     )
 
 
-def _predict_name() -> str:
-    window = task_run.parameters["window"]
-    return f"predict {window.col_off}-{window.row_off}"
-
-
-@io_task("predict window", _predict_name)
-def predict_window(window: Window, run: Run, plan: Plan, mosaic: Mosaic, model: Model) -> Piece:
-    """Predict a window, unless an earlier run of the same work already did.
+def name_windows(doing: str) -> str:
+    """Return the name of a task run for some windows, such as "predict 0-512 and 5 more".
 
     Args:
-        window: which pixels of the mosaic.
+        doing: what it does.
+    """
+    first, *others = task_run.parameters["windows"]
+    more = f" and {len(others)} more" if others else ""
+    return f"{doing} {first.col_off}-{first.row_off}{more}"
+
+
+@io_task("predict windows", partial(name_windows, "predict"))
+def predict_windows(
+    windows: Sequence[Window], run: Run, plan: Plan, mosaic: Mosaic, model: Model
+) -> list[Piece]:
+    """Predict windows, but for those that an earlier run of the same work already did.
+
+    Args:
+        windows: which pixels of the mosaic.
         run: whose map.
         plan: where its piece goes.
         mosaic: the imagery.
@@ -127,6 +138,10 @@ def predict_window(window: Window, run: Run, plan: Plan, mosaic: Mosaic, model: 
         TransientError: if the imagery cannot be read.
         LandcoverError: if the model file is not the recorded one.
     """
+    return [_predict_window(window, run, plan, mosaic, model) for window in windows]
+
+
+def _predict_window(window: Window, run: Run, plan: Plan, mosaic: Mosaic, model: Model) -> Piece:
     files = plan.pieces(window)
     path = files[plan.classes.key]
     with run.storage(path):
@@ -160,24 +175,23 @@ def predict_window(window: Window, run: Run, plan: Plan, mosaic: Mosaic, model: 
     return piece
 
 
-def _sieve_name() -> str:
-    window = task_run.parameters["window"]
-    return f"sieve {window.col_off}-{window.row_off}"
-
-
-@io_task("sieve window", _sieve_name)
-def sieve_window(window: Window, run: Run, plan: Plan, smallest: int) -> Piece:
-    """Sieve a window once all are predicted, unless an earlier run of the same work already did.
+@io_task("sieve windows", partial(name_windows, "sieve"))
+def sieve_windows(windows: Sequence[Window], run: Run, plan: Plan, smallest: int) -> list[Piece]:
+    """Sieve windows once all are predicted, but for those that an earlier run already did.
 
     Args:
-        window: which pixels of the mosaic.
+        windows: which pixels of the mosaic.
         run: whose map.
         plan: where its pieces are.
         smallest: pixels of the smallest patch to keep.
 
     Raises:
-        TransientError: if the window or one beside it cannot be read.
+        TransientError: if a window or one beside it cannot be read.
     """
+    return [_sieve_window(window, run, plan, smallest) for window in windows]
+
+
+def _sieve_window(window: Window, run: Run, plan: Plan, smallest: int) -> Piece:
     files = plan.sieved(window, smallest)
     path = files[plan.classes.key]
     with run.storage(path):

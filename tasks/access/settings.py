@@ -65,6 +65,18 @@ def _host(text: str) -> str:
     return text
 
 
+def scheduler_address(text: str) -> str:
+    """Return the address of a Dask scheduler.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    address = urlsplit(text)
+    if address.scheme not in {"tls", "tcp"} or not address.hostname or not address.port:
+        raise ValueError("it is not tls:// or tcp://, a host and a port")
+    return text.rstrip("/")
+
+
 def _without_password(value: object) -> object:
     if isinstance(value, str) and without_login(value) != value:
         raise ValueError(
@@ -228,6 +240,20 @@ class FolderSettings(_Settings):
     )
 
 
+class ClusterSettings(_Settings):
+    """The Dask cluster that predicts windows; without one, this machine does."""
+
+    dask_scheduler: Annotated[str, AfterValidator(scheduler_address)] | None = Field(
+        default=None,
+        description="the scheduler of a Dask cluster whose workers predict the windows, such as "
+        "tls://host:8786, or tcp://host:8786 in a network where everyone is trusted",
+    )
+    dask_key_in_clear: bool = Field(
+        default=False,
+        description="true where a key of the Prefect API may travel to a cluster without TLS",
+    )
+
+
 class ReportSettings(_Settings):
     """How the report is written."""
 
@@ -286,6 +312,7 @@ SETTINGS_GROUPS = (
     PolygonSettings,
     DeforestationSettings,
     FolderSettings,
+    ClusterSettings,
     ReportSettings,
     DatabaseSettings,
     StorageSettings,

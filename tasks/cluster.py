@@ -1,0 +1,306 @@
+"""The Dask cluster that predicts windows, where one is named: asked, before the first window, for
+all that a window needs there.
+"""
+
+import platform
+import socket
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.context import hydrated_context, serialize_context
+from prefect.exceptions import ObjectNotFound
+from prefect.runtime import flow_run
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_KEY,
+    PREFECT_API_URL,
+    PREFECT_CLIENT_MAX_RETRIES,
+    temporary_settings,
+)
+from upath import UPath
+
+from landcover.addresses import without_login
+from landcover.errors import LandcoverError, SettingsError
+from landcover.files import check_writable, is_local
+from landcover.imagery.mosaic import Mosaic
+from landcover.version import code_version, library_versions
+from landcover.windows import MEMORY, SHARE_OF_MEMORY, memory_for_run
+from tasks.access.blocks import load_block
+from tasks.access.process import configure
+from tasks.access.settings import ClusterSettings
+from tasks.retries import io_task
+from tasks.run import Run
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+Answer = TypeVar("Answer")
+
+CONNECTING = 10  # seconds
+WAITING = 30  # seconds, for the first worker
+
+# What both sides must have in common to send each other tasks, beside what can change a map.
+ENGINES = ("prefect", "prefect-dask", "dask", "distributed", "cloudpickle", "pandas", "geopandas")
+
+INSTALL = "pip install 'chocoforest[dask]'"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Dask cluster whose workers have all that a window needs."""
+
+    address: str
+    """Of its scheduler."""
+    processes: int
+    """How many workers it had when it was asked."""
+    threads: int
+    """How many windows one of them predicts side by side."""
+    memory: float
+    """How many bytes predicting may take in one of them."""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What a worker tells of itself."""
+
+    host: str
+    """The name of its machine."""
+    versions: Mapping[str, str]
+    """Of Python, of this package, and of the libraries."""
+    memory: float
+    """How many bytes predicting may take there, if it had its machine for itself."""
+
+
+@io_task("find cluster", "find cluster {run}")
+def find_cluster(run: Run, scheduler: str | None, mosaic: Mosaic) -> Cluster | None:
+    """Ask the workers of a Dask cluster, if one is named, whether they can predict windows.
+
+    Args:
+        run: whose windows.
+        scheduler: the address of its scheduler; that of the settings if left out.
+        mosaic: the imagery that they are to read.
+
+    Returns:
+        The cluster; None where windows are predicted by this process.
+
+    Raises:
+        SettingsError: if the address or what belongs to it will not do.
+        LandcoverError: if there is no scheduler or worker, or a worker cannot do its work.
+        TransientError: if the bucket cannot be reached from here.
+    """
+    settings = run.settings[ClusterSettings]
+    address = scheduler or settings.dask_scheduler
+    if address is None:
+        return None
+    _check_key(address, settings.dask_key_in_clear)
+    _check_block(run, mosaic)
+    with ExitStack() as closing:
+        client = closing.enter_context(_connect(address))
+        told = _ask(client, describe_worker)
+        _check_versions(told)
+        # A file that a worker sees in a folder shows that it is the same folder.
+        marks = [
+            closing.enter_context(NamedTemporaryFile(prefix=".seen-", dir=folder))
+            for folder in _local_folders(run)
+        ]
+        seen = [UPath(mark.name) for mark in marks]
+        problems = _ask(client, find_problem, run, mosaic, seen, serialize_context(), flow_run.id)
+        for worker, problem in problems.items():
+            if problem:
+                raise LandcoverError(f"The Dask worker {worker} on {told[worker].host} {problem}")
+        known = client.scheduler_info(n_workers=-1)["workers"]
+        threads = max(worker["nthreads"] for worker in known.values())
+        memory = min(
+            _share(told[name].memory, worker["memory_limit"])
+            for name, worker in known.items()
+            if name in told
+        )
+        return Cluster(address, len(told), threads, memory)
+
+
+def describe_worker() -> Worker:
+    """Tell what this process is; a worker is asked."""
+    configure()
+    return Worker(socket.gethostname(), _versions(), memory_for_run())
+
+
+def find_problem(
+    run: Run,
+    mosaic: Mosaic,
+    marks: Sequence[UPath],
+    context: dict[str, Any],
+    run_id: str,
+) -> str | None:
+    """Return what keeps this process from predicting windows; a worker is asked.
+
+    Args:
+        run: whose windows.
+        mosaic: the imagery.
+        marks: files in the folders that are not in a bucket.
+        context: Prefect's, as tasks are given it.
+        run_id: of the flow run.
+
+    Returns:
+        The rest of a sentence about this worker; None where nothing does.
+    """
+    for mark in marks:
+        if not mark.exists():
+            return (
+                f"does not see the files of {mark.parent}: use a folder in a bucket (s3://...), or "
+                "the absolute path of a disk that all machines share."
+            )
+    with hydrated_context(context):
+        if problem := _problem_with_api(run_id):
+            return problem
+        try:
+            _try_places(run, mosaic)
+        except LandcoverError as error:
+            return f"cannot do its work: {error}"
+    return None
+
+
+def _check_key(address: str, may_be_in_clear: bool) -> None:
+    """Make sure that a key of the Prefect API does not travel in clear."""
+    keys = [
+        setting.name
+        for setting in (PREFECT_API_KEY, PREFECT_API_AUTH_STRING)
+        if setting.value() is not None
+    ]
+    if keys and address.startswith("tcp:") and not may_be_in_clear:
+        raise SettingsError(
+            f"{' and '.join(keys)} would travel in clear to the workers of {address}: give the "
+            "cluster TLS and write tls://, or say DASK_KEY_IN_CLEAR=true."
+        )
+
+
+def _check_block(run: Run, mosaic: Mosaic) -> None:
+    """Make sure that credentials of the bucket reach the workers: through a block, never a task."""
+    from prefect_aws import AwsCredentials
+
+    places = [*map(str, (run.files.work, run.files.model)), *mosaic.origins]
+    remote = next((place for place in places if place.startswith("s3://")), None)
+    name = run.blocks.storage_block
+    if remote and load_block(AwsCredentials, name) is None:
+        raise SettingsError(
+            f"Dask workers get the credentials for {remote} from a Prefect block, and there is "
+            f"none{f' named {name!r}' if name else ''}: save it with python flows/setup_blocks.py."
+        )
+
+
+def _connect(address: str) -> "Client":
+    """Connect to a scheduler that has a worker."""
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise SettingsError(
+            f"DASK_SCHEDULER is {address}, but Dask is not installed ({error}): {INSTALL}."
+        ) from error
+    try:
+        client = Client(address, timeout=CONNECTING, set_as_default=False)
+    except (OSError, ssl.SSLError, TypeError) as error:
+        # Dask says TypeError where TLS has no certificates.
+        raise LandcoverError(
+            f"No Dask scheduler lets this machine in at {address} ({error}): start it with dask "
+            "scheduler, or unset DASK_SCHEDULER. Certificates for tls:// are named by "
+            "DASK_DISTRIBUTED__COMM__TLS__CA_FILE and its neighbours."
+        ) from error
+    try:
+        client.wait_for_workers(1, timeout=WAITING)
+    except TimeoutError as error:
+        client.close()
+        raise LandcoverError(
+            f"The Dask scheduler {address} has had no worker for {WAITING} seconds: start one on "
+            f"each machine with dask worker {address}."
+        ) from error
+    return client
+
+
+def _ask(
+    client: "Client", question: Callable[..., Answer], *arguments: object
+) -> dict[str, Answer]:
+    """Return what each worker says, by its address.
+
+    Raises:
+        LandcoverError: if one cannot be asked.
+    """
+    answers: dict[str, Answer] = client.run(question, *arguments, on_error="return")
+    for worker, answer in answers.items():
+        if isinstance(answer, ImportError | AttributeError | PackageNotFoundError):
+            raise LandcoverError(
+                f"The Dask worker {worker} does not have this package, or another version of it "
+                f"({answer}): install the same there, {INSTALL}."
+            )
+        if isinstance(answer, Exception):
+            raise answer
+    return answers
+
+
+def _versions() -> dict[str, str]:
+    engines = {name: version(name) for name in ENGINES}
+    python = {"Python": platform.python_version()}
+    # The package's is told last: it differs with any of the libraries that can change a map.
+    return {**python, **library_versions(), **engines, "chocoforest": code_version()}
+
+
+def _check_versions(workers: Mapping[str, Worker]) -> None:
+    """Make sure that what workers predict is what this process would."""
+    here = _versions()
+    for name, worker in workers.items():
+        others = [what for what, mine in here.items() if worker.versions.get(what) != mine]
+        if others:
+            found = worker.versions.get(others[0], "none")
+            raise LandcoverError(
+                f"The Dask worker {name} on {worker.host} has {others[0]} {found} where this "
+                f"machine has {here[others[0]]}: install the same on both."
+            )
+
+
+def _local_folders(run: Run) -> list[UPath]:
+    """Return the folders of a run's windows that are not in a bucket."""
+    folders = run.files.work.parent, run.files.model.parent
+    return [folder for folder in folders if is_local(folder)]
+
+
+def _problem_with_api(run_id: str) -> str | None:
+    """Return why this process cannot report to the Prefect API of a run; None where it can."""
+    address = str(PREFECT_API_URL.value())
+    place = without_login(address)
+    once = {PREFECT_CLIENT_MAX_RETRIES: 0}
+    try:
+        with temporary_settings(once), get_client(sync_client=True) as client:
+            client.read_flow_run(run_id)
+    except ObjectNotFound:
+        return f"finds another Prefect server at {place}: {_advice(address)}"
+    except httpx.HTTPError as error:
+        return f"cannot reach the Prefect API {place} ({error}): {_advice(address)}"
+    return None
+
+
+def _advice(address: str) -> str:
+    host = urlsplit(address).hostname or ""
+    own = " 127.0.0.1 is each machine's own." if host in {"127.0.0.1", "localhost", "::1"} else ""
+    return f"set PREFECT_API_URL to a server that all machines reach by that address.{own}"
+
+
+def _try_places(run: Run, mosaic: Mosaic) -> None:
+    """Write where pieces will go, and read a pixel of the imagery and of what does not change."""
+    work = run.files.work.parent
+    with run.storage(work):
+        check_writable(work, "WORK_DIR")
+    with run.imagery(mosaic, "on the worker"), mosaic.open() as reader:
+        corner = reader.extent
+        place = type(corner)(corner.col_off, corner.row_off, 1, 1)
+        reader.read(list(mosaic.bands.values()), place)
+
+
+def _share(memory: float, limit: int) -> float:
+    """Return how much of a worker's memory predicting may take, as `memory_for_run` would."""
+    return min(memory, MEMORY, SHARE_OF_MEMORY * limit if limit else memory)
