@@ -60,7 +60,8 @@ audit:
 lock:
 	poetry lock
 	poetry export --output requirements.txt
-	poetry export --all-groups --output requirements-dev.txt
+	poetry export --extras dask --output requirements-dask.txt
+	poetry export --extras dask --all-groups --output requirements-dev.txt
 
 clean:
 	rm -rf .venv $(STAMPS)

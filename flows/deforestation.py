@@ -16,7 +16,7 @@ from flows.provenance import describe_run
 from flows.summary import Steps
 from landcover.change.alerts import Tally
 from landcover.change.history import MappedMonth, MonthOfRecord
-from landcover.change.plan import FinishedRecord
+from landcover.change.plan import FinishedRecord, UpdatedWindow
 from landcover.change.rule import ChangeSettings
 from landcover.notices import Notice
 from landcover.period import Period
@@ -133,7 +133,7 @@ def update_record(
     """
     tidy_up_record(run)
     plan = plan_update(run, mapped, before, settings)
-    windows = map_windows(
+    windows: list[UpdatedWindow] = map_windows(
         update_windows_of_record, plan.windows, f"Updating {run}", f"deforestation-{run}",
         run=run, plan=plan,
     )  # fmt: skip

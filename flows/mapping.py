@@ -106,14 +106,14 @@ def make_pieces(
     Raises:
         Exception: that of the first window to fail.
     """
-    shared = {"cluster": cluster, "run": run, "plan": plan}
-    pieces = map_windows(
-        predict_windows, plan.windows, "Predicting", f"prediction-{run}",
-        **shared, mosaic=mosaic, model=model,
+    pieces: list[Piece] = map_windows(
+        predict_windows, plan.windows, "Predicting", f"prediction-{run}", cluster,
+        run=run, plan=plan, mosaic=mosaic, model=model,
     )  # fmt: skip
     if smallest_patch <= 1:
         return pieces
     # A patch may reach into the windows beside it, so all are predicted before one is sieved.
     return map_windows(
-        sieve_windows, plan.windows, "Sieving", f"sieving-{run}", **shared, smallest=smallest_patch
-    )
+        sieve_windows, plan.windows, "Sieving", f"sieving-{run}", cluster,
+        run=run, plan=plan, smallest=smallest_patch,
+    )  # fmt: skip

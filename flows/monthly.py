@@ -88,7 +88,9 @@ def monthly_pipeline(
         steps.done("model")
 
         survey = Survey(mosaic, coverage, radiometry)
-        finished = map_survey(run, survey, training, model_id, polygons, prediction, made_by, steps, cluster)
+        finished = map_survey(
+            run, survey, training, model_id, polygons, prediction, made_by, steps, cluster
+        )
         return finish(
             run,
             f"{run} is mapped.",

@@ -6,6 +6,7 @@ They go to the threads of this process or, where one is named, to the workers of
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from math import ceil
 from typing import Any, TypeVar
 
@@ -34,7 +35,7 @@ BATCHES = 50
 
 
 def map_windows(
-    task: Task[..., list[Result]],
+    task: Task[..., Any],
     windows: Sequence[Window],
     doing: str,
     key: str,
@@ -66,20 +67,22 @@ def map_windows(
         futures = list(runner.map(task, {"windows": batches, **constant}))
         of_future = dict(zip(futures, map(len, batches), strict=True))
         _watch(of_future, doing, key)
-        return [result for future in futures for result in future.result()]
+        results: list[list[Result]] = [future.result() for future in futures]
+        return list(chain.from_iterable(results))
 
 
 @contextmanager
 def _runner(cluster: Cluster | None, workers: int) -> Iterator[TaskRunner[Any]]:
     """Give out what runs tasks: GDAL and the forest let go of Python's lock, so threads will do."""
     if cluster is None:
-        with ThreadPoolTaskRunner(max_workers=workers) as threads:
+        threads: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=workers)
+        with threads:
             yield threads
         return
     # An optional extra, which the cluster was found with.
     from distributed import CancelledError, KilledWorker
-    from distributed.comm import CommClosedError
-    from prefect_dask import DaskTaskRunner
+    from distributed.comm.core import CommClosedError
+    from prefect_dask.task_runners import DaskTaskRunner
 
     try:
         with DaskTaskRunner(address=cluster.address) as dask:

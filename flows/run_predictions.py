@@ -60,7 +60,9 @@ def run_predictions(
         coverage = measure_coverage(run, mosaic, prediction.allow_gaps)
         radiometry = measure_radiometry(run, mosaic, None)
         survey = Survey(mosaic, coverage, radiometry)
-        finished = map_survey(run, survey, training, model_id, polygons, prediction, made_by, steps, cluster)
+        finished = map_survey(
+            run, survey, training, model_id, polygons, prediction, made_by, steps, cluster
+        )
         return finish(
             run,
             f"{run} is mapped.",

@@ -5,13 +5,15 @@ all that a window needs there.
 import platform
 import socket
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
+from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import get_client
@@ -25,7 +27,6 @@ from prefect.settings import (
     PREFECT_CLIENT_MAX_RETRIES,
     temporary_settings,
 )
-from upath import UPath
 
 from landcover.addresses import without_login
 from landcover.errors import LandcoverError, SettingsError
@@ -41,8 +42,6 @@ from tasks.run import Run
 
 if TYPE_CHECKING:
     from distributed import Client
-
-Answer = TypeVar("Answer")
 
 CONNECTING = 10  # seconds
 WAITING = 30  # seconds, for the first worker
@@ -104,16 +103,22 @@ def find_cluster(run: Run, scheduler: str | None, mosaic: Mosaic) -> Cluster | N
     _check_block(run, mosaic)
     with ExitStack() as closing:
         client = closing.enter_context(_connect(address))
-        told = _ask(client, describe_worker)
+        told = _describe_workers(client)
         _check_versions(told)
         # A file that a worker sees in a folder shows that it is the same folder.
         marks = [
             closing.enter_context(NamedTemporaryFile(prefix=".seen-", dir=folder))
             for folder in _local_folders(run)
         ]
-        seen = [UPath(mark.name) for mark in marks]
-        problems = _ask(client, find_problem, run, mosaic, seen, serialize_context(), flow_run.id)
+        seen = [
+            folder / Path(mark.name).name
+            for folder, mark in zip(_local_folders(run), marks, strict=True)
+        ]
+        question = (find_problem, run, mosaic, seen, serialize_context(), flow_run.id)
+        problems = client.run(*question, on_error="return")
         for worker, problem in problems.items():
+            if isinstance(problem, Exception):
+                raise problem
             if problem:
                 raise LandcoverError(f"The Dask worker {worker} on {told[worker].host} {problem}")
         known = client.scheduler_info(n_workers=-1)["workers"]
@@ -135,7 +140,7 @@ def describe_worker() -> Worker:
 def find_problem(
     run: Run,
     mosaic: Mosaic,
-    marks: Sequence[UPath],
+    marks: Sequence[Path],
     context: dict[str, Any],
     run_id: str,
 ) -> str | None:
@@ -223,23 +228,25 @@ def _connect(address: str) -> "Client":
     return client
 
 
-def _ask(
-    client: "Client", question: Callable[..., Answer], *arguments: object
-) -> dict[str, Answer]:
-    """Return what each worker says, by its address.
+def _describe_workers(client: "Client") -> dict[str, Worker]:
+    """Return what each worker is, by its address.
 
     Raises:
-        LandcoverError: if one cannot be asked.
+        LandcoverError: if one cannot tell.
     """
-    answers: dict[str, Answer] = client.run(question, *arguments, on_error="return")
+    answers: dict[str, Worker] = client.run(describe_worker, on_error="return")
     for worker, answer in answers.items():
-        if isinstance(answer, ImportError | AttributeError | PackageNotFoundError):
+        if isinstance(answer, OSError):
+            raise LandcoverError(
+                f"The Dask worker {worker} cannot be reached by its scheduler ({answer}): look "
+                "after it, or stop it."
+            )
+        # Dask has no type of its own for what a worker could not even unpickle.
+        if isinstance(answer, Exception):
             raise LandcoverError(
                 f"The Dask worker {worker} does not have this package, or another version of it "
                 f"({answer}): install the same there, {INSTALL}."
             )
-        if isinstance(answer, Exception):
-            raise answer
     return answers
 
 
@@ -263,7 +270,7 @@ def _check_versions(workers: Mapping[str, Worker]) -> None:
             )
 
 
-def _local_folders(run: Run) -> list[UPath]:
+def _local_folders(run: Run) -> list[Path]:
     """Return the folders of a run's windows that are not in a bucket."""
     folders = run.files.work.parent, run.files.model.parent
     return [folder for folder in folders if is_local(folder)]
@@ -276,7 +283,7 @@ def _problem_with_api(run_id: str) -> str | None:
     once = {PREFECT_CLIENT_MAX_RETRIES: 0}
     try:
         with temporary_settings(once), get_client(sync_client=True) as client:
-            client.read_flow_run(run_id)
+            client.read_flow_run(UUID(run_id))
     except ObjectNotFound:
         return f"finds another Prefect server at {place}: {_advice(address)}"
     except httpx.HTTPError as error:

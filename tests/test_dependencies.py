@@ -15,7 +15,12 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 OURS = {"benchmarks", "demo", "flows", "landcover", "soak", "tasks", "tests"}
 
 INSTALLED = {
-    re.split(r"[<>=!~ \[;]", requirement)[0] for requirement in PROJECT["project"]["dependencies"]
+    re.split(r"[<>=!~ \[;]", requirement)[0]
+    for requirements in (
+        PROJECT["project"]["dependencies"],
+        *PROJECT["project"]["optional-dependencies"].values(),
+    )
+    for requirement in requirements
 }
 DEVELOPMENT = set(PROJECT["tool"]["poetry"]["group"]["dev"]["dependencies"])
 DISTRIBUTIONS = {
