@@ -87,11 +87,15 @@ def _runner(cluster: Cluster | None, workers: int) -> Iterator[TaskRunner[Any]]:
     try:
         with DaskTaskRunner(address=cluster.address) as dask:
             yield dask
-    except (CancelledError, CommClosedError, KilledWorker) as error:
-        lost = "too many workers" if isinstance(error, KilledWorker) else "its scheduler"
+    except KilledWorker as error:
         raise LandcoverError(
-            f"The Dask cluster {cluster.address} has lost {lost} ({error}): look after it, and run "
-            "the same command to go on with what is left."
+            f"The Dask cluster {cluster.address} has lost too many workers ({error}): look at "
+            "their logs, and run the same command to go on with what is left."
+        ) from error
+    except (CancelledError, CommClosedError) as error:
+        raise LandcoverError(
+            f"The Dask cluster {cluster.address} has lost its scheduler ({error}): start it again, "
+            "and run the same command to go on with what is left."
         ) from error
 
 

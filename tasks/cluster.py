@@ -42,6 +42,7 @@ from tasks.run import Run
 
 if TYPE_CHECKING:
     from distributed import Client
+    from distributed import Worker as DaskWorker
 
 CONNECTING = 10  # seconds
 WAITING = 30  # seconds, for the first worker
@@ -114,13 +115,13 @@ def find_cluster(run: Run, scheduler: str | None, mosaic: Mosaic) -> Cluster | N
             folder / Path(mark.name).name
             for folder, mark in zip(_local_folders(run), marks, strict=True)
         ]
-        question = (find_problem, run, mosaic, seen, serialize_context(), flow_run.id)
+        question = (describe_lack, run, mosaic, seen, serialize_context(), flow_run.id)
         problems = client.run(*question, on_error="return")
-        for worker, problem in problems.items():
+        for problem in problems.values():
             if isinstance(problem, Exception):
                 raise problem
             if problem:
-                raise LandcoverError(f"The Dask worker {worker} on {told[worker].host} {problem}")
+                raise LandcoverError(problem)
         known = client.scheduler_info(n_workers=-1)["workers"]
         threads = max(worker["nthreads"] for worker in known.values())
         memory = min(
@@ -137,14 +138,15 @@ def describe_worker() -> Worker:
     return Worker(socket.gethostname(), _versions(), memory_for_run())
 
 
-def find_problem(
+def describe_lack(
     run: Run,
     mosaic: Mosaic,
     marks: Sequence[Path],
     context: dict[str, Any],
     run_id: str,
+    dask_worker: "DaskWorker",
 ) -> str | None:
-    """Return what keeps this process from predicting windows; a worker is asked.
+    """Say what keeps this process from predicting windows; a worker is asked.
 
     Args:
         run: whose windows.
@@ -152,23 +154,25 @@ def find_problem(
         marks: files in the folders that are not in a bucket.
         context: Prefect's, as tasks are given it.
         run_id: of the flow run.
+        dask_worker: what Dask gives a parameter of this name.
 
     Returns:
-        The rest of a sentence about this worker; None where nothing does.
+        A sentence that names this worker; None where nothing does.
     """
+    here = f"{dask_worker.address} on {socket.gethostname()}"
     for mark in marks:
         if not mark.exists():
             return (
-                f"does not see the files of {mark.parent}: use a folder in a bucket (s3://...), or "
-                "the absolute path of a disk that all machines share."
+                f"The Dask worker {here} does not see the files of {mark.parent}: use a folder in "
+                "a bucket (s3://...), or the absolute path of a disk that all machines share."
             )
     with hydrated_context(context):
-        if problem := _problem_with_api(run_id):
-            return problem
+        if lack := describe_lack_of_api(here, run_id):
+            return lack
         try:
             _try_places(run, mosaic)
         except LandcoverError as error:
-            return f"cannot do its work: {error}"
+            return f"The Dask worker {here} cannot do its work: {error}"
     return None
 
 
@@ -214,8 +218,8 @@ def _connect(address: str) -> "Client":
         # Dask says TypeError where TLS has no certificates.
         raise LandcoverError(
             f"No Dask scheduler lets this machine in at {address} ({error}): start it with dask "
-            "scheduler, or unset DASK_SCHEDULER. Certificates for tls:// are named by "
-            "DASK_DISTRIBUTED__COMM__TLS__CA_FILE and its neighbours."
+            "scheduler, or unset DASK_SCHEDULER. Certificates for tls:// are named in Dask's own "
+            "settings, distributed.comm.tls."
         ) from error
     try:
         client.wait_for_workers(1, timeout=WAITING)
@@ -276,8 +280,13 @@ def _local_folders(run: Run) -> list[Path]:
     return [folder for folder in folders if is_local(folder)]
 
 
-def _problem_with_api(run_id: str) -> str | None:
-    """Return why this process cannot report to the Prefect API of a run; None where it can."""
+def describe_lack_of_api(here: str, run_id: str) -> str | None:
+    """Say why this process cannot report to the Prefect API of a run; None where it can.
+
+    Args:
+        here: the worker that this process is.
+        run_id: of the flow run.
+    """
     address = str(PREFECT_API_URL.value())
     place = without_login(address)
     once = {PREFECT_CLIENT_MAX_RETRIES: 0}
@@ -285,9 +294,10 @@ def _problem_with_api(run_id: str) -> str | None:
         with temporary_settings(once), get_client(sync_client=True) as client:
             client.read_flow_run(UUID(run_id))
     except ObjectNotFound:
-        return f"finds another Prefect server at {place}: {_advice(address)}"
+        return f"The Dask worker {here} finds another Prefect server at {place}: {_advice(address)}"
     except httpx.HTTPError as error:
-        return f"cannot reach the Prefect API {place} ({error}): {_advice(address)}"
+        why = _advice(address)
+        return f"The Dask worker {here} cannot reach the Prefect API {place} ({error}): {why}"
     return None
 
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from flows import clean_work, monthly, prepare_data, run_predictions, train_model
 from flows.command import command, parser_of, read_arguments
-from flows.parallel import gather
+from flows.parallel import map_windows
 from landcover.maps.prediction import PredictionSettings
 from landcover.model.forest import ForestSettings
 from landcover.model.sampling import SamplingSettings
@@ -80,12 +80,12 @@ def told_by_help(main, capsys) -> tuple[str, dict[str, str]]:
     [
         (
             monthly.main,
-            ["mosaic_path", "other_labels"],
+            ["mosaic_path", "other_labels", "dask_scheduler"],
             {**SAMPLING, **FOREST, **PREDICTION, **BLOCKS},
         ),
         (prepare_data.main, ["mosaic_path"], {**SAMPLING, **BLOCKS}),
         (train_model.main, ["input_data"], {**FOREST, **BLOCKS}),
-        (run_predictions.main, ["mosaic_path"], {**PREDICTION, **BLOCKS}),
+        (run_predictions.main, ["mosaic_path", "dask_scheduler"], {**PREDICTION, **BLOCKS}),
         (clean_work.main, [], BLOCKS),
     ],
 )
@@ -301,17 +301,17 @@ def test_the_steps_make_the_same_map_as_the_month(capfd, monkeypatch):
 
 
 @task
-def double(number: int) -> int:
-    if number == 13:
+def double(windows: tuple[int, ...], times: int) -> list[int]:
+    if 13 in windows:
         raise ValueError("unlucky")
-    return 2 * number
+    return [times * number for number in windows]
 
 
 @api
 def test_progress_is_ten_plain_lines_in_a_log(caplog):
     @flow
     def doubled(numbers: list[int]) -> list[int]:
-        return gather(double.map(numbers), "Doubling", "doubling")
+        return map_windows(double, numbers, "Doubling", "doubling", times=2)
 
     assert doubled(list(range(100, 125))) == list(range(200, 250, 2))
     lines = [line for line in caplog.messages if line.startswith("Doubling")]
@@ -327,6 +327,13 @@ def test_progress_is_ten_plain_lines_in_a_log(caplog):
     ]
     with pytest.raises(ValueError, match="unlucky"):
         doubled([12, 13, 14])
+
+    # Many are handed out several at once, and counted all the same.
+    caplog.clear()
+    assert doubled(list(range(100, 277))) == list(range(200, 554, 2))
+    lines = [line for line in caplog.messages if line.startswith("Doubling")]
+    assert len(lines) == 10
+    assert lines[-1] == "Doubling: 177 of 177 windows"
 
 
 @api

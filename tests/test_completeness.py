@@ -383,14 +383,14 @@ def test_a_window_whose_map_the_disk_lost_is_made_again(
 def test_a_window_that_is_lost_before_it_is_sieved_ends_the_run_by_its_file(
     world: World, hasty: None, monkeypatch, capfd
 ):
-    gather = mapping.gather
+    map_windows = mapping.map_windows
 
-    def gather_and_lose_the_first(*of_tasks: Any) -> list[Any]:
-        first, *others = gather(*of_tasks)
+    def lose_the_first(*arguments: Any, **shared: Any) -> list[Any]:
+        first, *others = map_windows(*arguments, **shared)
         first.files["piece"].write_bytes(b"")
         return [first, *others]
 
-    monkeypatch.setattr(mapping, "gather", gather_and_lose_the_first)
+    monkeypatch.setattr(mapping, "map_windows", lose_the_first)
     assert run(*SIEVED) == FAILED
     told = error(capfd)
     assert "piece_0_0.tif" in told

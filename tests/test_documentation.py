@@ -46,7 +46,7 @@ LOOKED_AT = {
 OTHER_VARIABLES = LOOKED_AT | {
     *("TEST_DATABASE_URL", "PREFECT_SERVER_ENCRYPTION_KEY", "AWS_PROFILE", "AWS_S3_ENDPOINT"),
 }
-OF_MONTHLY = {"year", "month", "mosaic_path", "other_labels"}
+OF_MONTHLY = {"year", "month", "mosaic_path", "other_labels", "dask_scheduler"}
 OTHER_OPTIONS = OF_MONTHLY | {
     *("from", "to", "keep_going", "dry_run", "other_code", "without_record", "since"),
     *("input_data", "help"),
