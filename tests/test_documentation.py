@@ -45,6 +45,7 @@ LOOKED_AT = {
 }
 OTHER_VARIABLES = LOOKED_AT | {
     *("TEST_DATABASE_URL", "PREFECT_SERVER_ENCRYPTION_KEY", "AWS_PROFILE", "AWS_S3_ENDPOINT"),
+    *("RUN_AS", "POSTGIS_PORT", "PREFECT_SERVER_API_AUTH_STRING"),
 }
 OF_MONTHLY = {"year", "month", "mosaic_path", "other_labels", "dask_scheduler"}
 OTHER_OPTIONS = OF_MONTHLY | {
