@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
-from tests.servers.ports import free_port
+from tests.servers.ports import LOOPBACK, free_port
 from tests.servers.process import Server, running
 
 if TYPE_CHECKING:
@@ -133,8 +133,11 @@ def swift_server() -> Iterator[S3Server]:
 
 
 @contextmanager
-def own_servers() -> Iterator[tuple[S3Server, list[Server]]]:
+def own_servers(address: str = LOOPBACK) -> Iterator[tuple[S3Server, list[Server]]]:
     """Start Swift, as `swift_server` does.
+
+    Args:
+        address: where the proxy listens; the three behind it are this machine's alone.
 
     Yields:
         The service, and its four servers, which can be restarted.
@@ -142,10 +145,11 @@ def own_servers() -> Iterator[tuple[S3Server, list[Server]]]:
     with tempfile.TemporaryDirectory(prefix="swift-") as made:
         folder = Path(made)
         ports = {name: free_port() for name in SERVERS}
-        _prepare(folder, ports)
-        servers = [_server_of(folder, name, port) for name, port in ports.items()]
+        places = dict.fromkeys(ports, LOOPBACK) | {"proxy": address}
+        _prepare(folder, ports, places)
+        servers = [_server_of(folder, name, places[name], port) for name, port in ports.items()]
         with running(servers):
-            yield S3Server(f"http://127.0.0.1:{ports['proxy']}", folder / "requests"), servers
+            yield S3Server(f"http://{address}:{ports['proxy']}", folder / "requests"), servers
 
 
 def request_log(global_conf: dict[str, str], **settings: str) -> Callable[..., Any]:
@@ -186,7 +190,7 @@ SERVERS = ("account", "container", "object", "proxy")
 
 SETTINGS = """
 [DEFAULT]
-bind_ip = 127.0.0.1
+bind_ip = {address}
 bind_port = {port}
 user = {user}
 swift_dir = {folder}
@@ -278,7 +282,7 @@ for server, port in zip(("account", "container", "object"), ports):
 """
 
 
-def _prepare(folder: Path, ports: dict[str, int]) -> None:
+def _prepare(folder: Path, ports: dict[str, int], places: dict[str, str]) -> None:
     """Write the servers' settings, their rings and the folder of their one disk."""
     disk = folder / "disks" / "disk"
     disk.mkdir(parents=True)
@@ -288,7 +292,9 @@ def _prepare(folder: Path, ports: dict[str, int]) -> None:
     user = pwd.getpwuid(os.geteuid()).pw_name
     for server, port in ports.items():
         text = SETTINGS + (PROXY if server == "proxy" else STORAGE)
-        text = text.format(folder=folder, port=port, user=user, server=server, key=KEY)
+        text = text.format(
+            folder=folder, address=places[server], port=port, user=user, server=server, key=KEY
+        )
         (folder / f"{server}.conf").write_text(text)
     command = [sys.executable, "-c", RINGS, str(folder), *map(str, ports.values())]
     subprocess.run(command, env=_environment(), check=True)
@@ -311,7 +317,7 @@ def _demand_attributes(folder: Path) -> None:
         ) from error
 
 
-def _server_of(folder: Path, name: str, port: int) -> Server:
+def _server_of(folder: Path, name: str, address: str, port: int) -> Server:
     """Return one of Swift's servers."""
     program = Path(sys.executable).with_name(f"swift-{name}-server")
     # The signal ends the server where the tests are killed and no block ends.
@@ -320,16 +326,16 @@ def _server_of(folder: Path, name: str, port: int) -> Server:
         f"Swift's {name} server",
         [*command, folder / f"{name}.conf", "-v"],
         folder / f"{name}.log",
-        lambda: _answers(port),
+        lambda: _answers(address, port),
         signal.SIGKILL,
         _environment(),
     )
 
 
-def _answers(port: int) -> bool:
+def _answers(address: str, port: int) -> bool:
     """Tell whether a server answers, whatever it says."""
     try:
-        with closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        with closing(HTTPConnection(address, port, timeout=60)) as connection:
             connection.request("GET", "/")
             connection.getresponse()
     except OSError:
