@@ -35,6 +35,10 @@ def test_a_host_has_a_name_an_address_and_a_folder_of_its_own(network: Network, 
     if network.apart:
         assert [lines[0] for lines in told.values()] == ["north", "south"]
         assert [len(lines) for lines in told.values()] == [5, 2]
+        assert network.folders == [tmp_path / "north", tmp_path / "south"]
+        see = network["north"].popen(["ls", network.same], tmp_path / "log")
+        assert see.wait() == 0
+        assert (tmp_path / "log").read_text().splitlines() == told["north"][2:]
         assert len({network.address, *(host.address for host in network.hosts.values())}) == 3
 
 

@@ -28,6 +28,9 @@ from tests.servers.waiting import wait_for
 # By this name in their environment a host's processes are known.
 MARK = "HOST_OF_THE_TESTS"
 
+# Among the folders of hosts, the path at which each sees its own.
+SAME = "same"
+
 NOT_PERMITTED = "network namespaces are not permitted here (they need root and Debian's iproute2)"
 
 Words = Sequence[str | Path]
@@ -40,7 +43,7 @@ class Host:
     Attributes:
         name: of the host, also what its processes call it.
         address: where the other hosts and the test reach it.
-        folder: its own, which the other hosts see empty; commands are run there.
+        folder: its own, which the other hosts see empty.
         within: what runs a command on it; nothing where it is not apart.
         port: what runs `ip` at the switch.
     """
@@ -52,7 +55,11 @@ class Host:
     port: tuple[str, ...]
 
     def popen(
-        self, command: Words, log: Path, environment: Mapping[str, str] | None = None
+        self,
+        command: Words,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        where: Path | None = None,
     ) -> subprocess.Popen[bytes]:
         """Start a process on the host, and return it.
 
@@ -60,13 +67,16 @@ class Host:
             command: its words.
             log: the file that what it says is added to.
             environment: what it has beside this process's own without any settings.
+            where: the folder that it is started in, its own if left out.
         """
+        start_in = where or self.folder
+        enter = [*self.within, f"--wdns={start_in}"] if self.within else []
         own = {"HOME": str(self.folder), "TMPDIR": str(self.folder / "tmp"), MARK: self._mark}
         with log.open("a") as output:
             return subprocess.Popen(
                 # The signal ends it where the tests are killed and no block ends.
-                ["setpriv", "--pdeathsig", "KILL", *self.within, *command],
-                cwd=self.folder,
+                ["setpriv", "--pdeathsig", "KILL", *enter, *command],
+                cwd=start_in,
                 env=without_settings() | own | dict(environment or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -112,12 +122,20 @@ class Network:
     Attributes:
         address: where they reach the test's own process.
         hosts: by name.
+        same: the path at which each of them sees its own folder; where they are not apart, a
+            folder that they share.
         apart: whether each is in namespaces of its own.
     """
 
     address: str
     hosts: Mapping[str, Host]
+    same: Path
     apart: bool
+
+    @property
+    def folders(self) -> list[Path]:
+        """What the hosts see at the same path, to be filled from outside."""
+        return [host.folder for host in self.hosts.values()] if self.apart else [self.same]
 
     def __getitem__(self, name: str) -> Host:
         """Return a host."""
@@ -134,6 +152,7 @@ def network_of(folder: Path, *names: str) -> Iterator[Network]:
     """
     for name in names:
         (folder / name / "tmp").mkdir(parents=True)
+    (folder / SAME).mkdir()
     with ExitStack() as stack:
         made = _joined(stack, folder, names) if permitted() else _not_apart(folder, names)
         for host in made.hosts.values():
@@ -156,7 +175,7 @@ def permitted() -> bool:
 def _not_apart(folder: Path, names: Sequence[str]) -> Network:
     warnings.warn(f"Hosts are plain processes: {NOT_PERMITTED}.", stacklevel=4)
     hosts = {name: Host(name, LOOPBACK, folder / name, (), ()) for name in names}
-    return Network(LOOPBACK, hosts, apart=False)
+    return Network(LOOPBACK, hosts, folder / SAME, apart=False)
 
 
 def _joined(stack: ExitStack, folder: Path, names: Sequence[str]) -> Network:
@@ -180,31 +199,31 @@ def _joined(stack: ExitStack, folder: Path, names: Sequence[str]) -> Network:
     hosts = {}
     for name in names:
         own = next(addresses)
-        others = [folder / other for other in names if other != name]
-        within = _host(stack, name, others)
+        within = _host(stack, folder, name, names)
         on_host = (*within, "ip")
         _run([*on_host, "link", "set", "lo", "up"])
         _join(at_switch, switch, "cable", name, on_host, f"{own}/{subnet.prefixlen}")
-        here = (*within, f"--wdns={folder / name}")
-        hosts[name] = Host(name, own, folder / name, here, at_switch)
-    return Network(address, hosts, apart=True)
+        hosts[name] = Host(name, own, folder / name, within, at_switch)
+    return Network(address, hosts, folder / SAME, apart=True)
 
 
-def _host(stack: ExitStack, name: str, hidden: Sequence[Path]) -> tuple[str, ...]:
+def _host(stack: ExitStack, folder: Path, name: str, names: Sequence[str]) -> tuple[str, ...]:
     """Make a host, on no network yet.
 
     Args:
         stack: that ends it.
+        folder: that has a folder of each host.
         name: of the host.
-        hidden: folders of this machine that it is not to see.
+        names: of all hosts, whose folders it is not to see.
 
     Returns:
         What runs a command on it.
     """
     within = _enter(_namespace(stack), "net", "uts", "mount")
     _run([*within, "hostname", name])
-    for path in hidden:
-        _run([*within, "mount", "-t", "tmpfs", "-o", "ro,size=4k", "none", path])
+    _run([*within, "mount", "--bind", folder / name, folder / SAME])
+    for other in set(names) - {name}:
+        _run([*within, "mount", "-t", "tmpfs", "-o", "ro,size=4k", "none", folder / other])
     return within
 
 
