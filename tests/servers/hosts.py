@@ -4,7 +4,8 @@ The test itself is on that switch too, at `Network.address`: a server that liste
 by all hosts, and a link that is cut is silent at both ends, as a cable that was pulled out. Where
 namespaces are not permitted, hosts are plain processes on the loopback; they cannot be cut off.
 
-All of it ends with the process that has made it, however that ends.
+All of it ends with the process that has made it, however that ends, but for what the processes of
+hosts have started themselves: that ends with the block.
 """
 
 import ipaddress
@@ -76,7 +77,7 @@ class Host:
             return subprocess.Popen(
                 # The signal ends it where the tests are killed and no block ends.
                 ["setpriv", "--pdeathsig", "KILL", *enter, *command],
-                cwd=start_in,
+                cwd=None if self.within else start_in,
                 env=without_settings() | own | dict(environment or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -96,7 +97,7 @@ class Host:
         """End all of its processes at once, as where it loses power."""
 
         def killed() -> bool | None:
-            found = [pid for pid in _processes() if _is_marked(pid, self._mark)]
+            found = [pid for pid in _processes() if self.runs(pid)]
             for pid in found:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -104,6 +105,14 @@ class Host:
 
         # Again, because of those that were started meanwhile.
         wait_for(f"{self.name} has no process left", killed)
+
+    def runs(self, pid: int) -> bool:
+        """Tell whether a process, which may have ended, is one of the host's."""
+        try:
+            environment = Path(f"/proc/{pid}/environ").read_bytes()
+        except OSError:
+            return False
+        return f"{MARK}={self._mark}".encode() in environment.split(b"\0")
 
     @property
     def _mark(self) -> str:
@@ -273,12 +282,3 @@ def _run(command: Words) -> None:
 
 def _processes() -> Iterator[int]:
     return (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit())
-
-
-def _is_marked(pid: int, mark: str) -> bool:
-    """Tell whether a process, which may have ended, is one of a host's."""
-    try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return False
-    return f"{MARK}={mark}".encode() in environment.split(b"\0")

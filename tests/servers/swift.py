@@ -11,7 +11,7 @@ import tempfile
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,11 +133,26 @@ def swift_server() -> Iterator[S3Server]:
 
 
 @contextmanager
-def own_servers(address: str = LOOPBACK) -> Iterator[tuple[S3Server, list[Server]]]:
-    """Start Swift, as `swift_server` does.
+def listening_at(server: S3Server, address: str) -> Iterator[S3Server]:
+    """Start another proxy before the same disk, and stop it afterwards.
 
     Args:
-        address: where the proxy listens; the three behind it are this machine's alone.
+        server: the service.
+        address: where the proxy listens.
+
+    Yields:
+        The service as it is reached there.
+    """
+    folder, port = server.log.parent, free_port()
+    name = f"proxy-{port}"
+    _write_settings(folder, name, "proxy", address, port)
+    with running([_server_of(folder, name, "proxy", address, port)]):
+        yield replace(server, endpoint=f"http://{address}:{port}")
+
+
+@contextmanager
+def own_servers() -> Iterator[tuple[S3Server, list[Server]]]:
+    """Start Swift, as `swift_server` does.
 
     Yields:
         The service, and its four servers, which can be restarted.
@@ -145,11 +160,10 @@ def own_servers(address: str = LOOPBACK) -> Iterator[tuple[S3Server, list[Server
     with tempfile.TemporaryDirectory(prefix="swift-") as made:
         folder = Path(made)
         ports = {name: free_port() for name in SERVERS}
-        places = dict.fromkeys(ports, LOOPBACK) | {"proxy": address}
-        _prepare(folder, ports, places)
-        servers = [_server_of(folder, name, places[name], port) for name, port in ports.items()]
+        _prepare(folder, ports)
+        servers = [_server_of(folder, name, name, LOOPBACK, port) for name, port in ports.items()]
         with running(servers):
-            yield S3Server(f"http://{address}:{ports['proxy']}", folder / "requests"), servers
+            yield S3Server(f"http://{LOOPBACK}:{ports['proxy']}", folder / "requests"), servers
 
 
 def request_log(global_conf: dict[str, str], **settings: str) -> Callable[..., Any]:
@@ -282,22 +296,38 @@ for server, port in zip(("account", "container", "object"), ports):
 """
 
 
-def _prepare(folder: Path, ports: dict[str, int], places: dict[str, str]) -> None:
+def _prepare(folder: Path, ports: dict[str, int]) -> None:
     """Write the servers' settings, their rings and the folder of their one disk."""
     disk = folder / "disks" / "disk"
     disk.mkdir(parents=True)
     _demand_attributes(disk)
     (folder / "requests").touch()
     (folder / "swift.conf").write_text(HASHES)
-    user = pwd.getpwuid(os.geteuid()).pw_name
     for server, port in ports.items():
-        text = SETTINGS + (PROXY if server == "proxy" else STORAGE)
-        text = text.format(
-            folder=folder, address=places[server], port=port, user=user, server=server, key=KEY
-        )
-        (folder / f"{server}.conf").write_text(text)
+        _write_settings(folder, server, server, LOOPBACK, port)
     command = [sys.executable, "-c", RINGS, str(folder), *map(str, ports.values())]
     subprocess.run(command, env=_environment(), check=True)
+
+
+def _write_settings(folder: Path, name: str, kind: str, address: str, port: int) -> None:
+    """Write the settings of one server.
+
+    Args:
+        folder: of all servers.
+        name: of the file.
+        kind: which of the four it is.
+        address: where it listens.
+        port: there.
+    """
+    text = (SETTINGS + (PROXY if kind == "proxy" else STORAGE)).format(
+        folder=folder,
+        address=address,
+        port=port,
+        user=pwd.getpwuid(os.geteuid()).pw_name,
+        server=kind,
+        key=KEY,
+    )
+    (folder / f"{name}.conf").write_text(text)
 
 
 def _environment() -> dict[str, str]:
@@ -317,9 +347,9 @@ def _demand_attributes(folder: Path) -> None:
         ) from error
 
 
-def _server_of(folder: Path, name: str, address: str, port: int) -> Server:
-    """Return one of Swift's servers."""
-    program = Path(sys.executable).with_name(f"swift-{name}-server")
+def _server_of(folder: Path, name: str, kind: str, address: str, port: int) -> Server:
+    """Return one of Swift's servers, whose settings are written under a name."""
+    program = Path(sys.executable).with_name(f"swift-{kind}-server")
     # The signal ends the server where the tests are killed and no block ends.
     command = ["setpriv", "--pdeathsig", "KILL", sys.executable, program]
     return Server(
