@@ -12,6 +12,8 @@ FIRST_YEAR, LAST_YEAR = 1972, 2100
 Year = Annotated[int, Field(ge=FIRST_YEAR, le=LAST_YEAR, title="Year")]
 Month = Annotated[int, Field(ge=1, le=12, title="Month")]
 
+AtOnce = Annotated[int, Field(ge=1, title="At once")]
+
 _LABEL = r"^\d{4}-(0[1-9]|1[0-2])$"
 
 
