@@ -3,7 +3,8 @@
 import flows.environment  # noqa: F401
 
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from prefect import State, flow
@@ -11,10 +12,10 @@ from prefect.logging import get_run_logger
 
 from flows.command import command
 from flows.deforestation import deforestation
+from flows.deployed import Job, Outcome, find_deployment, run_deployed, warn_of_own_disk
 from flows.monthly import NEEDS, monthly_pipeline
-from flows.parameters import MonthLabel, Months
+from flows.parameters import AtOnce, MonthLabel, Months
 from flows.server import explain
-from flows.summary import Steps
 from flows.unforeseen import report
 from landcover.change.rule import ChangeSettings
 from landcover.errors import LandcoverError, SettingsError
@@ -29,7 +30,7 @@ from tasks.deforestation_records import find_record
 from tasks.review import Review, find_map, review_month
 from tasks.run import Run, prepare_run
 
-Failures = Mapping[Period, LandcoverError]
+Failures = dict[Period, LandcoverError]
 Row = dict[str, str]
 
 
@@ -41,6 +42,8 @@ def backfill(
     other_code: bool = False,
     without_record: bool = False,
     since: MonthLabel | None = None,
+    deployment: str | None = None,
+    at_once: AtOnce = 2,
     sampling: SamplingSettings = SamplingSettings(),
     forest: ForestSettings = ForestSettings(),
     prediction: PredictionSettings = PredictionSettings(),
@@ -61,13 +64,19 @@ def backfill(
         without_record: Leave the record of deforestation as it is.
         since: The month that the record of deforestation begins with, such as 2024-01; the first
             that is mapped if left out.
+        deployment: Let the months be run by a deployment, such as monthly-pipeline/monthly, on the
+            hosts that have a worker of its work pool; here, one after the other, if left out.
+        at_once: How many months the deployment is given at a time.
         sampling: How pixels are taken from under the training polygons.
         forest: The random forest and its validation.
         prediction: How the map is made.
         change: When lost forest is believed.
         blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
+    on = None if deployment is None else find_deployment(deployment)
     runs = [prepare_run(period, blocks, NEEDS) for period in months.periods()]
+    if on:
+        warn_of_own_disk(runs[0])
     reviews = [review_month(run, other_code) for run in runs]
     listed = [_list(review) for review in reviews]
     if dry_run:
@@ -75,35 +84,28 @@ def backfill(
         return _as_text(listed)
     get_run_logger().info("The months and what is to be done:\n%s", _as_text(listed))
 
-    labels = tuple(sorted({label for review in reviews for label in review.labels}))
+    given = {
+        "other_labels": tuple(sorted({label for review in reviews for label in review.labels})),
+        "sampling": sampling,
+        "forest": forest,
+        "prediction": prediction,
+        "blocks": blocks,
+    }
     left = [review for review in reviews if review.reasons]
-    failures: dict[Period, LandcoverError] = {}
-    steps = Steps()
-    for review in show_progress(left, len(left), f"backfill-{months.first}", "Mapping"):
-        period = review.period
-        failure = review.obstacle or _failure_of(
-            monthly_pipeline(
-                period.year,
-                period.month,
-                other_labels=labels,
-                sampling=sampling,
-                forest=forest,
-                prediction=prediction,
-                blocks=blocks,
-                return_state=True,
-            )
-        )
-        steps.done(str(period))
-        if failure:
-            get_run_logger().error("%s is not mapped: %s", period, failure)
-            failures[period] = failure
-            if not keep_going:
-                break
+    ready = sum(review.obstacle is None for review in left)
+    failures: Failures = {}
+    seconds: dict[Period, float] = {}
+    jobs = _jobs(reviews, given, failures, keep_going)
+    outcomes = run_deployed(on, at_once, jobs) if on else _run_here(jobs)
+    for outcome in show_progress(outcomes, ready, f"backfill-{months.first}", "Mapping"):
+        seconds[outcome.period] = outcome.seconds
+        if outcome.failure:
+            _fail(failures, outcome.period, outcome.failure)
 
     if not without_record and (keep_going or not failures):
         failures |= _bring_up_record(runs, since, change, blocks)
     rows = [
-        _row(run, review, steps.seconds.get(str(run)), failures.get(run.period))
+        _row(run, review, seconds.get(run.period), failures.get(run.period))
         for run, review in zip(runs, reviews, strict=True)
     ]
     show_months(str(months), rows, "What became of the months")
@@ -111,7 +113,8 @@ def backfill(
     # The command line prints it at the end of a run that does not fail.
     get_run_logger().info("The months:\n%s", table, extra={"printed": not failures})
     if failures:
-        raise _failed(failures, len(left), len(left) - len(steps.seconds))
+        not_run = {review.period for review in left} - seconds.keys() - failures.keys()
+        raise _failed(failures, len(left), len(not_run))
     return f"{table}\n{months}: {len(left)} mapped now, {len(runs) - len(left)} were up to date."
 
 
@@ -125,6 +128,48 @@ def _list(review: Review) -> Row:
     if review.reasons and review.obstacle:
         state, why = "cannot be mapped", str(review.obstacle)
     return {"month": str(review.period), "state": state, "why": why}
+
+
+def _jobs(
+    reviews: Sequence[Review], given: Mapping[str, Any], failures: Failures, keep_going: bool
+) -> Iterator[Job]:
+    """Yield the months that are to be run, until one has failed.
+
+    Args:
+        reviews: of all months of the row.
+        given: the parameters of each run beside its month.
+        failures: the months that have failed by now; those that cannot be run are added.
+        keep_going: whether months are run after one that has failed.
+    """
+    before = None
+    for review in reviews:
+        if failures and not keep_going:
+            return
+        if review.reasons and review.obstacle:
+            _fail(failures, review.period, review.obstacle)
+        elif review.reasons:
+            period = review.period
+            own = {"year": period.year, "month": period.month, "month_before": before}
+            yield Job(period, {**own, **given})
+            before = str(period)
+        else:
+            # Its map is recorded.
+            before = None
+
+
+def _run_here(jobs: Iterable[Job]) -> Iterator[Outcome]:
+    """Run months in this process, one after the other, and yield what becomes of each."""
+    for job in jobs:
+        begun = time.monotonic()
+        # The map of the month before is recorded, if there is one.
+        parameters = {**job.parameters, "month_before": None}
+        failure = _failure_of(monthly_pipeline(**parameters, return_state=True))
+        yield Outcome(job.period, failure, time.monotonic() - begun)
+
+
+def _fail(failures: Failures, period: Period, failure: LandcoverError) -> None:
+    get_run_logger().error("%s is not mapped: %s", period, failure)
+    failures[period] = failure
 
 
 def _failure_of(state: State[Any]) -> LandcoverError | None:
@@ -170,7 +215,7 @@ def _row(run: Run, review: Review, seconds: float | None, failure: LandcoverErro
         "accuracy": f"{made.accuracy:.3f}" if made and made.accuracy is not None else "",
         "warnings": f"{made.warnings}" if made and made.warnings is not None else "",
         "alerts": "" if made is None or (alerts := find_record(run)) is None else f"{alerts}",
-        "seconds": f"{seconds:g}" if seconds else "",
+        "seconds": f"{seconds:.1f}" if seconds else "",
         "why": str(failure or ""),
     }
 
@@ -191,8 +236,8 @@ def _failed(failures: Failures, left: int, not_run: int) -> LandcoverError:
         left: how many months were to be mapped.
         not_run: how many of them were not run because of it.
     """
-    first, error = next(iter(failures.items()))
-    which = ", ".join(map(str, failures))
+    first, error = min(failures.items())
+    which = ", ".join(map(str, sorted(failures)))
     stopped = f", and {not_run} after it were not run" if not_run else ""
     go_on = ", or with --keep_going to leave out what fails" if not_run else ""
     settings = all(isinstance(error, SettingsError) for error in failures.values())

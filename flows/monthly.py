@@ -8,7 +8,7 @@ from prefect import flow
 
 from flows.command import command
 from flows.mapping import files_of_map, map_survey
-from flows.parameters import Month, Scheduler, Year
+from flows.parameters import Month, MonthLabel, Scheduler, Year
 from flows.provenance import describe_run
 from flows.summary import Steps, Summary, finish
 from landcover.imagery.survey import Survey
@@ -16,7 +16,7 @@ from landcover.maps.prediction import PredictionSettings
 from landcover.model.forest import ForestSettings
 from landcover.model.indices import check_bands_of
 from landcover.model.sampling import SamplingSettings
-from landcover.period import Period
+from landcover.period import Period, read_month
 from tasks.access.blocks import Blocks
 from tasks.access.settings import (
     AoiSettings,
@@ -43,6 +43,7 @@ def monthly_pipeline(
     month: Month,
     mosaic_path: str | None = None,
     other_labels: tuple[str, ...] = (),
+    month_before: MonthLabel | None = None,
     sampling: SamplingSettings = SamplingSettings(),
     forest: ForestSettings = ForestSettings(),
     prediction: PredictionSettings = PredictionSettings(),
@@ -61,6 +62,9 @@ def monthly_pipeline(
             a glob; on the disk of the machine that runs this, or in a bucket as s3://...
         other_labels: Class labels of other months that are given their codes together with this
             month's own, so that codes do not depend on which month is run first.
+        month_before: The month, such as 2025-05, with whose imagery this month's is compared; for
+            months that are run side by side. If left out, it is the latest of the earlier months
+            whose map is recorded.
         sampling: How pixels are taken from under the training polygons.
         forest: The random forest and its validation.
         prediction: How the map is made.
@@ -80,7 +84,8 @@ def monthly_pipeline(
         coverage = measure_coverage(run, mosaic, prediction.allow_gaps)
         polygons = fetch_polygons(run)
         samples = sample_mosaic(run, mosaic, polygons, sampling)
-        radiometry = measure_radiometry(run, mosaic, samples)
+        before = None if month_before is None else read_month(month_before)
+        radiometry = measure_radiometry(run, mosaic, samples, before)
         steps.done("samples")
 
         training = train_model(run, samples, forest, classes)

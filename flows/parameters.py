@@ -15,6 +15,8 @@ Month = Annotated[int, Field(ge=1, le=12, title="Month")]
 
 Scheduler = Annotated[str, AfterValidator(scheduler_address), Field(title="Dask scheduler")]
 
+AtOnce = Annotated[int, Field(ge=1, title="At once")]
+
 _LABEL = r"^\d{4}-(0[1-9]|1[0-2])$"
 
 

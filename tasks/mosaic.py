@@ -1,8 +1,8 @@
 """The month's imagery."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from glob import has_magic
 from itertools import islice
@@ -29,6 +29,7 @@ from landcover.imagery.quads import (
 )
 from landcover.imagery.sources import outside
 from landcover.listing import listed
+from landcover.period import Period
 from landcover.publishing import publish
 from tasks.access.settings import MosaicSettings
 from tasks.access.storage import side_by_side
@@ -76,6 +77,29 @@ def find_mosaic(run: Run, mosaic_path: str | None) -> Mosaic:
     for notice in mosaic.notices:
         get_run_logger().warning("%s", notice)
     return mosaic
+
+
+@contextmanager
+def imagery_of(run: Run, period: Period) -> Iterator[Mosaic]:
+    """Yield the imagery at another month's usual place; nothing of it is kept after the block.
+
+    That month's own run may be at work, and writes its files itself.
+
+    Args:
+        run: that looks at it.
+        period: whose imagery.
+
+    Raises:
+        SettingsError: if it is looked for where no imagery can be.
+        LandcoverError: if there is none, or it cannot be mapped.
+        TransientError: if the bucket cannot be reached, or an image in it not be read.
+    """
+    theirs = run.of(period)
+    mosaic, rasters = describe_imagery(theirs, _usual_place(theirs))
+    with scratch(run.files.work) as folder:
+        index = folder / theirs.files.index.name
+        write_index(rasters, index)
+        yield replace(mosaic, index=UPath(index))
 
 
 def look_at_imagery(run: Run, mapped_from: str | None) -> str | None:

@@ -3,11 +3,13 @@
 from contextlib import suppress
 from typing import Annotated, Self
 
+import pandas as pd
 from prefect.logging import get_run_logger
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_validator
 from sqlalchemy import select
 from upath import UPath
 
+from landcover.errors import LandcoverError, TransientError
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.radiometry import (
     Distribution,
@@ -15,37 +17,62 @@ from landcover.imagery.radiometry import (
     Radiometry,
     compare_imagery,
     draw_pixels,
+    measure,
 )
 from landcover.model.sampling import read_samples
+from landcover.period import Period
 from tasks.access.tables import DETAILS, RADIOMETRY, is_before, raster_predictions
+from tasks.mosaic import imagery_of
 from tasks.retries import io_task
 from tasks.run import Run
 
 
 @io_task("check radiometry", "check radiometry {run}")
-def measure_radiometry(run: Run, mosaic: Mosaic, samples: UPath | None) -> Radiometry:
+def measure_radiometry(
+    run: Run, mosaic: Mosaic, samples: UPath | None, before: Period | None = None
+) -> Radiometry:
     """Compare the band values of a mosaic with those of the month before and of the samples.
 
     Args:
-        run: that maps the month. The month before is the latest of the earlier ones whose map is
-            recorded with what was measured on its mosaic.
+        run: that maps the month.
         mosaic: the imagery, of which a small part is read.
         samples: what the model is trained on, as `sample_mosaic` writes it; None if that is not at
             hand.
+        before: the month before, whose imagery is read too. If left out, or where its imagery
+            cannot be read, the latest of the earlier ones whose map is recorded with what was
+            measured on its mosaic.
 
     Raises:
         TransientError: if the imagery cannot be read, or the database cannot be reached.
     """
-    with run.imagery(mosaic, "to measure its brightness"):
-        pixels = draw_pixels(mosaic, run.area(mosaic.grid.crs))
+    pixels = _draw(run, mosaic)
     rows = None
     if samples is not None:
         with run.storage(samples):
             rows, _ = read_samples(samples, list(mosaic.bands))
-    radiometry = compare_imagery(mosaic, pixels, _month_before(run), rows)
+    earlier = (before and _measured_now(run, before)) or _recorded(run)
+    radiometry = compare_imagery(mosaic, pixels, earlier, rows)
     for warning in radiometry.warnings:
         get_run_logger().warning("%s", warning)
     return radiometry
+
+
+def _draw(run: Run, mosaic: Mosaic) -> pd.DataFrame:
+    with run.imagery(mosaic, "to measure its brightness"):
+        return draw_pixels(mosaic, run.area(mosaic.grid.crs))
+
+
+def _measured_now(run: Run, before: Period) -> Earlier | None:
+    """Measure the imagery of another month, as its own run does; None where it cannot be."""
+    try:
+        with imagery_of(run, before) as mosaic:
+            measured = measure(_draw(run, mosaic), mosaic.imagery)
+    except TransientError:
+        raise
+    except LandcoverError as error:
+        get_run_logger().info("The imagery of %s is not compared with: %s", before, error)
+        return None
+    return Earlier(str(before), mosaic.origin, measured) if measured["pixels"] else None
 
 
 class _Measured(BaseModel):
@@ -61,7 +88,7 @@ class _Measured(BaseModel):
         return self
 
 
-def _month_before(run: Run) -> Earlier | None:
+def _recorded(run: Run) -> Earlier | None:
     columns = raster_predictions.c
     query = (
         select(columns.year, columns.month, columns.source_mosaic, columns[DETAILS][RADIOMETRY])

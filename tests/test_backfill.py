@@ -171,9 +171,11 @@ def test_months_in_a_row_take_the_options_of_one():
         set(re.findall(r"^  --(\w+)", parser_of(flow).format_help(), re.MULTILINE))
         for flow in (backfill.backfill, monthly.monthly_pipeline)
     )
-    assert of_month - of_row == {"year", "month", "mosaic_path", "other_labels"}
+    assert of_month - of_row == {"year", "month", "mosaic_path", "other_labels", "month_before"}
     of_record = {"without_record", "since", *ChangeSettings.model_fields}
-    assert of_row - of_month == {"from", "to", "keep_going", "dry_run", "other_code"} | of_record
+    of_deployment = {"deployment", "at_once"}
+    own = {"from", "to", "keep_going", "dry_run", "other_code", *of_record, *of_deployment}
+    assert of_row - of_month == own
 
 
 def test_several_labels_are_given_in_one_option():

@@ -46,11 +46,14 @@ LOOKED_AT = {
 OTHER_VARIABLES = LOOKED_AT | {
     *("TEST_DATABASE_URL", "PREFECT_SERVER_ENCRYPTION_KEY", "AWS_PROFILE", "AWS_S3_ENDPOINT"),
     *("RUN_AS", "POSTGIS_PORT", "PREFECT_SERVER_API_AUTH_STRING"),
+    "PREFECT_SERVER_DATABASE_CONNECTION_URL",
 }
-OF_MONTHLY = {"year", "month", "mosaic_path", "other_labels", "dask_scheduler"}
+OF_MONTHLY = {
+    *("year", "month", "mosaic_path", "other_labels", "dask_scheduler", "month_before"),
+}
 OTHER_OPTIONS = OF_MONTHLY | {
     *("from", "to", "keep_going", "dry_run", "other_code", "without_record", "since"),
-    *("input_data", "help"),
+    *("deployment", "at_once", "input_data", "help"),
 }
 
 

@@ -16,6 +16,7 @@ from pyproj import CRS
 from sqlalchemy import Engine, create_engine, insert
 from upath import UPath
 
+from landcover.files import remove
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.radiometry import (
     Distribution,
@@ -26,7 +27,10 @@ from landcover.imagery.radiometry import (
 )
 from landcover.imagery.radiometry import compare as differ
 from landcover.model.sampling import SamplingSettings, sample_polygons
+from landcover.period import Period
+from tasks.access.settings import AoiSettings
 from tasks.access.tables import check_tables, raster_predictions
+from tasks.mosaic import find_mosaic
 from tasks.radiometry import measure_radiometry
 from tests.months import run_of
 from tests.rasters import mosaic_of, moved, pixel_box, random_values, write_raster
@@ -375,3 +379,41 @@ def test_a_mosaic_without_a_valid_pixel_says_nothing(settings, tmp_path):
     found = check(path, tmp_path, 2025, 6, samples)
     assert found.warnings == ()
     assert found.measured["pixels"] == 0
+
+
+@PREFECT
+def test_a_month_before_that_is_not_recorded_is_measured_as_its_own_run_does(settings, tmp_path):
+    settings(
+        METADATA_DB="meta.db",
+        PLANET_MOSAIC_DIR=tmp_path,
+        MOSAIC_PATTERN="{month:02d}.tif",
+        AOI_DEFINITION=aoi_of(mosaic_of([CLEAR_2001], tmp_path)),
+    )
+    for month, scene in ((4, CLEAR_2001), (5, RAW_1986), (6, FIXED_1986)):
+        (tmp_path / f"{month:02d}.tif").symlink_to(scene)
+    engine = create_engine("sqlite:///meta.db")
+    check_tables(None)
+
+    def measured(month: int, before: int | None) -> Radiometry:
+        run = run_of(2025, month, AoiSettings)
+        mosaic = find_mosaic(run, None)
+        found = measure_radiometry(run, mosaic, None, before and Period(2025, before))
+        # Of the month before nothing is kept.
+        assert not before or not run.of(Period(2025, before)).files.index.exists()
+        remove(run.files.index)
+        return found
+
+    recorded = measured(4, None).measured
+    record(engine, 2025, 4, {"radiometry": recorded}, f"{tmp_path}/04.tif")
+    beside = measured(6, before=5)
+    assert beside.measured["compared_with"] == "2025-05"
+    assert "is about 1/" in str(beside.warnings[0])
+
+    # Where its imagery cannot be read, as where it is not to be had.
+    assert measured(6, before=3) == measured(6, None)
+    assert measured(6, None).measured["compared_with"] == "2025-04"
+
+    may = measured(5, None).measured
+    record(engine, 2025, 5, {"radiometry": may}, f"{tmp_path}/05.tif")
+    assert measured(6, None) == beside
+    engine.dispose()

@@ -5,6 +5,8 @@ import os
 import socket
 from contextlib import closing
 
+LOOPBACK = "127.0.0.1"
+
 # Below what systems give to outgoing connections (32768 and above on Linux, 49152 elsewhere): a
 # port from there may be taken again by the time that a server listens on it.
 FIRST, LAST = 10_000, 32_000
@@ -30,7 +32,7 @@ def free_port() -> int:
 def _is_free(port: int) -> bool:
     with closing(socket.socket()) as probe:
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((LOOPBACK, port))
         except OSError:
             return False
     return True

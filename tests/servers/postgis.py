@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import URL, create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
-from tests.servers.ports import free_port
+from tests.servers.ports import LOOPBACK, free_port
 from tests.servers.process import Server, running
 
 TEMPLATE = "chocoforest_template"
@@ -42,8 +42,11 @@ def postgis_server() -> Iterator[URL]:
 
 
 @contextmanager
-def own_server() -> Iterator[tuple[URL, Server]]:
+def own_server(address: str = LOOPBACK) -> Iterator[tuple[URL, Server]]:
     """Start a server with a template database.
+
+    Args:
+        address: where it listens; who shares a network with it is let in.
 
     Yields:
         The address of its maintenance database, and the server, which can be restarted.
@@ -51,7 +54,8 @@ def own_server() -> Iterator[tuple[URL, Server]]:
     folder = _new_folder("postgis-")
     try:
         _make_cluster(folder)
-        url, server = _server_of(folder, PRELOADED)
+        _let_in(folder, "samenet")
+        url, server = _server_of(folder, PRELOADED, address=address)
         with running([server]):
             _make_template(url)
             yield url, server
@@ -135,6 +139,12 @@ def _make_cluster(folder: Path, encoding: str = "UTF8") -> None:
         raise RuntimeError(f"{done.stdout}{done.stderr}")
 
 
+def _let_in(folder: Path, whom: str) -> None:
+    """Let others than this machine in, with the password."""
+    with (folder / "data" / "pg_hba.conf").open("a") as rules:
+        rules.write(f"host all all {whom} scram-sha-256\n")
+
+
 @contextmanager
 def _server(folder: Path, *more: str, answers: bool = True) -> Iterator[URL]:
     """Run the server on a cluster until the block ends."""
@@ -143,13 +153,15 @@ def _server(folder: Path, *more: str, answers: bool = True) -> Iterator[URL]:
         yield url
 
 
-def _server_of(folder: Path, *more: str, answers: bool = True) -> tuple[URL, Server]:
+def _server_of(
+    folder: Path, *more: str, answers: bool = True, address: str = LOOPBACK
+) -> tuple[URL, Server]:
     """Return the address and the server of a cluster; it may be one that takes no connections."""
     port = free_port()
-    options = ["listen_addresses=127.0.0.1", "fsync=off", f"max_connections={CONNECTIONS}", *more]
+    options = [f"listen_addresses={address}", "fsync=off", f"max_connections={CONNECTIONS}", *more]
     settings = [word for option in options for word in ("-c", option)]
     command = [_program("postgres"), "-D", folder / "data", "-p", str(port), "-k", folder]
-    url = URL.create("postgresql+psycopg2", "postgres", PASSWORD, "127.0.0.1", port, "postgres")
+    url = URL.create("postgresql+psycopg2", "postgres", PASSWORD, address, port, "postgres")
     return url, Server(
         "PostgreSQL",
         # The signal ends it where the tests are killed and no block ends.

@@ -9,13 +9,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
 from tests.servers.environment import without_settings
-from tests.servers.ports import free_port
+from tests.servers.ports import LOOPBACK, free_port
 from tests.servers.waiting import PATIENCE, tail, wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -30,16 +30,20 @@ class Shell:
         folder: the copy, where commands are given.
         home: what Prefect keeps, its database included.
         port: of the server, in place of the usual one.
+        host: where the server listens.
+        settings: of Prefect, beside those of all shells.
     """
 
     folder: Path
     home: Path
     port: int
+    host: str = LOOPBACK
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def address(self) -> str:
         """Where the server is."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     def run(self, command: str, *more: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, with more arguments behind it."""
@@ -92,15 +96,18 @@ class Shell:
         return without_settings() | {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PREFECT_HOME": str(self.home),
+            "PREFECT_SERVER_API_HOST": self.host,
             "PREFECT_SERVER_API_PORT": str(self.port),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
             "NO_COLOR": "1",
             "COLUMNS": "200",
-            # Ten, ten and thirty seconds, if left out.
+            # Ten, ten, thirty and fifteen seconds, if left out.
             "PREFECT_WORKER_QUERY_SECONDS": "1",
             "PREFECT_WORKER_PREFETCH_SECONDS": "1",
             "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "2",
+            "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "2",
+            **self.settings,
         }
 
 
@@ -132,15 +139,19 @@ def copy_repository(folder: Path, settings: Mapping[str, object]) -> None:
 
 
 @contextmanager
-def prefect_server(folder: Path, command: str, database: Path) -> Iterator[Shell]:
+def prefect_server(
+    folder: Path, command: str, database: Path, host: str = LOOPBACK, **settings: str
+) -> Iterator[Shell]:
     """Start the server and yield a terminal; `wait_for_server` waits until it answers.
 
     Args:
         folder: for all that belongs to it.
         command: that starts it.
         database: an empty one, which it gets a copy of.
+        host: where it listens.
+        settings: of Prefect, by the names of their variables.
     """
-    shell = Shell(folder / "repository", folder / "prefect", free_port())
+    shell = Shell(folder / "repository", folder / "prefect", free_port(), host, settings)
     for place in (shell.folder, shell.home):
         place.mkdir()
     shutil.copy(database, shell.home / "prefect.db")

@@ -11,13 +11,13 @@ import tempfile
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
-from tests.servers.ports import free_port
+from tests.servers.ports import LOOPBACK, free_port
 from tests.servers.process import Server, running
 
 if TYPE_CHECKING:
@@ -133,6 +133,24 @@ def swift_server() -> Iterator[S3Server]:
 
 
 @contextmanager
+def listening_at(server: S3Server, address: str) -> Iterator[S3Server]:
+    """Start another proxy before the same disk, and stop it afterwards.
+
+    Args:
+        server: the service.
+        address: where the proxy listens.
+
+    Yields:
+        The service as it is reached there.
+    """
+    folder, port = server.log.parent, free_port()
+    name = f"proxy-{port}"
+    _write_settings(folder, name, "proxy", address, port)
+    with running([_server_of(folder, name, "proxy", address, port)]):
+        yield replace(server, endpoint=f"http://{address}:{port}")
+
+
+@contextmanager
 def own_servers() -> Iterator[tuple[S3Server, list[Server]]]:
     """Start Swift, as `swift_server` does.
 
@@ -143,9 +161,9 @@ def own_servers() -> Iterator[tuple[S3Server, list[Server]]]:
         folder = Path(made)
         ports = {name: free_port() for name in SERVERS}
         _prepare(folder, ports)
-        servers = [_server_of(folder, name, port) for name, port in ports.items()]
+        servers = [_server_of(folder, name, name, LOOPBACK, port) for name, port in ports.items()]
         with running(servers):
-            yield S3Server(f"http://127.0.0.1:{ports['proxy']}", folder / "requests"), servers
+            yield S3Server(f"http://{LOOPBACK}:{ports['proxy']}", folder / "requests"), servers
 
 
 def request_log(global_conf: dict[str, str], **settings: str) -> Callable[..., Any]:
@@ -186,7 +204,7 @@ SERVERS = ("account", "container", "object", "proxy")
 
 SETTINGS = """
 [DEFAULT]
-bind_ip = 127.0.0.1
+bind_ip = {address}
 bind_port = {port}
 user = {user}
 swift_dir = {folder}
@@ -285,13 +303,31 @@ def _prepare(folder: Path, ports: dict[str, int]) -> None:
     _demand_attributes(disk)
     (folder / "requests").touch()
     (folder / "swift.conf").write_text(HASHES)
-    user = pwd.getpwuid(os.geteuid()).pw_name
     for server, port in ports.items():
-        text = SETTINGS + (PROXY if server == "proxy" else STORAGE)
-        text = text.format(folder=folder, port=port, user=user, server=server, key=KEY)
-        (folder / f"{server}.conf").write_text(text)
+        _write_settings(folder, server, server, LOOPBACK, port)
     command = [sys.executable, "-c", RINGS, str(folder), *map(str, ports.values())]
     subprocess.run(command, env=_environment(), check=True)
+
+
+def _write_settings(folder: Path, name: str, kind: str, address: str, port: int) -> None:
+    """Write the settings of one server.
+
+    Args:
+        folder: of all servers.
+        name: of the file.
+        kind: which of the four it is.
+        address: where it listens.
+        port: there.
+    """
+    text = (SETTINGS + (PROXY if kind == "proxy" else STORAGE)).format(
+        folder=folder,
+        address=address,
+        port=port,
+        user=pwd.getpwuid(os.geteuid()).pw_name,
+        server=kind,
+        key=KEY,
+    )
+    (folder / f"{name}.conf").write_text(text)
 
 
 def _environment() -> dict[str, str]:
@@ -311,25 +347,25 @@ def _demand_attributes(folder: Path) -> None:
         ) from error
 
 
-def _server_of(folder: Path, name: str, port: int) -> Server:
-    """Return one of Swift's servers."""
-    program = Path(sys.executable).with_name(f"swift-{name}-server")
+def _server_of(folder: Path, name: str, kind: str, address: str, port: int) -> Server:
+    """Return one of Swift's servers, whose settings are written under a name."""
+    program = Path(sys.executable).with_name(f"swift-{kind}-server")
     # The signal ends the server where the tests are killed and no block ends.
     command = ["setpriv", "--pdeathsig", "KILL", sys.executable, program]
     return Server(
         f"Swift's {name} server",
         [*command, folder / f"{name}.conf", "-v"],
         folder / f"{name}.log",
-        lambda: _answers(port),
+        lambda: _answers(address, port),
         signal.SIGKILL,
         _environment(),
     )
 
 
-def _answers(port: int) -> bool:
+def _answers(address: str, port: int) -> bool:
     """Tell whether a server answers, whatever it says."""
     try:
-        with closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        with closing(HTTPConnection(address, port, timeout=60)) as connection:
             connection.request("GET", "/")
             connection.getresponse()
     except OSError:
