@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from math import ceil
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect import Task, unmapped
 from prefect.futures import PrefectFuture, as_completed
@@ -24,6 +24,9 @@ from landcover.machine import cores
 from landcover.windows import WINDOWS_A_WORKER
 from tasks.artifacts import show_progress
 from tasks.cluster import Cluster
+
+if TYPE_CHECKING:
+    from prefect_dask.task_runners import DaskTaskRunner
 
 Result = TypeVar("Result")
 
@@ -86,6 +89,7 @@ def _runner(cluster: Cluster | None, workers: int) -> Iterator[TaskRunner[Any]]:
 
     try:
         with DaskTaskRunner(address=cluster.address) as dask:
+            _connect(dask, cluster)
             yield dask
     except KilledWorker as error:
         raise LandcoverError(
@@ -96,6 +100,17 @@ def _runner(cluster: Cluster | None, workers: int) -> Iterator[TaskRunner[Any]]:
         raise LandcoverError(
             f"The Dask cluster {cluster.address} has lost its scheduler ({error}): start it again, "
             "and run the same command to go on with what is left."
+        ) from error
+
+
+def _connect(dask: "DaskTaskRunner", cluster: Cluster) -> None:
+    """Connect to the scheduler, which Prefect would do with the first task only."""
+    try:
+        _ = dask.client
+    except OSError as error:
+        raise LandcoverError(
+            f"The scheduler of the Dask cluster {cluster.address} does not answer any more "
+            f"({error}): start it again, and run the same command to go on with what is left."
         ) from error
 
 

@@ -1,28 +1,17 @@
-"""Windows over machines: what is asked of a Dask cluster, and months on it."""
+"""What is asked of a Dask cluster before it predicts windows."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from signal import Signals
-from threading import Thread
-from uuid import uuid4
 
 import numpy as np
 import pytest
-import rasterio
 from distributed import Client
 from prefect import flow
-from prefect.client.orchestration import SyncPrefectClient
 from prefect.settings import PREFECT_API_KEY, temporary_settings
-from prefect_aws import AwsClientParameters, AwsCredentials
 from shapely import box
 
-from demo.world import World, build_world
-from flows.monthly import monthly_pipeline
-from flows.run_predictions import run_predictions
 from landcover.errors import LandcoverError, SettingsError
-from landcover.model.forest import ForestSettings
 from tasks import cluster as asking
-from tasks.access.blocks import BLOCK
 from tasks.access.settings import AoiSettings, ClusterSettings
 from tasks.cluster import Cluster, find_cluster
 from tasks.mosaic import find_mosaic
@@ -30,15 +19,12 @@ from tests.months import run_of
 from tests.rasters import write_raster
 from tests.servers.dask import DaskCluster, dask_cluster
 from tests.servers.ports import free_port
-from tests.servers.swift import Bucket
 from tests.servers.waiting import PATIENCE, wait_for
 
 # One cluster serves all tests of this file, in one of pytest's processes.
 pytestmark = pytest.mark.xdist_group("dask")
 
 ROOT = Path(__file__).parents[1]
-
-FEW = ForestSettings(trees=5, folds=2)
 
 
 def workers_of(client: Client) -> int:
@@ -84,14 +70,15 @@ def ask(
 def worker(empty: DaskCluster) -> Iterator[Callable[..., None]]:
     """Start workers of the cluster, which end with the test."""
 
-    def start(**environment: str) -> None:
-        empty.start_worker(f"w-{uuid4().hex[:8]}", **environment)
+    def start(threads: int = 1, **environment: str) -> None:
+        empty.start_worker(threads, **environment)
         with empty.client() as client:
             client.wait_for_workers(len(empty.workers), timeout=PATIENCE)
 
     yield start
     for started in empty.workers:
-        started.stop()
+        started.kill()
+        started.wait()
     empty.workers.clear()
     with empty.client() as client:
         wait_for(
@@ -179,100 +166,3 @@ def test_what_is_not_an_address_is_refused(address, settings):
     settings(DASK_SCHEDULER=address)
     with pytest.raises(SettingsError, match="it is not tls:// or tcp://, a host and a port"):
         run_of(2025, 6, ClusterSettings)
-
-
-@pytest.fixture(scope="module")
-def sixteen(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """A landscape of 16 quads, which are predicted in four windows."""
-    folder = tmp_path_factory.mktemp("sixteen")
-    return build_world(folder, size=1024, quad_size=256, seed=3)
-
-
-@pytest.fixture
-def month(
-    sixteen: World, bucket: Bucket, settings: Callable[..., None], client: SyncPrefectClient
-) -> Bucket:
-    """Settings of June whose imagery and folders are in a bucket; return the bucket."""
-    server = bucket.server
-    put = f"{bucket.name}/imagery/2025/06"
-    for quad in (sixteen.mosaic_dir / "2025" / "06").glob("*.tif"):
-        bucket.filesystem.put_file(str(quad), f"{put}/{quad.name}")
-    settings(
-        PLANET_MOSAIC_DIR=f"{bucket.url}/imagery",
-        MOSAIC_PATTERN="{year}/{month:02d}/*.tif",
-        AOI_DEFINITION=sixteen.aoi,
-        TRAINING_POLYGON_TABLE=sixteen.polygons,
-        TRAINING_POLYGON_CLASS_COL="class_label",
-        TRAINING_POLYGON_MONTH_COL="month",
-        PREPARED_DATA_DIR=f"{bucket.url}/prepared",
-        MODEL_OUTPUT_DIR=f"{bucket.url}/models",
-        PREDICTION_OUTPUT_DIR=f"{bucket.url}/predictions",
-        WORK_DIR=f"{bucket.url}/work",
-    )
-    AwsCredentials(
-        aws_access_key_id=server.key,
-        aws_secret_access_key=server.secret,
-        region_name=server.region,
-        aws_client_parameters=AwsClientParameters(endpoint_url=server.endpoint),
-    ).save(BLOCK)
-    return bucket
-
-
-def codes_of(bucket: Bucket, tmp_path: Path) -> np.ndarray:
-    """Return the map that is in the bucket."""
-    path = tmp_path / f"{uuid4().hex}.tif"
-    bucket.filesystem.get_file(f"{bucket.name}/predictions/prediction_202506.tif", str(path))
-    with rasterio.open(path) as image:
-        return image.read(1)
-
-
-def pieces_in(bucket: Bucket) -> list[str]:
-    return [name for name in bucket.filesystem.find(bucket.name) if "/piece_" in name]
-
-
-def test_a_month_on_a_cluster_is_the_month_of_this_machine_though_a_worker_dies(
-    month, in_database, empty, worker, tmp_path
-):
-    worker()
-    worker()
-    doomed = empty.workers[0]
-    model = f"{month.name}/models/rf_model_202506.joblib"
-
-    def kill() -> None:
-        # It is stopped while it may have windows, and dies when others are done.
-        wait_for("a model", lambda: month.filesystem.exists(model) or None)
-        doomed.process.send_signal(Signals.SIGSTOP)
-        wait_for("the other's pieces", lambda: pieces_in(month) or None)
-        doomed.process.kill()
-
-    killing = Thread(target=kill, daemon=True)
-    killing.start()
-    monthly_pipeline(2025, 6, forest=FEW, dask_scheduler=empty.address)
-    killing.join()
-    found = codes_of(month, tmp_path)
-    assert len(np.unique(found)) > 4
-    assert not any((tmp_path / "run").rglob("*.tif"))
-
-    run_predictions(2025, 6)
-    np.testing.assert_array_equal(codes_of(month, tmp_path), found)
-
-
-def test_a_scheduler_that_goes_away_is_one_sentence_and_nothing_is_lost(
-    month, in_database, tmp_path
-):
-    with dask_cluster(tmp_path / "dask") as cluster:
-        cluster.start_worker("only")
-
-        def kill() -> None:
-            wait_for("a piece", lambda: pieces_in(month) or None, pause=0.01)
-            cluster.scheduler.process.kill()
-
-        killing = Thread(target=kill, daemon=True)
-        killing.start()
-        with pytest.raises(LandcoverError, match="has lost its scheduler"):
-            monthly_pipeline(2025, 6, forest=FEW, dask_scheduler=cluster.address)
-        killing.join()
-    made = set(pieces_in(month))
-    assert made
-    run_predictions(2025, 6)
-    assert codes_of(month, tmp_path).any()

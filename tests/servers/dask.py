@@ -1,4 +1,4 @@
-"""A Dask cluster with TLS: a scheduler and workers, each a process with a home of its own."""
+"""A Dask cluster with TLS: a scheduler here, and workers here or on hosts of the tests' own."""
 
 import socket
 import subprocess
@@ -13,10 +13,12 @@ import dask
 from distributed import Client
 
 from tests.servers.environment import without_settings
-from tests.servers.ports import free_port
-from tests.servers.process import Server, running, start
+from tests.servers.hosts import Host
+from tests.servers.ports import LOOPBACK, free_port
+from tests.servers.process import Server, running
 
 ROLES = ("scheduler", "worker", "client")
+WORKER = ("--no-nanny", "--no-dashboard")
 
 
 @dataclass
@@ -24,71 +26,86 @@ class DaskCluster:
     """A scheduler, and the workers that were started for it.
 
     Attributes:
-        folder: the homes of all processes.
-        port: of the scheduler.
+        folder: the homes of all processes of this machine.
+        address: of the scheduler.
         certificates: Dask's settings of TLS.
         scheduler: its process.
-        workers: those that run.
+        workers: those that run on this machine.
     """
 
     folder: Path
-    port: int
+    address: str
     certificates: Mapping[str, str]
     scheduler: Server = field(init=False)
-    workers: list[Server] = field(default_factory=list)
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    @property
-    def address(self) -> str:
-        """Of the scheduler."""
-        return f"tls://127.0.0.1:{self.port}"
-
-    def process(self, name: str, *command: str, **environment: str) -> Server:
-        """Describe a process of the cluster, which sees none of this one's settings."""
-        home = self.folder / name
+    def start_worker(self, threads: int = 1, **environment: str) -> subprocess.Popen[bytes]:
+        """Start a worker here; it is the cluster's as soon as it has found the scheduler."""
+        home = self.folder / f"worker-{len(list(self.folder.iterdir()))}"
         home.mkdir()
-        tls = {f"DASK_{key.upper().replace('.', '__').replace('-', '_')}": value
-               for key, value in self.certificates.items()}  # fmt: skip
-        return Server(
-            name=name,
-            command=[sys.executable, "-m", "dask", *command],
-            log=home / "log",
-            answers=lambda: True,
-            ended_by=Signals.SIGKILL,
-            environment={**without_settings(), **tls, "HOME": str(home), **environment},
-        )
-
-    def start_worker(self, name: str, threads: int = 1, **environment: str) -> Server:
-        """Start a worker; it is the cluster's as soon as it has found the scheduler."""
-        options = ["--no-nanny", "--no-dashboard", "--nthreads", f"{threads}", "--name", name]
-        folder = ["--local-directory", str(self.folder / name)]
-        worker = self.process(name, "worker", self.address, *options, *folder, **environment)
-        start([worker])
+        own = without_settings() | self.environment | {"HOME": str(home)}
+        with (home / "log").open("w") as log:
+            worker = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", *self._command(threads, home)],
+                cwd=home,
+                env=own | environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         self.workers.append(worker)
         return worker
+
+    def start_worker_on(self, host: Host) -> subprocess.Popen[bytes]:
+        """Start a worker on another host, which ends it."""
+        log = host.folder / "worker.log"
+        return host.popen(self._command(1, host.folder / "tmp"), log, self.environment)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The certificates, as variables."""
+        names = {
+            key: f"DASK_{key.upper().replace('.', '__').replace('-', '_')}"
+            for key in self.certificates
+        }
+        return {names[key]: value for key, value in self.certificates.items()}
 
     def client(self) -> Client:
         """Connect to the scheduler, beside the code under test."""
         return Client(self.address, timeout=60, set_as_default=False)
 
+    def _command(self, threads: int, folder: Path) -> list[str]:
+        program = [sys.executable, "-m", "dask", "worker", self.address, *WORKER]
+        return [*program, "--nthreads", f"{threads}", "--local-directory", str(folder)]
+
 
 @contextmanager
-def dask_cluster(folder: Path) -> Iterator[DaskCluster]:
+def dask_cluster(folder: Path, host: str = LOOPBACK) -> Iterator[DaskCluster]:
     """Start a scheduler without workers; this process has the certificates while it runs.
 
     Args:
-        folder: an empty one.
+        folder: an empty one, which workers on other hosts see too.
+        host: the address where it listens.
     """
     folder.mkdir(exist_ok=True)
-    cluster = DaskCluster(folder, free_port(), _certificates(folder))
-    options = ["--host", "127.0.0.1", "--port", f"{cluster.port}", "--no-dashboard"]
-    cluster.scheduler = cluster.process("scheduler", "scheduler", *options, "--protocol", "tls")
-    cluster.scheduler.answers = lambda: _listens(cluster.port)
+    port = free_port()
+    cluster = DaskCluster(folder, f"tls://{host}:{port}", _certificates(folder))
+    options = ["--host", host, "--port", f"{port}", "--no-dashboard", "--protocol", "tls"]
+    cluster.scheduler = Server(
+        name="Dask's scheduler",
+        command=[sys.executable, "-m", "dask", "scheduler", *options],
+        log=folder / "scheduler.log",
+        answers=lambda: _listens(host, port),
+        ended_by=Signals.SIGKILL,
+        environment=without_settings() | cluster.environment | {"HOME": str(folder)},
+    )
     with running([cluster.scheduler]), dask.config.set(cluster.certificates):
         try:
             yield cluster
         finally:
             for worker in cluster.workers:
-                worker.stop()
+                worker.kill()
+                worker.wait()
 
 
 def _certificates(folder: Path) -> dict[str, str]:
@@ -107,6 +124,6 @@ def _certificates(folder: Path) -> dict[str, str]:
     return {"distributed.comm.tls.ca-file": str(certificate), **of_role}
 
 
-def _listens(port: int) -> bool:
+def _listens(host: str, port: int) -> bool:
     with socket.socket() as asking:
-        return asking.connect_ex(("127.0.0.1", port)) == 0
+        return asking.connect_ex((host, port)) == 0
