@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from math import ceil, inf, sqrt
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -63,7 +64,7 @@ class Machine:
 
 
 # That of docs/speed.md.
-MEASURED = Machine(cores=2, predicting=0.88, fixed=18.0, assembling=0.23, size=115e6)
+MEASURED = Machine(cores=2, predicting=1.02, fixed=22.3, assembling=0.145, size=115e6)
 
 
 def describe(runs: Mapping[int, Run], size: float) -> Machine:
@@ -126,7 +127,8 @@ def seconds_of_months(
     return rounds * (max(predicting, reading) + machine.besides(quads))
 
 
-def quads_of_batches(quads: int, workers: int, threads: int) -> list[float]:
+@cache
+def quads_of_batches(quads: int, workers: int, threads: int) -> tuple[float, ...]:
     """Return how many quads' pixels each batch of a month's windows has.
 
     Args:
@@ -139,10 +141,10 @@ def quads_of_batches(quads: int, workers: int, threads: int) -> list[float]:
     grid = Grid("EPSG:3857", Affine.scale(1, -1), side, side)
     area = shapely.box(0, -rows, side, 0)
     _, windows = plan_windows(grid, area, threads, workers * MEMORY)
-    return [
+    return tuple(
         sum(window.width * min(window.height, rows - window.row_off) for window in batch) / QUAD**2
         for batch in split_into_batches(windows, threads)
-    ]
+    )
 
 
 def _makespan(jobs: list[float], threads: int) -> float:
@@ -172,7 +174,7 @@ def measure(folder: Path, machine: Machine, drawing: Path) -> list[Figure]:
         Figure("a batch of windows on Dask, seconds of a worker more than of a thread",
                f"{overhead.batch:.2f}"),
         Figure("batches a second, with scheduler, Prefect server and workers on one machine",
-               f"{overhead.rate:.0f}"),
+               f"{overhead.rate:.1f}"),
         Figure("asking the cluster before the first window, seconds", f"{overhead.asking:.1f}"),
         Figure("a month of 277 quads without its windows, seconds",
                f"{machine.besides(277):.0f} of {month:.0f}"),
@@ -200,6 +202,8 @@ def draw(machine: Machine, overhead: Overhead, path: Path) -> None:
     left.set(title="A month, its windows over machines", ylabel="minutes")
     _draw_panel(right, months)
     right.set(title=f"{MONTHS} months, months over machines", ylabel="hours")
+    for axes in (left, right):
+        axes.set_xlabel(f"machines of {machine.cores} cores")
     drawing.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     drawing.savefig(path, dpi=120)
 
@@ -214,7 +218,7 @@ def _draw_panel(axes: Axes, time: Callable[[int, int, float], float]) -> None:
                 waits = found > time(quads, workers, inf)
                 axes.plot(workers, found, "o", color=colour, mfc="white" if waits else colour)
     axes.plot([], [], "o", color="grey", mfc="white", label="the bucket is the limit")
-    axes.set(xscale="log", yscale="log", xticks=WORKERS, xlabel="machines of two cores")
+    axes.set(xscale="log", yscale="log", xticks=WORKERS)
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter("{x:g}")
