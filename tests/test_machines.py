@@ -5,10 +5,12 @@ from math import ceil, inf
 
 import pytest
 
+from benchmarks import month
 from benchmarks.batches import Overhead
 from benchmarks.machines import (
     QUADS,
     Machine,
+    describe,
     quads_of_batches,
     seconds_of_month,
     seconds_of_months,
@@ -19,6 +21,16 @@ FREE = Overhead(asking=0, month=0, batch=0, rate=inf)
 COSTLY = Overhead(asking=1, month=5, batch=0.2, rate=20)
 GIGABIT = 1e9 / 8
 MANY = 10_000
+
+
+def test_a_machine_takes_the_months_that_describe_it():
+    runs = {
+        count: month.Run(taken, 1.0, f"seconds: samples 3, prediction {predicting}, map 1\n")
+        for count, taken, predicting in ((16, 35.0, 11.0), (64, 70.0, 30.0), (277, 204.0, 141.0))
+    }
+    machine = describe(runs, 115e6)
+    assert machine.month(277) == pytest.approx(204)
+    assert machine.besides(16) == pytest.approx(24)
 
 
 @pytest.mark.parametrize("quads", QUADS)
