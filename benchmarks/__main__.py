@@ -9,23 +9,21 @@ from tempfile import TemporaryDirectory
 
 from matplotlib.figure import Figure as Drawing
 
-from benchmarks import bins, cells, change, month, nine, stage, worlds
+from benchmarks import bins, cells, change, machines, month, nine, stage, worlds
 from benchmarks.imagery import QUAD
-from benchmarks.report import Figure, as_table
+from benchmarks.report import FOLDER, UNTOLD, Figure, as_table, found_of
 from demo.world import build_world
 from landcover.machine import cores
 from tasks.access.process import configure
-
-FOLDER = Path("data/benchmarks")
 
 warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
 
 
 def main() -> int:
     """Measure everything and print it; return the exit status."""
-    # As a run does: GDAL keeps no more blocks here than there, and Prefect reports to nobody.
+    # As a run does: GDAL keeps no more blocks here than there.
     configure()
-    os.environ.update({"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"})
+    os.environ.update(UNTOLD)
     FOLDER.mkdir(parents=True, exist_ok=True)
     print(f"{cores()} cores, {_processor()}, Python {platform.python_version()}\n")
     with TemporaryDirectory(dir=FOLDER) as place:
@@ -35,10 +33,15 @@ def main() -> int:
         print(as_table(figures), flush=True)
         print(as_table(cells.measure(stage.train(world, folder))), flush=True)
         print(as_table(change.measure(folder)), flush=True)
-        of_month, seconds = month.measure(world, folder)
+        of_month, runs = month.measure(world, folder)
+        seconds = {count: run.seconds for count, run in runs.items()}
         print(as_table([*of_month, *against_copying(seconds, figures)]), flush=True)
         rate = rate_of("copying", figures)
-        print(as_table(nine.measure(world, folder / "nine", QUAD**2 / rate)), flush=True)
+        of_nine = nine.measure(world, folder / "nine", QUAD**2 / rate)
+        print(as_table(of_nine), flush=True)
+        machine = machines.describe(runs, found_of(nine.MEGABYTES, of_nine) * 1e6)
+        of_machines = machines.measure(folder / "machines", machine, FOLDER / "machines.png")
+        print(as_table(of_machines), flush=True)
         draw(seconds, figures, FOLDER / "quads.png")
         study = bins.study(folder)
     print(as_table(bins.measure(study)))
@@ -47,13 +50,13 @@ def main() -> int:
     print("\nAccuracy on held-out polygons, random forest of 50 trees:\n")
     print(study.round(3).to_string())
     print(f"\nTime against number of quads: {FOLDER / 'quads.png'}")
+    print(f"Time against number of machines: {FOLDER / 'machines.png'}")
     return 0
 
 
 def rate_of(what: str, figures: list[Figure]) -> float:
     """Return how many pixels a second the stage's figures say of one of its jobs."""
-    found = {figure.what: figure.found for figure in figures}
-    return float(found[f"million pixels a second, {what}"]) * 1e6
+    return found_of(f"million pixels a second, {what}", figures) * 1e6
 
 
 def against_copying(seconds: dict[int, float], figures: list[Figure]) -> list[Figure]:

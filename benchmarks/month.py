@@ -66,7 +66,7 @@ class Run:
         return float(found[1])
 
 
-def measure(world: World, folder: Path) -> tuple[list[Figure], dict[int, float]]:
+def measure(world: World, folder: Path) -> tuple[list[Figure], dict[int, Run]]:
     """Measure months of all quads of the area of interest, and of fewer.
 
     Args:
@@ -74,7 +74,7 @@ def measure(world: World, folder: Path) -> tuple[list[Figure], dict[int, float]]
         folder: where imagery and results go.
 
     Returns:
-        The figures, and the seconds of a month by its number of quads.
+        The figures, and the months by their number of quads.
     """
     area = geopandas.read_file(BOUNDARY).to_crs("EPSG:3857").geometry.union_all()
     every = quads_touching(area)
@@ -104,7 +104,7 @@ def measure(world: World, folder: Path) -> tuple[list[Figure], dict[int, float]]
             f"{whole.of_step('report') / whole.seconds:.1%}",
         ),
     ]
-    return figures, {count: taken.seconds for count, taken in runs.items()}
+    return figures, runs
 
 
 def run(

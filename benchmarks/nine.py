@@ -21,6 +21,8 @@ COUNT = SIDE**2
 
 BUCKET = "nine-quads"
 
+MEGABYTES = "megabytes of it a quad"
+
 
 def measure(world: World, folder: Path, copying: float) -> list[Figure]:
     """Measure months of nine quads, on the disk and in a bucket.
@@ -116,6 +118,7 @@ def _read(asked: list[Request], folder: Path) -> list[Figure]:
     return [
         Figure("imagery read from a bucket in a month of 9 quads, bytes against their size",
                f"{read / size:.2f}", "at most 1.1"),
+        Figure(MEGABYTES, f"{read / COUNT / 1e6:.0f}"),
         Figure("requests for it, against their blocks", f"{len(gets) / blocks:.2f}",
                "at most 1.1"),
     ]  # fmt: skip

@@ -63,8 +63,7 @@ def map_windows(
         LandcoverError: if the cluster is lost.
     """
     workers = cluster.processes * cluster.threads if cluster else cores()
-    size = ceil(len(windows) / max(BATCHES, WINDOWS_A_WORKER * workers)) or 1
-    batches = [tuple(windows[first : first + size]) for first in range(0, len(windows), size)]
+    batches = split_into_batches(windows, workers)
     with _runner(cluster, workers) as runner:
         constant = {name: unmapped(value) for name, value in shared.items()}
         futures = list(runner.map(task, {"windows": batches, **constant}))
@@ -72,6 +71,17 @@ def map_windows(
         _watch(of_future, doing, key)
         results: list[list[Result]] = [future.result() for future in futures]
         return list(chain.from_iterable(results))
+
+
+def split_into_batches(windows: Sequence[Window], workers: int) -> list[tuple[Window, ...]]:
+    """Return the windows of each task.
+
+    Args:
+        windows: all of them.
+        workers: how many batches are done side by side.
+    """
+    size = ceil(len(windows) / max(BATCHES, WINDOWS_A_WORKER * workers)) or 1
+    return [tuple(windows[first : first + size]) for first in range(0, len(windows), size)]
 
 
 @contextmanager
