@@ -39,8 +39,9 @@ SHARE_OF_MEMORY = 1 / 3
 # About so many crossings of edges and rows are worked on at once.
 CROSSINGS = 2_000_000
 
-# Prefect's server takes in 35 to 40 task runs a second and keeps each.
-MOST_WINDOWS = 500
+# Each of about 50 tasks is sent all of them (see `flows.parallel`): a country ten times as large as
+# Ecuador has 10 000 of the usual size.
+MOST_WINDOWS = 20_000
 
 
 def split(window: Window, rows: int, columns: int | None = None) -> Iterator[Window]:
@@ -87,7 +88,7 @@ def plan_windows(
 
     Windows are of the largest size where that makes enough of them to keep the workers evenly busy
     and where the workers have memory for it; smaller where not. They are larger still only where
-    there would otherwise be more than a run keeps account of.
+    there would otherwise be more than tasks can be told of.
 
     Args:
         grid: the mosaic's grid.

@@ -171,7 +171,9 @@ def test_months_in_a_row_take_the_options_of_one():
         set(re.findall(r"^  --(\w+)", parser_of(flow).format_help(), re.MULTILINE))
         for flow in (backfill.backfill, monthly.monthly_pipeline)
     )
-    assert of_month - of_row == {"year", "month", "mosaic_path", "other_labels", "month_before"}
+    assert of_month - of_row == {
+        *("year", "month", "mosaic_path", "other_labels", "month_before", "dask_scheduler"),
+    }
     of_record = {"without_record", "since", *ChangeSettings.model_fields}
     of_deployment = {"deployment", "at_once"}
     own = {"from", "to", "keep_going", "dry_run", "other_code", *of_record, *of_deployment}

@@ -86,12 +86,14 @@ def worker(empty: DaskCluster) -> Iterator[Callable[..., None]]:
         )
 
 
-def test_workers_that_have_all_are_counted_with_their_memory(ask, empty, worker):
+def test_workers_that_have_all_are_counted_and_what_one_does_not_see_is_named(ask, empty, worker):
     worker(threads=2)
     found = ask(empty.address)
     assert (found.address, found.processes, found.threads) == (empty.address, 1, 2)
     assert 0 < found.memory <= 2e9
     assert ask(empty.address, DASK_SCHEDULER="tcp://elsewhere:1") == found
+    with pytest.raises(LandcoverError, match=r"does not see the files of .*elsewhere"):
+        ask(empty.address, WORK_DIR="elsewhere")
 
 
 def test_without_a_scheduler_windows_stay_here(ask):
@@ -129,12 +131,6 @@ def test_a_worker_without_this_package_is_named(ask, empty, worker, tmp_path):
     worker(PYTHONPATH=str(other.parent))
     with pytest.raises(LandcoverError, match="does not have this package, or another version"):
         ask(empty.address)
-
-
-def test_a_folder_that_a_worker_does_not_see_is_named(ask, empty, worker):
-    worker()
-    with pytest.raises(LandcoverError, match=r"does not see the files of .*elsewhere"):
-        ask(empty.address, WORK_DIR="elsewhere")
 
 
 def test_a_key_does_not_travel_in_clear_unless_told_so(ask, empty, monkeypatch):

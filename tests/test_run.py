@@ -116,7 +116,7 @@ def test_every_argument_and_result_of_a_month_on_postgis_and_s3_can_travel(
 
     monthly.monthly_pipeline(**MONTH)
 
-    assert traveller.seen == tasks.keys() - {"sieve window"}
+    assert traveller.seen == tasks.keys() - {"sieve windows"}
     assert len(traveller.seen) > 12
     predictions = {Path(name).name for name in bucket.filesystem.ls(f"{bucket.name}/predictions")}
     assert predictions >= {"prediction_202506.tif", "confidence_202506.tif", "report_202506.html"}

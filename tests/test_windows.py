@@ -301,12 +301,13 @@ def test_windows_shrink_to_the_memory_allowed_and_grow_to_stay_within_a_run_s_co
     country = Grid("EPSG:3857", ORIGIN, 70_000, 140_000)
     area = shapely.box(*country.bounds)
     usual, _ = plan_windows(country, area, workers=2)
-    small, _ = plan_windows(country, area, workers=40)
-    few, windows = plan_windows(country, area, workers=2, memory=0)
-    assert usual == 8192  # of 4096, there would be 630
-    assert small <= usual
-    assert len(windows) <= 500
-    assert few == usual
+    small, _ = plan_windows(country, area, workers=400)
+    assert usual == 4096
+    assert small == 1024  # of 2048, there are fewer than four for each
+    continent = Grid("EPSG:3857", ORIGIN, 700_000, 1_400_000)
+    few, windows = plan_windows(continent, shapely.box(*continent.bounds), workers=2)
+    assert few == 8192  # of 4096, there would be 58 482
+    assert len(windows) <= MOST_WINDOWS
 
     county = Grid("EPSG:3857", ORIGIN, 20_000, 20_000)
     size, _ = plan_windows(county, shapely.box(*county.bounds), workers=2, memory=100e6)
