@@ -163,7 +163,7 @@ def copy(folder: Path, grid: Grid, month: MonthMap, record: Mapping[str, str]) -
         list(pool.map(assemble, record))
 
 
-def measure(folder: Path, quads: int = 2) -> list[Figure]:
+def measure(folder: Path, quads: int = 4) -> list[Figure]:
     """Return the figures of a month of quads x quads quads."""
     place = folder / "change"
     place.mkdir()
@@ -182,7 +182,7 @@ def measure(folder: Path, quads: int = 2) -> list[Figure]:
     joining = _seconds(lambda: update_alerts(known, standing, runs, grid, period, SETTINGS))
     share = 277 / quads**2 / 60
     return [
-        Figure("month of the record, 4 quads: seconds", f"{updating:.1f}"),
+        Figure(f"month of the record, {quads**2} quads: seconds", f"{updating:.1f}"),
         Figure("reading and writing the same with GDAL: seconds", f"{copying:.1f}"),
         Figure("the one against the other", f"{updating / copying:.2f}", "at most 1.5"),
         Figure(

@@ -36,6 +36,9 @@ LINES = 10  # in a log
 # where there are many; enough of them are left to see how far a month is.
 BATCHES = 50
 
+# About seven go through in a second (docs/speed.md).
+MOST_BATCHES = 200
+
 
 def map_windows(
     task: Task[..., Any],
@@ -80,7 +83,7 @@ def split_into_batches(windows: Sequence[Window], workers: int) -> list[tuple[Wi
         windows: all of them.
         workers: how many batches are done side by side.
     """
-    size = ceil(len(windows) / max(BATCHES, WINDOWS_A_WORKER * workers)) or 1
+    size = ceil(len(windows) / min(max(BATCHES, WINDOWS_A_WORKER * workers), MOST_BATCHES)) or 1
     return [tuple(windows[first : first + size]) for first in range(0, len(windows), size)]
 
 
