@@ -91,7 +91,6 @@ def record_layers(period: Period) -> tuple[Layer, ...]:
             dtype="uint16",
             nodata=0,
             bands=("date_conf", "intensity"),
-            compression="zstd",
         ),
         Layer("last_seen", file_name("last_seen", period), None, "mode", "int16", NEVER),
         Layer(

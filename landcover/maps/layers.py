@@ -39,7 +39,8 @@ class Layer:
     bands: tuple[str, ...] = ()
     """The names of its bands, where there are several."""
     compression: Compression = "deflate"
-    """How tiles are compressed: every program reads DEFLATE; ZSTD takes a third of the time."""
+    """How tiles are compressed. ZSTD takes a third of the time, but QGIS on macOS and older readers
+    in browsers do not know it: it is for what this program alone reads."""
 
     @property
     def names(self) -> Mapping[int, str]:
