@@ -32,7 +32,7 @@ def map_survey(
     settings: PredictionSettings,
     made_by: Mapping[str, object],
     steps: Steps,
-    cluster: Cluster | None,
+    cluster: Cluster,
 ) -> FinishedMap:
     """Predict, assemble, report and record a month's map.
 
@@ -45,7 +45,7 @@ def map_survey(
         settings: how the map is made.
         made_by: command, code version, flow run and settings.
         steps: the clock of the run.
-        cluster: what predicts; None where this machine does.
+        cluster: what predicts.
 
     Raises:
         Exception: that of the first window to fail.
@@ -91,7 +91,7 @@ def make_pieces(
     mosaic: Mosaic,
     model: Model,
     smallest_patch: int,
-    cluster: Cluster | None,
+    cluster: Cluster,
 ) -> list[Piece]:
     """Predict each window of a plan; then, if so wanted, remove the small patches of all.
 
@@ -101,7 +101,7 @@ def make_pieces(
         mosaic: the imagery.
         model: what predicts.
         smallest_patch: pixels of the smallest patch to keep; with 1, every patch is kept.
-        cluster: what predicts; None where this machine does.
+        cluster: what predicts.
 
     Raises:
         Exception: that of the first window to fail.

@@ -20,10 +20,9 @@ from rich.progress import Progress
 from rich.theme import Theme
 
 from landcover.errors import LandcoverError
-from landcover.machine import cores
 from landcover.windows import WINDOWS_A_WORKER
 from tasks.artifacts import show_progress
-from tasks.cluster import Cluster
+from tasks.cluster import Cluster, this_process
 
 if TYPE_CHECKING:
     from prefect_dask.task_runners import DaskTaskRunner
@@ -55,7 +54,7 @@ def map_windows(
         windows: all of them.
         doing: what it does, for people, such as "Predicting".
         key: of the artifact that shows it in the Prefect UI.
-        cluster: whose workers do it; threads of this process if left out.
+        cluster: what does it; this process if left out.
         shared: what else the task takes.
 
     Returns:
@@ -65,9 +64,9 @@ def map_windows(
         Exception: the first batch's that failed.
         LandcoverError: if the cluster is lost.
     """
-    workers = cluster.processes * cluster.threads if cluster else cores()
-    batches = split_into_batches(windows, workers)
-    with _runner(cluster, workers) as runner:
+    cluster = cluster or this_process()
+    batches = split_into_batches(windows, cluster.at_once)
+    with _runner(cluster) as runner:
         constant = {name: unmapped(value) for name, value in shared.items()}
         futures = list(runner.map(task, {"windows": batches, **constant}))
         of_future = dict(zip(futures, map(len, batches), strict=True))
@@ -88,10 +87,10 @@ def split_into_batches(windows: Sequence[Window], workers: int) -> list[tuple[Wi
 
 
 @contextmanager
-def _runner(cluster: Cluster | None, workers: int) -> Iterator[TaskRunner[Any]]:
+def _runner(cluster: Cluster) -> Iterator[TaskRunner[Any]]:
     """Give out what runs tasks: GDAL and the forest let go of Python's lock, so threads will do."""
-    if cluster is None:
-        threads: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=workers)
+    if cluster.address is None:
+        threads: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=cluster.at_once)
         with threads:
             yield threads
         return

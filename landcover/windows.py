@@ -1,5 +1,6 @@
 """Windows: the rectangles of a mosaic that are read and predicted one by one."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -114,9 +115,13 @@ def plan_windows(
     return size, windows
 
 
-def memory_for_run() -> float:
-    """Return how many bytes predicting may take: windows side by side, and what they share."""
-    return min(MEMORY, SHARE_OF_MEMORY * machine.memory())
+def memory_for_run(limit: int | None = None) -> float:
+    """Return how many bytes predicting may take: windows side by side, and what they share.
+
+    Args:
+        limit: of this process, where it has one that the machine does not know of.
+    """
+    return min(MEMORY, SHARE_OF_MEMORY * min(machine.memory(), limit or sys.maxsize))
 
 
 def largest_window(pixels_a_second: float) -> int:

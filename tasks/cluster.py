@@ -10,10 +10,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 from prefect.client.orchestration import get_client
@@ -32,8 +31,9 @@ from landcover.addresses import without_login
 from landcover.errors import LandcoverError, SettingsError
 from landcover.files import check_writable, is_local
 from landcover.imagery.mosaic import Mosaic
+from landcover.machine import cores
 from landcover.version import code_version, library_versions
-from landcover.windows import MEMORY, SHARE_OF_MEMORY, memory_for_run
+from landcover.windows import memory_for_run, split
 from tasks.access.blocks import load_block
 from tasks.access.process import configure
 from tasks.access.settings import ClusterSettings
@@ -50,21 +50,31 @@ WAITING = 30  # seconds, for the first worker
 # What both sides must have in common to send each other tasks, beside what can change a map.
 ENGINES = ("prefect", "prefect-dask", "dask", "distributed", "cloudpickle", "pandas", "geopandas")
 
-INSTALL = "pip install 'chocoforest[dask]'"
+INSTALL = "pip install -r requirements-dask.txt"
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A Dask cluster whose workers have all that a window needs."""
+    """What predicts windows: a Dask cluster whose workers have what it takes, or this process."""
 
-    address: str
-    """Of its scheduler."""
+    address: str | None
+    """Of its scheduler; None where it is this process alone."""
     processes: int
     """How many workers it had when it was asked."""
     threads: int
     """How many windows one of them predicts side by side."""
     memory: float
     """How many bytes predicting may take in one of them."""
+
+    @property
+    def at_once(self) -> int:
+        """How many windows all of them predict side by side."""
+        return self.processes * self.threads
+
+
+def this_process() -> Cluster:
+    """Return what predicts windows where no cluster does."""
+    return Cluster(None, 1, cores(), memory_for_run())
 
 
 @dataclass(frozen=True)
@@ -75,12 +85,14 @@ class Worker:
     """The name of its machine."""
     versions: Mapping[str, str]
     """Of Python, of this package, and of the libraries."""
+    threads: int
+    """How many tasks it runs side by side."""
     memory: float
-    """How many bytes predicting may take there, if it had its machine for itself."""
+    """How many bytes predicting may take there."""
 
 
 @io_task("find cluster", "find cluster {run}")
-def find_cluster(run: Run, scheduler: str | None, mosaic: Mosaic) -> Cluster | None:
+def find_cluster(run: Run, scheduler: str | None, mosaic: Mosaic) -> Cluster:
     """Ask the workers of a Dask cluster, if one is named, whether they can predict windows.
 
     Args:
@@ -89,7 +101,7 @@ def find_cluster(run: Run, scheduler: str | None, mosaic: Mosaic) -> Cluster | N
         mosaic: the imagery that they are to read.
 
     Returns:
-        The cluster; None where windows are predicted by this process.
+        The cluster, or this process.
 
     Raises:
         SettingsError: if the address or what belongs to it will not do.
@@ -99,7 +111,7 @@ def find_cluster(run: Run, scheduler: str | None, mosaic: Mosaic) -> Cluster | N
     settings = run.settings[ClusterSettings]
     address = scheduler or settings.dask_scheduler
     if address is None:
-        return None
+        return this_process()
     _check_key(address, settings.dask_key_in_clear)
     _check_block(run, mosaic)
     with ExitStack() as closing:
@@ -107,35 +119,31 @@ def find_cluster(run: Run, scheduler: str | None, mosaic: Mosaic) -> Cluster | N
         told = _describe_workers(client)
         _check_versions(told)
         # A file that a worker sees in a folder shows that it is the same folder.
-        marks = [
-            closing.enter_context(NamedTemporaryFile(prefix=".seen-", dir=folder))
-            for folder in _local_folders(run)
-        ]
-        seen = [
-            folder / Path(mark.name).name
-            for folder, mark in zip(_local_folders(run), marks, strict=True)
-        ]
-        question = (describe_lack, run, mosaic, seen, serialize_context(), flow_run.id)
-        problems = client.run(*question, on_error="return")
-        for problem in problems.values():
-            if isinstance(problem, Exception):
-                raise problem
-            if problem:
-                raise LandcoverError(problem)
-        known = client.scheduler_info(n_workers=-1)["workers"]
-        threads = max(worker["nthreads"] for worker in known.values())
-        memory = min(
-            _share(told[name].memory, worker["memory_limit"])
-            for name, worker in known.items()
-            if name in told
-        )
-        return Cluster(address, len(told), threads, memory)
+        marks = [folder / f".seen-{uuid4().hex}" for folder in _local_folders(run)]
+        for mark in marks:
+            mark.touch()
+            closing.callback(mark.unlink)
+        question = (describe_lack, run, mosaic, marks, serialize_context(), flow_run.id)
+        for lack in client.run(*question, on_error="return").values():
+            if isinstance(lack, Exception):
+                raise lack
+            if lack:
+                raise LandcoverError(lack)
+    workers = told.values()
+    threads, memory = max(told.threads for told in workers), min(told.memory for told in workers)
+    return Cluster(address, len(workers), threads, memory)
 
 
-def describe_worker() -> Worker:
-    """Tell what this process is; a worker is asked."""
+def describe_worker(dask_worker: "DaskWorker") -> Worker:
+    """Tell what this process is; a worker is asked.
+
+    Args:
+        dask_worker: what Dask gives a parameter of this name.
+    """
     configure()
-    return Worker(socket.gethostname(), _versions(), memory_for_run())
+    limit = dask_worker.memory_manager.memory_limit
+    threads = dask_worker.state.nthreads
+    return Worker(socket.gethostname(), _versions(), threads, memory_for_run(limit))
 
 
 def describe_lack(
@@ -313,11 +321,5 @@ def _try_places(run: Run, mosaic: Mosaic) -> None:
     with run.storage(work):
         check_writable(work, "WORK_DIR")
     with run.imagery(mosaic, "on the worker"), mosaic.open() as reader:
-        corner = reader.extent
-        place = type(corner)(corner.col_off, corner.row_off, 1, 1)
-        reader.read(list(mosaic.bands.values()), place)
-
-
-def _share(memory: float, limit: int) -> float:
-    """Return how much of a worker's memory predicting may take, as `memory_for_run` would."""
-    return min(memory, MEMORY, SHARE_OF_MEMORY * limit if limit else memory)
+        first = next(split(reader.extent, 1, 1))
+        reader.read(list(mosaic.bands.values()), first)

@@ -17,7 +17,6 @@ from landcover.imagery.doubts import Inspection
 from landcover.imagery.images import gdal_path
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.thumbnails import Thumbnail, thumbnail_factor
-from landcover.machine import cores
 from landcover.maps.layers import prediction_layers
 from landcover.maps.lookup import open_predictor
 from landcover.maps.pieces import (
@@ -37,9 +36,9 @@ from landcover.maps.sieve import sieve_window as sieve
 from landcover.model.forest import Model
 from landcover.publishing import publish, publish_all
 from landcover.version import code_version
-from landcover.windows import largest_window, memory_for_run, window_memory
+from landcover.windows import largest_window, window_memory
 from landcover.windows import plan_windows as plan_sizes
-from tasks.cluster import Cluster
+from tasks.cluster import Cluster, this_process
 from tasks.retries import io_task
 from tasks.run import Run
 
@@ -67,8 +66,8 @@ def plan_windows(run: Run, mosaic: Mosaic, model: Model, cluster: Cluster | None
             "trained on."
         )
     area = run.area(mosaic.grid.crs)
-    cluster = cluster or Cluster("", 1, cores(), memory_for_run())
-    workers, bands = cluster.processes * cluster.threads, len(model.bands) + 1
+    cluster = cluster or this_process()
+    workers, bands = cluster.at_once, len(model.bands) + 1
     with run.storage(mosaic.index):
         itemsize = mosaic.itemsize(model.bands)
     with run.storage(model.path):

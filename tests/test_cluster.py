@@ -1,23 +1,28 @@
 """What is asked of a Dask cluster before it predicts windows."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from signal import SIGKILL
 
 import numpy as np
 import pytest
 from distributed import Client
-from prefect import flow
+from prefect import flow, task
 from prefect.settings import PREFECT_API_KEY, temporary_settings
+from rasterio.windows import Window
 from shapely import box
 
+from flows.parallel import map_windows
 from landcover.errors import LandcoverError, SettingsError
 from tasks import cluster as asking
 from tasks.access.settings import AoiSettings, ClusterSettings
-from tasks.cluster import Cluster, find_cluster
+from tasks.cluster import Cluster, find_cluster, this_process
 from tasks.mosaic import find_mosaic
 from tests.months import run_of
 from tests.rasters import write_raster
 from tests.servers.dask import DaskCluster, dask_cluster
+from tests.servers.environment import of_bucket
 from tests.servers.ports import free_port
 from tests.servers.waiting import PATIENCE, wait_for
 
@@ -36,14 +41,14 @@ def workers_of(client: Client) -> int:
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
     """A scheduler without workers."""
-    with dask_cluster(tmp_path_factory.mktemp("dask")) as cluster:
+    # Without it, three workers have to fall.
+    at_once = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
+    with dask_cluster(tmp_path_factory.mktemp("dask"), **at_once) as cluster:
         yield cluster
 
 
 @pytest.fixture
-def ask(
-    prefect_api: None, settings: Callable[..., None], tmp_path: Path
-) -> Callable[..., Cluster | None]:
+def ask(prefect_api: None, settings: Callable[..., None], tmp_path: Path) -> Callable[..., Cluster]:
     """Ask a cluster for what windows of a small mosaic on this disk need."""
     quad = write_raster(tmp_path / "mosaic.tif", np.ones((4, 16, 16), np.uint16))
     area = f"SRID=3857;{box(-8827999, 33930, -8827930, 33999).wkt}"
@@ -58,7 +63,7 @@ def ask(
         (tmp_path / name).mkdir()
 
     @flow
-    def questions(address: str | None, **change: object) -> Cluster | None:
+    def questions(address: str | None, **change: object) -> Cluster:
         settings(**change)
         run = run_of(2025, 6, AoiSettings, ClusterSettings)
         return find_cluster.fn(run, address, find_mosaic.fn(run, None))
@@ -97,7 +102,7 @@ def test_workers_that_have_all_are_counted_and_what_one_does_not_see_is_named(as
 
 
 def test_without_a_scheduler_windows_stay_here(ask):
-    assert ask(None) is None
+    assert ask(None) == this_process()
 
 
 def test_a_scheduler_that_is_not_there_is_named(ask, empty, monkeypatch):
@@ -145,16 +150,8 @@ def test_a_key_does_not_travel_in_clear_unless_told_so(ask, empty, monkeypatch):
 
 
 def test_credentials_that_are_in_no_block_are_missed_at_the_start(ask, empty, bucket):
-    server = bucket.server
     with pytest.raises(SettingsError, match="from a Prefect block, and there is none"):
-        ask(
-            empty.address,
-            WORK_DIR=f"{bucket.url}/work",
-            S3_ENDPOINT_URL=server.endpoint,
-            S3_REGION=server.region,
-            S3_ACCESS_KEY_ID=server.key,
-            S3_SECRET_ACCESS_KEY=server.secret,
-        )
+        ask(empty.address, WORK_DIR=f"{bucket.url}/work", **of_bucket(bucket.server))
 
 
 @pytest.mark.parametrize("address", ["dask:8786", "tls://host", "tcp://:8786", "http://host:1"])
@@ -162,3 +159,20 @@ def test_what_is_not_an_address_is_refused(address, settings):
     settings(DASK_SCHEDULER=address)
     with pytest.raises(SettingsError, match="it is not tls:// or tcp://, a host and a port"):
         run_of(2025, 6, ClusterSettings)
+
+
+@task
+def fall(windows: tuple[Window, ...]) -> None:
+    os.kill(os.getpid(), SIGKILL)
+
+
+def test_windows_that_end_their_workers_end_the_run_in_a_sentence(prefect_api, empty, worker):
+    worker()
+
+    @flow
+    def falling() -> None:
+        map_windows(fall, [Window(0, 0, 1, 1)], "Falling", "falling", cluster)
+
+    cluster = Cluster(empty.address, processes=1, threads=1, memory=1e9)
+    with pytest.raises(LandcoverError, match="has lost too many workers"):
+        falling()

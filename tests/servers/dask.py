@@ -80,12 +80,13 @@ class DaskCluster:
 
 
 @contextmanager
-def dask_cluster(folder: Path, host: str = LOOPBACK) -> Iterator[DaskCluster]:
+def dask_cluster(folder: Path, host: str = LOOPBACK, **environment: str) -> Iterator[DaskCluster]:
     """Start a scheduler without workers; this process has the certificates while it runs.
 
     Args:
         folder: an empty one, which workers on other hosts see too.
         host: the address where it listens.
+        environment: what else the scheduler has.
     """
     folder.mkdir(exist_ok=True)
     port = free_port()
@@ -97,7 +98,7 @@ def dask_cluster(folder: Path, host: str = LOOPBACK) -> Iterator[DaskCluster]:
         log=folder / "scheduler.log",
         answers=lambda: _listens(host, port),
         ended_by=Signals.SIGKILL,
-        environment=without_settings() | cluster.environment | {"HOME": str(folder)},
+        environment=without_settings() | cluster.environment | {"HOME": str(folder)} | environment,
     )
     with running([cluster.scheduler]), dask.config.set(cluster.certificates):
         try:
