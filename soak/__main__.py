@@ -32,9 +32,6 @@ from soak.month import (
     Place,
     folder_in,
     make_world,
-    of_bucket,
-    of_database,
-    of_folders,
     of_world,
     place_of,
     prefect_server,
@@ -44,6 +41,7 @@ from soak.month import (
 from soak.proxy import Proxy, proxy
 from soak.results import Memory, Result, check_same, put_back, remember, result
 from tests.servers import postgis, swift
+from tests.servers.environment import of_bucket, of_database, of_folders
 from tests.servers.process import Server
 
 # Seconds.
@@ -236,7 +234,7 @@ class Ground:
         with proxy(port, http=name == "bucket") as before:
             settings = {
                 "database": of_database(place.database, before.port),
-                "bucket": of_bucket(self.bucket, before.endpoint),
+                "bucket": of_bucket(self.bucket.server, before.endpoint),
                 "API": {},
             }[name]
             api = place.api.replace(str(port), str(before.port)) if name == "API" else place.api
@@ -328,7 +326,7 @@ def in_bucket(world: World, bucket: swift.Bucket) -> dict[str, str]:
     imagery = put_imagery(world, bucket)
     return (
         of_world(world)
-        | of_bucket(bucket)
+        | of_bucket(bucket.server)
         | of_folders(f"{bucket.url}/data")
         | {"PLANET_MOSAIC_DIR": imagery}
     )

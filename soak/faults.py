@@ -3,9 +3,10 @@
 import time
 from dataclasses import dataclass, replace
 
-from soak.month import Place, check, check_failure, of_bucket, of_database
+from soak.month import Place, check, check_failure
 from soak.proxy import proxy
 from soak.results import Result, check_described, check_same, recorded, result
+from tests.servers.environment import of_bucket, of_database
 from tests.servers.swift import Bucket
 
 
@@ -55,7 +56,7 @@ def faulty_month(
         proxy(database, http=False, rate=rate_database, seed=seed) as before_database,
     ):
         through = {
-            **of_bucket(bucket, before_s3.endpoint),
+            **of_bucket(bucket.server, before_s3.endpoint),
             **of_database(place.database, before_database.port),
         }
         disturbed = replace(place, settings={**place.settings, **through})

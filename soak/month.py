@@ -18,7 +18,7 @@ from upath import UPath
 from demo.world import World, build_world
 from landcover.files import file_name
 from landcover.period import Period
-from tests.servers.environment import without_settings
+from tests.servers.environment import of_database, of_folders, without_settings
 from tests.servers.ports import free_port
 from tests.servers.process import Server, running
 from tests.servers.swift import Bucket
@@ -233,37 +233,6 @@ def of_world(world: World) -> dict[str, str]:
         "TRAINING_POLYGON_CLASS_COL": "class_label",
         "TRAINING_POLYGON_ID_COL": "id",
         "TRAINING_POLYGON_MONTH_COL": "month",
-    }
-
-
-def of_database(database: URL, port: int | None = None) -> dict[str, str]:
-    """Return the settings of a database, or of a proxy before it."""
-    return {
-        "DB_HOST": str(database.host),
-        "DB_PORT": str(port or database.port),
-        "DB_NAME": str(database.database),
-        "DB_USER": str(database.username),
-        "DB_PASSWORD": str(database.password),
-    }
-
-
-def of_folders(data: UPath | str) -> dict[str, str]:
-    """Return the settings of the folders of results and work in one folder."""
-    return {
-        "PREPARED_DATA_DIR": f"{data}/prepared",
-        "MODEL_OUTPUT_DIR": f"{data}/models",
-        "PREDICTION_OUTPUT_DIR": f"{data}/predictions",
-        "WORK_DIR": f"{data}/work",
-    }
-
-
-def of_bucket(bucket: Bucket, endpoint: str | None = None) -> dict[str, str]:
-    """Return the settings of an S3 server, or of a proxy before it."""
-    return {
-        "S3_ENDPOINT_URL": endpoint or bucket.server.endpoint,
-        "S3_REGION": bucket.server.region,
-        "S3_ACCESS_KEY_ID": bucket.server.key,
-        "S3_SECRET_ACCESS_KEY": bucket.server.secret,
     }
 
 

@@ -9,13 +9,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 from uuid import uuid4
 
 import hypothesis
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.events.worker import EventsWorker
-from prefect.logging.handlers import APILogWorker
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import (
     PREFECT_API_URL,
@@ -33,11 +32,13 @@ from sqlalchemy import URL, Engine, create_engine, make_url
 from demo.world import World, build_world
 from landcover.imagery import images
 from tasks.retries import TASK_PAUSES
-from tests.servers.environment import SETTINGS
+from tests.servers.environment import SETTINGS, of_database
+from tests.servers.hosts import Network, network_of
 from tests.servers.ports import free_port
 from tests.servers.postgis import new_database, postgis_server
+from tests.servers.prefect import Shell, prefect_server, send_what_is_left
 from tests.servers.shared import made_once, shared_server
-from tests.servers.swift import Bucket, S3Server, new_bucket, swift_server
+from tests.servers.swift import Bucket, S3Server, listening_at, new_bucket, swift_server
 
 # How long an example takes says nothing where tests run side by side; and what fails, fails again.
 hypothesis.settings.register_profile(
@@ -123,12 +124,6 @@ def client(prefect_api: None) -> Iterator[SyncPrefectClient]:
             client.delete_block_document(document.id)
 
 
-def send_what_is_left() -> None:
-    """Send logs and events while there is a server to take them."""
-    APILogWorker.drain_all()
-    EventsWorker.drain_all()
-
-
 @pytest.fixture(scope="session")
 def postgis(session_folder: Path) -> Iterator[URL]:
     """The session's PostGIS server."""
@@ -178,6 +173,35 @@ def bucket(s3_server: S3Server) -> Iterator[Bucket]:
         yield bucket
 
 
+class Hosts(NamedTuple):
+    """Two hosts, and servers that they reach."""
+
+    network: Network
+    prefect: Shell
+    s3: S3Server
+
+
+@pytest.fixture(scope="session")
+def hosts(
+    tmp_path_factory: pytest.TempPathFactory, prefect_database: Path, s3_server: S3Server
+) -> Iterator[Hosts]:
+    """Two hosts, north and south, a Prefect server and the session's S3 server for them."""
+    folder = tmp_path_factory.mktemp("hosts")
+    # To note each state of each task takes the server longer than all else; heartbeats are kept.
+    quiet = {
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_ENABLED": "false",
+        "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
+    }
+    with (
+        network_of(folder, "north", "south") as network,
+        prefect_server(
+            folder, "prefect server start", prefect_database, network.address, **quiet
+        ) as prefect,
+        listening_at(s3_server, network.address) as s3,
+    ):
+        yield Hosts(network, prefect, s3)
+
+
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
     """An empty working folder without settings; call it to set some (None removes one)."""
@@ -223,13 +247,7 @@ def hasty(prefect_api: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def in_database(settings: Callable[..., None], database_url: URL) -> URL:
     """Settings that point to the test's database."""
-    settings(
-        DB_HOST=database_url.host,
-        DB_PORT=database_url.port,
-        DB_NAME=database_url.database,
-        DB_USER=database_url.username,
-        DB_PASSWORD=database_url.password,
-    )
+    settings(**of_database(database_url))
     return database_url
 
 

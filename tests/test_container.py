@@ -14,9 +14,12 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import dask.config
+import distributed  # noqa: F401 - its settings are known once it is imported
 import pytest
 import yaml
 from docker.utils import exclude_paths
@@ -109,14 +112,12 @@ def test_a_service_waits_for_what_can_come_true():
 
 
 def test_every_variable_that_a_service_is_given_is_one_that_is_read():
-    dask = pytest.importorskip("dask.config")
-    pytest.importorskip("distributed")
     # Prefect reads its key past its settings.
     known = SETTINGS | {"PREFECT_SERVER_ENCRYPTION_KEY"}
     for variables in [ENVIRONMENT, *(service.get("environment", {}) for service in OURS.values())]:
         for name in variables:
             if name.startswith("DASK_"):
-                dask.get(name.removeprefix("DASK_").lower().replace("__", "."))
+                dask.config.get(name.removeprefix("DASK_").lower().replace("__", "."))
             elif name.startswith(("PREFECT_", "DB_")):
                 assert name in known or hasattr(settings, name)
 
@@ -150,7 +151,7 @@ def take_prefect(*arguments: str) -> None:
 
 
 def take_dask(program: str, *arguments: str) -> None:
-    cli = pytest.importorskip(f"distributed.cli.dask_{program}")
+    cli = import_module(f"distributed.cli.dask_{program}")
     context = cli.main.make_context(program, list(arguments))
     assert not context.params["preload_argv"]  # to which it puts what it does not know
 

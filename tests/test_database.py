@@ -28,6 +28,7 @@ from tasks.access.tables import check_tables
 from tasks.polygons import fetch_polygons
 from tests.months import run_of
 from tests.rows import CONTRACT, classes_of, load_classes, query, record, record_map
+from tests.servers.environment import of_database
 from tests.servers.postgis import new_database, postgis_server
 from tests.servers.waiting import wait_for
 
@@ -601,13 +602,7 @@ def with_tls(settings) -> Iterator[None]:
             connection.execute(text("SELECT pg_reload_conf()"))
         wait_for("the server speaks TLS", lambda: shows_tls(server))
         engine.dispose()
-        settings(
-            DB_HOST=url.host,
-            DB_PORT=url.port,
-            DB_NAME=url.database,
-            DB_USER=url.username,
-            DB_PASSWORD=url.password,
-        )
+        settings(**of_database(url))
         yield
 
 

@@ -26,6 +26,7 @@ from landcover.model.forest import ForestSettings
 from landcover.model.sampling import SamplingSettings
 from tasks.access.blocks import Blocks
 from tests.rows import query
+from tests.servers.environment import of_bucket, of_database
 from tests.servers.postgis import new_database
 from tests.servers.prefect import (
     ROOT,
@@ -143,15 +144,8 @@ def put_months(landscape: World, bucket: Bucket, database: URL) -> dict[str, obj
         "TRAINING_POLYGON_CLASS_COL": "class_label",
         "TRAINING_POLYGON_ID_COL": "id",
         "TRAINING_POLYGON_MONTH_COL": "month",
-        "DB_HOST": database.host,
-        "DB_PORT": database.port,
-        "DB_NAME": database.database,
-        "DB_USER": database.username,
-        "DB_PASSWORD": database.password,
-        "S3_ENDPOINT_URL": bucket.server.endpoint,
-        "S3_REGION": bucket.server.region,
-        "S3_ACCESS_KEY_ID": bucket.server.key,
-        "S3_SECRET_ACCESS_KEY": bucket.server.secret,
+        **of_database(database),
+        **of_bucket(bucket.server),
         **{name: f"{bucket.url}/{name.lower()}" for name in OUTPUTS},
     }
 

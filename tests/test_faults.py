@@ -35,9 +35,6 @@ from soak.events import Events, proxy_apart
 from soak.month import (
     Place,
     folder_in,
-    of_bucket,
-    of_database,
-    of_folders,
     place_of,
     put_imagery,
     put_polygons,
@@ -45,6 +42,7 @@ from soak.month import (
 from soak.proxy import proxy
 from soak.results import Result, check_described, check_same, result
 from tasks.access import lock, storage
+from tests.servers.environment import of_bucket, of_database, of_folders
 from tests.servers.postgis import new_database
 from tests.servers.swift import Bucket
 
@@ -189,7 +187,7 @@ def test_each_task_outlasts_a_restart_of_the_database_and_answers_that_are_cut(
             **{
                 **place.settings,
                 **of_database(polygons, before_database.port),
-                **of_bucket(bucket, f"http://127.0.0.1:{before_bucket}"),
+                **of_bucket(bucket.server, f"http://127.0.0.1:{before_bucket}"),
                 **of_folders(f"{bucket.url}/data"),
                 "PLANET_MOSAIC_DIR": put_imagery(landscape, bucket),
             }

@@ -18,12 +18,12 @@ import pytest
 import rasterio
 from numpy.typing import NDArray
 from prefect import flow
-from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import FlowFilter, FlowFilterName
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.events import Event
-from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed, Running
 from sqlalchemy import URL, Engine, create_engine
 
@@ -33,13 +33,15 @@ from flows.monthly import monthly_pipeline
 from landcover.model.forest import ForestSettings
 from landcover.period import Period
 from tasks.access.tables import check_tables
+from tests.conftest import Hosts
 from tests.deployments import NAME, deploy_monthly
 from tests.rasters import pixel_box, write_raster
 from tests.rows import query
-from tests.servers.hosts import Host, Network, network_of
+from tests.servers.environment import of_bucket, of_database
+from tests.servers.hosts import Host, Network
 from tests.servers.postgis import new_database, own_server
-from tests.servers.prefect import copy_repository, prefect_server, wait_for_server
-from tests.servers.swift import Bucket, S3Server, listening_at, new_bucket
+from tests.servers.prefect import copy_repository, reporting_to
+from tests.servers.swift import Bucket, new_bucket
 from tests.servers.waiting import PATIENCE, tail, wait_for
 from tests.test_backfill import became
 
@@ -54,11 +56,6 @@ Made = TypeVar("Made")
 
 POOL = "chocoforest"
 OUTPUTS = ("PREPARED_DATA_DIR", "MODEL_OUTPUT_DIR", "PREDICTION_OUTPUT_DIR")
-# To note each state of each task takes the server longer than all else; heartbeats are kept.
-QUIET = {
-    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_ENABLED": "false",
-    "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
-}
 DEPLOYMENT = ["--deployment", NAME]
 
 
@@ -101,37 +98,29 @@ class Team:
     def runs(self) -> list[FlowRun]:
         """Return the runs of the deployment, in the order in which they were submitted."""
         return self.client.read_flow_runs(
-            flow_filter=FlowFilter(name=FlowFilterName(any_=[monthly_pipeline.name])),
+            deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=["monthly"])),
             sort=FlowRunSort.EXPECTED_START_TIME_ASC,
         )
 
 
 @pytest.fixture(scope="module")
-def team(
-    tmp_path_factory: pytest.TempPathFactory, prefect_database: Path, s3_server: S3Server
-) -> Iterator[Team]:
+def team(hosts: Hosts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     """Servers that hosts reach, and hosts that have the same code and settings at one path."""
-    folder = tmp_path_factory.mktemp("team")
+    network = hosts.network
     with ExitStack() as stack:
-        network = stack.enter_context(network_of(folder, "north", "south"))
-        here = network.address
-        serving = prefect_server(folder, "prefect server start", prefect_database, here, **QUIET)
-        shell = stack.enter_context(serving)
-        postgis, _ = stack.enter_context(own_server(here))
-        swift = stack.enter_context(listening_at(s3_server, here))
-        bucket = stack.enter_context(new_bucket(swift, f"team-{uuid4().hex}"))
+        postgis, _ = stack.enter_context(own_server(network.address))
+        bucket = stack.enter_context(new_bucket(hosts.s3, f"team-{uuid4().hex}"))
         database = stack.enter_context(new_database(postgis, "team"))
         engine = create_engine(database)
         stack.callback(engine.dispose)
-        settings = put_months(folder, bucket, database, engine)
+        settings = put_months(tmp_path_factory.mktemp("team"), bucket, database, engine)
         for home in network.folders:
             copy_repository(home / "repository", settings)
 
-        wait_for_server(shell)
-        api = {PREFECT_API_URL: f"{shell.address}/api", PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
-        stack.enter_context(temporary_settings(api))
-        client = stack.enter_context(get_client(sync_client=True))
+        client = stack.enter_context(reporting_to(hosts.prefect))
         deploy_monthly(client, POOL, network.same / "repository")
+        for host in network.hosts.values():
+            stack.callback(host.kill)
         yield Team(network, client, bucket, engine, settings)
 
 
@@ -158,15 +147,8 @@ def put_months(folder: Path, bucket: Bucket, database: URL, engine: Engine) -> d
         "TRAINING_POLYGON_GEOM_COL": "geom",
         "TRAINING_POLYGON_CLASS_COL": "class",
         "TRAINING_POLYGON_MONTH_COL": "month",
-        "DB_HOST": database.host,
-        "DB_PORT": database.port,
-        "DB_NAME": database.database,
-        "DB_USER": database.username,
-        "DB_PASSWORD": database.password,
-        "S3_ENDPOINT_URL": bucket.server.endpoint,
-        "S3_REGION": bucket.server.region,
-        "S3_ACCESS_KEY_ID": bucket.server.key,
-        "S3_SECRET_ACCESS_KEY": bucket.server.secret,
+        **of_database(database),
+        **of_bucket(bucket.server),
         **{name: f"{bucket.url}/{name.lower()}" for name in OUTPUTS},
     }
 

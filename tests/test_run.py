@@ -28,6 +28,7 @@ from tasks.access.settings import (
     ReportSettings,
 )
 from tests.months import NO_BLOCKS, run_of
+from tests.servers.environment import of_bucket, of_folders
 from tests.servers.swift import Bucket
 
 MONTH = {"year": 2025, "month": 6, "forest": ForestSettings(trees=5, folds=2), "blocks": NO_BLOCKS}
@@ -98,14 +99,8 @@ def test_every_argument_and_result_of_a_month_on_postgis_and_s3_can_travel(
             "PLANET_MOSAIC_DIR": f"{bucket.url}/nicfi",
             "TRAINING_POLYGON_TABLE": "polygons",
             "TRAINING_POLYGON_GEOM_COL": "geom",
-            "PREPARED_DATA_DIR": f"{bucket.url}/prepared",
-            "MODEL_OUTPUT_DIR": f"{bucket.url}/models",
-            "PREDICTION_OUTPUT_DIR": f"{bucket.url}/predictions",
-            "WORK_DIR": f"{bucket.url}/work",
-            "S3_ENDPOINT_URL": bucket.server.endpoint,
-            "S3_REGION": bucket.server.region,
-            "S3_ACCESS_KEY_ID": bucket.server.key,
-            "S3_SECRET_ACCESS_KEY": bucket.server.secret,
+            **of_folders(bucket.url),
+            **of_bucket(bucket.server),
         }
     )
     traveller = Traveller([bucket.server.secret, in_database.password])

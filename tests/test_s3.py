@@ -52,7 +52,7 @@ from tasks.access.storage import storage
 from tasks.mosaic import find_mosaic
 from tests.months import run_of
 from tests.rasters import moved, pixel_box, random_values, write_raster
-from tests.servers.environment import without_settings
+from tests.servers.environment import of_bucket, of_database, of_folders, without_settings
 from tests.servers.postgis import new_database
 from tests.servers.swift import Bucket, Request, S3Server, new_bucket
 from tests.servers.waiting import PATIENCE
@@ -68,24 +68,6 @@ NAMES = {
 
 # GDAL reads a file's first kilobytes and whole multiples of them.
 CHUNK = 16_384
-
-
-def access(server: S3Server) -> dict[str, str]:
-    return {
-        "S3_ENDPOINT_URL": server.endpoint,
-        "S3_REGION": server.region,
-        "S3_ACCESS_KEY_ID": server.key,
-        "S3_SECRET_ACCESS_KEY": server.secret,
-    }
-
-
-def outputs(where: str) -> dict[str, str]:
-    return {
-        "PREPARED_DATA_DIR": f"{where}/prepared",
-        "MODEL_OUTPUT_DIR": f"{where}/models",
-        "PREDICTION_OUTPUT_DIR": f"{where}/predictions",
-        "WORK_DIR": f"{where}/work",
-    }
 
 
 def put_month(landscape: World, bucket: Bucket) -> str:
@@ -121,8 +103,8 @@ def on_s3(landscape: World, nicfi: Bucket, bucket: Bucket, settings: Callable[..
     settings(
         PLANET_MOSAIC_DIR=f"{nicfi.url}/NICFI Monthly Mosaics",
         **of_landscape(landscape),
-        **outputs(bucket.url),
-        **access(bucket.server),
+        **of_folders(bucket.url),
+        **of_bucket(bucket.server),
     )
     return bucket
 
@@ -163,18 +145,14 @@ def run_in_shell(folder: Path, database: URL, settings: Mapping[str, str]) -> Do
     """Run June in a folder of its own, and return all that it said and recorded."""
     engine = create_engine(database)
     folder.mkdir()
-    of_database = {
-        "DB_HOST": database.host,
-        "DB_PORT": str(database.port),
-        "DB_NAME": database.database,
-        "DB_USER": database.username,
-        "DB_PASSWORD": database.password,
+    in_database = {
+        **of_database(database),
         "TRAINING_POLYGON_TABLE": "polygons",
         "TRAINING_POLYGON_GEOM_COL": "geometry",
     }
     done = subprocess.run(
         [sys.executable, REPOSITORY / "flows" / "monthly.py", *MONTH, *FEW],
-        env={**without_settings(), **settings, **of_database},
+        env={**without_settings(), **settings, **in_database},
         cwd=folder,
         capture_output=True,
         text=True,
@@ -221,8 +199,8 @@ def months(
             "PLANET_MOSAIC_DIR": f"{nicfi.url}/NICFI Monthly Mosaics",
             **of_landscape(landscape),
             **api,
-            **outputs(f"{bucket.url}/team A"),
-            **access(s3_server),
+            **of_folders(f"{bucket.url}/team A"),
+            **of_bucket(s3_server),
         }
         jobs = [
             pool.submit(run_in_shell, base / "disk", disk, here),
@@ -354,7 +332,7 @@ def needed(path: Path, window: Window) -> tuple[int, int]:
 def test_predicting_a_window_asks_for_a_header_and_the_blocks_of_each_quad_that_it_touches(
     bucket: Bucket, settings, tmp_path: Path
 ):
-    settings(**access(bucket.server))
+    settings(**of_bucket(bucket.server))
     for number in range(3):
         name = f"quad {number}.tif"
         values = random_values((5, 512, 512), seed=number)
@@ -455,7 +433,7 @@ def list_objects(server: S3Server, bucket: str, folder: str, count: int) -> None
 
 
 def test_all_of_more_than_a_thousand_keys_are_found(s3_server: S3Server, settings):
-    settings(**access(s3_server))
+    settings(**of_bucket(s3_server))
     # It goes with the server: what is listed here cannot be removed.
     name = f"many-{uuid4().hex}"
     s3_server.filesystem().mkdir(name)
@@ -487,7 +465,7 @@ KEYS = (
 def test_files_are_published_between_disk_and_bucket_and_within_a_bucket(
     bucket: Bucket, settings, tmp_path: Path
 ):
-    settings(**access(bucket.server))
+    settings(**of_bucket(bucket.server))
     with storage(None):
         there, here = UPath(f"{bucket.url}/work"), UPath(tmp_path)
         (here / "built.tif").write_bytes(b"map")
@@ -512,7 +490,7 @@ def test_files_are_published_between_disk_and_bucket_and_within_a_bucket(
 def test_in_a_bucket_too_what_is_not_recorded_is_taken_back(
     bucket: Bucket, settings, tmp_path: Path
 ):
-    settings(**access(bucket.server))
+    settings(**of_bucket(bucket.server))
     folder, built = UPath(f"{bucket.url}/maps"), UPath(tmp_path / "built.tif")
     finals = folder / "report.html", folder / "prediction.tif"
     built.write_bytes(b"new")
@@ -550,7 +528,7 @@ def test_in_a_bucket_too_what_is_not_recorded_is_taken_back(
 
 
 def test_keys_of_any_letters_are_found_and_read(bucket: Bucket, settings, tmp_path: Path):
-    settings(**access(bucket.server))
+    settings(**of_bucket(bucket.server))
     for number, key in enumerate(KEYS):
         values = np.full((1, 16, 16), number + 1, dtype="uint16")
         write_raster(tmp_path / "a.tif", values, transform=moved(16 * number, 0))
@@ -749,7 +727,7 @@ def test_what_the_bucket_refuses_is_told_in_one_sentence_before_anything_is_done
         "readable": readable.name,
     }
     if refusal.local:
-        settings(**outputs("data"))
+        settings(**of_folders("data"))
     changed = refusal.settings.items()
     settings(**{name: value and value.format(**places) for name, value in changed})
     now = botocore.auth.get_current_datetime

@@ -15,8 +15,6 @@ import numpy as np
 import pytest
 import rasterio
 from numpy.typing import NDArray
-from prefect.client.orchestration import get_client
-from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect_aws import AwsClientParameters, AwsCredentials
 
 from demo.world import World, build_world
@@ -26,25 +24,21 @@ from flows.run_predictions import run_predictions
 from landcover.errors import LandcoverError
 from landcover.model.forest import ForestSettings
 from tasks.access.blocks import BLOCK
+from tests.conftest import Hosts
 from tests.servers.dask import DaskCluster, dask_cluster
-from tests.servers.hosts import Network, network_of
-from tests.servers.prefect import prefect_server, wait_for_server
-from tests.servers.swift import Bucket, S3Server, listening_at, new_bucket
+from tests.servers.environment import of_folders
+from tests.servers.hosts import Network
+from tests.servers.prefect import reporting_to
+from tests.servers.swift import Bucket, new_bucket
 from tests.servers.waiting import PATIENCE, wait_for
 
-pytestmark = pytest.mark.xdist_group("windows on hosts")
+pytestmark = pytest.mark.xdist_group("hosts")
 
 FEW = ForestSettings(trees=5, folds=2)
 MAP = "predictions/prediction_202506.tif"
 
 # Seconds for which a cable is pulled out.
 CUT = 20
-
-QUIET = {
-    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED": "false",
-    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_ENABLED": "false",
-    "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
-}
 
 
 @dataclass(frozen=True)
@@ -91,37 +85,28 @@ def sixteen(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.fixture(scope="module")
-def team(
-    tmp_path_factory: pytest.TempPathFactory,
-    prefect_database: Path,
-    s3_server: S3Server,
-    sixteen: World,
-) -> Iterator[Team]:
-    folder = tmp_path_factory.mktemp("team")
+def team(hosts: Hosts, sixteen: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+    """A scheduler here and a worker on each host, which share a bucket."""
+    network, s3 = hosts.network, hosts.s3
     with ExitStack() as stack:
-        network = stack.enter_context(network_of(folder, "east", "west"))
-        here = network.address
-        serving = prefect_server(folder, "prefect server start", prefect_database, here, **QUIET)
-        shell = stack.enter_context(serving)
-        cluster = stack.enter_context(dask_cluster(folder / "dask", here))
-        swift = stack.enter_context(listening_at(s3_server, here))
-        bucket = stack.enter_context(new_bucket(swift, f"team-{uuid4().hex}"))
+        cluster = stack.enter_context(
+            dask_cluster(tmp_path_factory.mktemp("dask"), network.address)
+        )
+        bucket = stack.enter_context(new_bucket(s3, f"team-{uuid4().hex}"))
         put = f"{bucket.name}/imagery/2025/06"
         for quad in (sixteen.mosaic_dir / "2025" / "06").glob("*.tif"):
             bucket.filesystem.put_file(str(quad), f"{put}/{quad.name}")
-        wait_for_server(shell)
-        api = {PREFECT_API_URL: f"{shell.address}/api", PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
-        stack.enter_context(temporary_settings(api))
-        stack.enter_context(get_client(sync_client=True))
+        stack.enter_context(reporting_to(hosts.prefect))
         AwsCredentials(
-            aws_access_key_id=swift.key,
-            aws_secret_access_key=swift.secret,
-            region_name=swift.region,
-            aws_client_parameters=AwsClientParameters(endpoint_url=swift.endpoint),
+            aws_access_key_id=s3.key,
+            aws_secret_access_key=s3.secret,
+            region_name=s3.region,
+            aws_client_parameters=AwsClientParameters(endpoint_url=s3.endpoint),
         ).save(BLOCK)
         made = Team(network, cluster, bucket, {})
-        for name in network.hosts:
+        for name, host in network.hosts.items():
             made.start_worker(name)
+            stack.callback(host.kill)
         yield made
 
 
@@ -136,10 +121,7 @@ def month(team: Team, sixteen: World, settings: Callable[..., None], tmp_path: P
         TRAINING_POLYGON_TABLE=sixteen.polygons,
         TRAINING_POLYGON_CLASS_COL="class_label",
         TRAINING_POLYGON_MONTH_COL="month",
-        PREPARED_DATA_DIR=f"{url}/prepared",
-        MODEL_OUTPUT_DIR=f"{url}/models",
-        PREDICTION_OUTPUT_DIR=f"{url}/predictions",
-        WORK_DIR=f"{url}/work",
+        **of_folders(url),
         METADATA_DB=tmp_path / "rows.db",
     )
     return tmp_path / "run"
@@ -174,32 +156,32 @@ def codes_of(team: Team, folder: Path) -> NDArray[np.uint8]:
 def test_a_month_is_the_same_though_a_worker_dies_a_link_is_cut_and_the_scheduler_goes(
     team: Team, month: Path, before_windows: Callable[..., None], tmp_path: Path
 ):
-    address, east = team.cluster.address, team.network["east"]
+    address, north = team.cluster.address, team.network["north"]
     team.wait_for_workers(2)
 
     # One dies with windows that it has begun: the other predicts them.
-    def lose_east() -> None:
-        team.workers["east"].send_signal(SIGSTOP)
-        run_beside(lambda: team.wait_for("/piece_"), east.kill)
+    def lose_north() -> None:
+        team.workers["north"].send_signal(SIGSTOP)
+        run_beside(lambda: team.wait_for("/piece_"), north.kill)
 
-    before_windows(lose_east)
+    before_windows(lose_north)
     monthly_pipeline(2025, 6, forest=FEW, dask_scheduler=address)
-    of_west = codes_of(team, tmp_path)
-    assert len(np.unique(of_west)) > 4
+    of_south = codes_of(team, tmp_path)
+    assert len(np.unique(of_south)) > 4
     assert not [path for path in month.rglob("*") if path.is_file()]
 
     # One is cut off when it is given its windows, and comes back.
-    team.start_worker("east")
+    team.start_worker("north")
     team.wait_for_workers(2)
 
-    def cut_off_east() -> None:
-        east.cut()
-        run_beside(lambda: time.sleep(CUT), east.join)
+    def cut_off_north() -> None:
+        north.cut()
+        run_beside(lambda: time.sleep(CUT), north.join)
 
     if team.network.apart:
-        before_windows(cut_off_east)
+        before_windows(cut_off_north)
     run_predictions(2025, 6, dask_scheduler=address)
-    np.testing.assert_array_equal(codes_of(team, tmp_path), of_west)
+    np.testing.assert_array_equal(codes_of(team, tmp_path), of_south)
 
     # Without its scheduler the month ends in a sentence; the same command goes on without it.
     def lose_the_scheduler() -> None:
@@ -212,7 +194,7 @@ def test_a_month_is_the_same_though_a_worker_dies_a_link_is_cut_and_the_schedule
         run_predictions(2025, 6, dask_scheduler=address)
     before_windows(lambda: None)
     run_predictions(2025, 6)
-    np.testing.assert_array_equal(codes_of(team, tmp_path), of_west)
+    np.testing.assert_array_equal(codes_of(team, tmp_path), of_south)
 
 
 def run_beside(*steps: Callable[[], object]) -> None:

@@ -13,6 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    temporary_settings,
+)
 
 from tests.servers.environment import without_settings
 from tests.servers.ports import LOOPBACK, free_port
@@ -158,6 +166,22 @@ def prefect_server(
     with ExitStack() as stack:
         stack.enter_context(shell.background("server", command))
         yield shell
+
+
+@contextmanager
+def reporting_to(shell: Shell) -> Iterator[SyncPrefectClient]:
+    """Let this process's runs report to the server, without heartbeats; yield its client."""
+    wait_for_server(shell)
+    api = {PREFECT_API_URL: f"{shell.address}/api", PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+    with temporary_settings(api), get_client(sync_client=True) as client:
+        yield client
+        send_what_is_left()
+
+
+def send_what_is_left() -> None:
+    """Send logs and events while there is a server to take them."""
+    APILogWorker.drain_all()
+    EventsWorker.drain_all()
 
 
 def wait_for_server(shell: Shell) -> None:
