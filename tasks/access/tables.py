@@ -180,6 +180,19 @@ deforestation_alerts = Table(
     Column("comment", String),
 )
 
+reference_samples = Table(
+    "reference_samples",
+    metadata,
+    Column("sample_id", Integer, primary_key=True),
+    Column("sample_filename", String, unique=True, info={"example": partial(file_name, "sample")}),
+    Column("sample_path", String),
+    Column("generated_at", DateTime(timezone=True), server_default=func.now()),
+    Column("year", Integer, info={"example": attrgetter("year")}),
+    Column("month", Integer, info={"example": attrgetter("month")}),
+    Column("points", Integer),
+    Column(DETAILS, _JSON),
+)
+
 # What people say of an alert.
 REJECTED = "rejected"
 PEOPLES = ("verification", "verified_by", "verified_at", "comment")
@@ -187,6 +200,9 @@ PEOPLES = ("verification", "verified_by", "verified_at", "comment")
 # What a run that maps records, and what one does that brings the record of lost forest up to date.
 MAPS = (ml_models, raster_predictions)
 CHANGE = (deforestation_records, deforestation_alerts)
+
+# What a run records that draws points for people to label.
+SAMPLES = (reference_samples,)
 
 
 @contextmanager

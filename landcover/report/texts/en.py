@@ -5,6 +5,7 @@ from landcover.model.metrics import WHOLE_BLOCKS, WHOLE_POLYGONS
 from landcover.period import MONTH_NAMES
 from landcover.report.texts import Texts
 from landcover.report.texts.loss_en import LOSS_ENGLISH
+from landcover.report.texts.sample_en import SAMPLE_ENGLISH
 
 ENGLISH = Texts(
     months=MONTH_NAMES["en"],
@@ -50,6 +51,7 @@ ENGLISH = Texts(
         "warnings_title": "Warnings and gaps",
         **notices.ENGLISH,
         **LOSS_ENGLISH,
+        **SAMPLE_ENGLISH,
         "without_class": "{share} of the area of interest has no class, because there is no valid "
         "imagery of it.",
         "all_classes": "All of the area of interest has a class.",

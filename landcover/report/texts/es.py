@@ -3,6 +3,7 @@
 from landcover.period import MONTH_NAMES
 from landcover.report.texts import NARROW, Texts
 from landcover.report.texts.loss_es import LOSS_SPANISH
+from landcover.report.texts.sample_es import SAMPLE_SPANISH
 
 SPANISH = Texts(
     months=MONTH_NAMES["es"],
@@ -210,6 +211,7 @@ SPANISH = Texts(
         "tanto en un mes, pero la neblina o un mes con otra escala se le parecen; mire el mapa y "
         "las imágenes de ese mes, y espere a que el siguiente lo confirme.",
         **LOSS_SPANISH,
+        **SAMPLE_SPANISH,
     },
     thousands=".",
     decimal_mark=",",
