@@ -38,6 +38,7 @@ from landcover.accuracy.strata import (
     FOREST,
     LOSS,
     NON_FOREST,
+    Reader,
     Strata,
     Stratum,
     read_strata,
@@ -78,7 +79,7 @@ MISSED = 0.1
 # What an interval of 95 percent is taken to hold by.
 LEAST, MOST = 0.93, 0.97
 
-PLAIN, BUFFERED = "the map's classes", f"with a buffer of {BUFFER} pixels"
+PLAIN, BUFFERED = "the map's classes", "with a buffer"
 
 OVERALL = "overall accuracy"
 
@@ -156,24 +157,23 @@ def population_of(
     """
     hectares = np.zeros((len(strata.strata), len(classes)))
     for codes, truth, grid in maps:
-        found = read_strata(
-            lambda window, codes=codes: codes[window.toslices()],  # type: ignore[misc]
-            strata,
-            grid.whole,
-            grid,
-            polygons,
-        )
+        found = read_strata(reading(codes), strata, grid.whole, grid, polygons)
         drawn = (found < len(strata.strata)) & (truth != NODATA)
         areas = interpolated_areas(grid, grid.whole) / SQUARE_METRES_A_HECTARE
         np.add.at(hectares, (found[drawn], truth[drawn]), areas[drawn])
-    there = hectares.any(axis=1)
+    there = np.flatnonzero(hectares.any(axis=1))
     return Population(
         name,
-        tuple(stratum for stratum, has in zip(strata.strata, there, strict=True) if has),
+        tuple(strata.strata[code] for code in there),
         BUFFERED if strata.buffer else PLAIN,
         tuple(classes),
         hectares[there],
     )
+
+
+def reading(codes: Codes) -> Reader:
+    """Return what reads a window of a map that is in memory."""
+    return lambda window: codes[window.toslices()]
 
 
 def demo_month(world: World, model: Pipeline, folder: Path) -> Population:
@@ -306,21 +306,13 @@ def simulate(
 def outcomes_of(population: Population, size: int, draws: int = DRAWS) -> list[Outcome]:
     """Return what becomes of the intervals of samples of a size."""
     estimates = simulate(population, population.points(size), draws)
-    return [
-        Outcome(
-            population,
-            size,
-            what,
-            float(np.mean([holds(one, truth) for one in found])),
-            float(np.mean([half_width(one) for one in found])) / truth,
-        )
-        for what, truth in population.truths().items()
-        for found in [[_of(one, what) for one in estimates]]
-    ]
-
-
-def _of(estimates: AreaEstimates, what: str) -> Estimate:
-    return estimates.overall if what == OVERALL else estimates.area_ha[what]
+    outcomes = []
+    for what, truth in population.truths().items():
+        found = [one.overall if what == OVERALL else one.area_ha[what] for one in estimates]
+        held = float(np.mean([holds(one, truth) for one in found]))
+        width = float(np.mean([half_width(one) for one in found])) / truth
+        outcomes.append(Outcome(population, size, what, held, width))
+    return outcomes
 
 
 def half_width(estimate: Estimate) -> float:
@@ -361,17 +353,19 @@ def as_table(outcomes: Sequence[Outcome], sizes: Sequence[int] = SIZES) -> str:
         f"| map | strata | of | {' | '.join(f'{size:,} points' for size in sizes)} |",
         f"|{' --- |' * (3 + len(sizes))}",
     ]
-    found: dict[tuple[str, str, str], dict[int, Outcome]] = {}
+    of_row: dict[str, dict[int, str]] = {}
     for outcome in outcomes:
-        key = outcome.population.name, outcome.population.kind, outcome.what
-        found.setdefault(key, {})[outcome.size] = outcome
-    for (name, kind, what), by_size in found.items():
-        truth = next(iter(by_size.values())).population.truths()[what]
-        area = next(iter(by_size.values())).population.hectares.sum()
-        of = what if what == OVERALL else f"{what}, {truth / area * 100:.2f} %"
-        cells = " | ".join(_cell(by_size[size]) for size in sizes)
-        rows.append(f"| {name} | {kind} | {of} | {cells} |")
+        of_row.setdefault(_heading(outcome), {})[outcome.size] = _cell(outcome)
+    for heading, cells in of_row.items():
+        rows.append(f"| {heading} | {' | '.join(cells[size] for size in sizes)} |")
     return "\n".join(rows)
+
+
+def _heading(outcome: Outcome) -> str:
+    population, what = outcome.population, outcome.what
+    share = population.truths()[what] / population.hectares.sum()
+    of = what if what == OVERALL else f"{what}, {share * 100:.2f} %"
+    return f"{population.name} | {population.kind} | {of}"
 
 
 def _cell(outcome: Outcome) -> str:
