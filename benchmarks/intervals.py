@@ -240,13 +240,13 @@ def felled_world(seed: int) -> Felled:
 
 
 def record_of(world: worlds.World) -> Codes:
-    """Return the record after the last month of a world, its warnings as loss."""
+    """Return the record after the last month of a world."""
     state = new_state(np.ones_like(world.forest))
     for period, month in zip(worlds.MONTHS, world.months, strict=True):
         state = rule.update(
             state, month.codes, month.confidence, worlds.SAYS, period, ChangeSettings()
         )
-    return np.where(state.status == rule.WARNING, rule.CONFIRMED, state.status).astype(np.uint8)
+    return state.status
 
 
 def _together(masks: Iterable[Mask]) -> Mask:

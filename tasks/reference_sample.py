@@ -18,7 +18,6 @@ from sqlalchemy import func, select
 from upath import UPath
 
 from landcover.accuracy.draw import (
-    STANDARD_ERROR,
     Drawn,
     SampleSettings,
     Share,
@@ -346,12 +345,12 @@ def draw_points(run: Run, source: MapToSample, settings: SampleSettings) -> Draw
     """
     with run.storage(source.path), reading_map(source.path), open_image(source.path) as dataset:
         grid, tags = grid_of(dataset), dataset.tags(1)
-    strata = _strata(run, source, tags, settings.buffer)
+    strata = _strata(run, source, tags, settings.buffer_of(source.of))
     polygons, unknown = training_polygons(run, source, grid)
     with reading_map(source.path):
         drawn = _draw(run, source, strata, grid, polygons, settings.seed)
     _check_classes(source, strata, drawn)
-    shares = share_out(drawn, strata, settings)
+    shares = share_out(drawn, strata, settings, source.of)
     _tell(shares)
     sample = Sample(
         choose(drawn, shares, grid, settings.seed),
@@ -548,7 +547,8 @@ def _design(
         },
         "polygons_unknown": [str(month) for month in unknown],
         **settings.model_dump(mode="json"),
-        "standard_error": None if settings.size else settings.standard_error or STANDARD_ERROR,
+        "standard_error": None if settings.size else settings.error_of(source.of),
+        "buffer": strata.buffer,
         "size": sum(share.points for share in shares),
     }
 

@@ -51,7 +51,7 @@ def drawn_in(codes, size: int, seed: int = 42, strata: Strata = STRATA, grid: Gr
 
 def sample_of(codes, size: int = 1024, seed: int = 42, **settings: object) -> pd.DataFrame:
     drawn = drawn_in(codes, size, seed)
-    shares = share_out(drawn, STRATA, SampleSettings(size=300, **settings))
+    shares = share_out(drawn, STRATA, SampleSettings(size=300, **settings), "prediction")
     return choose(drawn, shares, grid_of_maps(*codes.shape), seed)
 
 
@@ -113,7 +113,7 @@ def test_a_stratum_of_few_pixels_is_taken_whole(codes):
     rare = np.where(codes == 1, 0, codes)
     rare[300, 300:303] = 1
     drawn = drawn_in(rare, 512)
-    shares = share_out(drawn, STRATA, SampleSettings(size=100))
+    shares = share_out(drawn, STRATA, SampleSettings(size=100), "prediction")
     assert [(share.points, share.wanted) for share in shares] == [(50, 50), (3, 50)]
     points = choose(drawn, shares, grid_of_maps(SIDE, SIDE), 42)
     assert sorted(points[points["stratum"] == "Pasture"]["column"]) == [300, 301, 302]
@@ -122,11 +122,14 @@ def test_a_stratum_of_few_pixels_is_taken_whole(codes):
 def test_more_points_than_people_can_look_at_are_refused(codes):
     drawn = drawn_in(codes, 1024)
     with pytest.raises(LandcoverError, match="takes 90,000 points, and at most 3,000"):
-        share_out(drawn, STRATA, SampleSettings(standard_error=0.001))
+        share_out(drawn, STRATA, SampleSettings(standard_error=0.001), "prediction")
     with pytest.raises(LandcoverError, match="4,000 points, and at most 3,000"):
-        share_out(drawn, STRATA, SampleSettings(size=10, at_least=2000))
+        share_out(drawn, STRATA, SampleSettings(size=10, at_least=2000), "prediction")
     # Of the conjectured accuracies, 0.9 in each stratum.
-    assert sum(share.points for share in share_out(drawn, STRATA, SampleSettings())) == 900
+    shares = share_out(drawn, STRATA, SampleSettings(), "prediction")
+    assert sum(share.points for share in shares) == 900
+    shares = share_out(drawn, STRATA, SampleSettings(), "deforestation")
+    assert sum(share.points for share in shares) == 2500
 
 
 def test_what_interpreters_get_holds_places_and_nothing_of_the_map(codes, tmp_path: Path):

@@ -82,10 +82,11 @@ def june(at_work) -> Path:
 
 @pytest.fixture
 def record(at_work, monkeypatch: pytest.MonkeyPatch) -> dict[Period, NDArray[np.uint8]]:
-    """A record of four months: a clearing from March on, an odd month at the end."""
+    """A record of five months: a clearing from March on, an odd month at the end."""
     monkeypatch.setattr(cartography, "LONGEST", 300)
     monkeypatch.setattr(cartography, "COLUMN", 200)
     months = {month: codes for month, codes in six_months().items() if month.month < 4}
+    months[Period(2025, 5)] = months[Period(2025, 3)]
     months[JUNE] = months[Period(2025, 3)].copy()
     months[JUNE][200:240, 20:60] = FIELD
     for period, codes in months.items():
@@ -268,25 +269,28 @@ def test_loss_of_a_period_is_sampled_with_a_buffer_around_it(
     capfd.readouterr()
     more = ("--of", "deforestation", "--buffer", "10", "--size", "200")
     assert draw(*more, "--from", "2025-02", "--to", "2025-06") == 0
-    assert "200 points are drawn from loss from 2025-02 to 2025-06." in capfd.readouterr().out
+    assert "250 points are drawn from loss from 2025-02 to 2025-06." in capfd.readouterr().out
     sample = drawn("deforestation_sample")
     assert (sample.design["from"], sample.design["to"]) == ("2025-02", "2025-06")
     assert sample.design["classes"] == ["loss", "forest", "non-forest"]
     strata = {stratum["name"]: stratum for stratum in sample.design["strata"]}
-    # The clearing and the odd month's warning, and what lies around them.
-    assert strata["loss"]["pixels"] == 50 * 60 + 40 * 40
+    # The clearing and what lies around it, and the odd month's warning.
+    assert strata["loss"]["pixels"] == 50 * 60
+    assert strata["warning"]["pixels"] == 40 * 40
+    assert strata["warning"]["mapped"] == "loss"
     assert strata["buffer"]["mapped"] == "forest"
-    assert strata["buffer"]["pixels"] == 70 * 80 - 50 * 60 + 60 * 60 - 40 * 40
+    assert strata["buffer"]["pixels"] == 70 * 80 - 50 * 60
     lost = sample.points[sample.points["stratum"] == "loss"]
     assert (record[JUNE][lost["row"], lost["column"]] == FIELD).sum() > 0
     page = (MAPS / "deforestation_sample_202506.html").read_text()
     assert "Where did forest fall? February 2025 to June 2025" in page
     assert 'value="loss"' in page
 
-    # What had fallen before the period is not forest; only the odd month's warning is left.
+    # What had fallen before the period is not forest; the odd month's warning is left.
     assert draw(*more, "--from", "2025-04") == 0
     later = {row["name"]: row for row in drawn("deforestation_sample").design["strata"]}
-    assert later["loss"]["pixels"] == 40 * 40
+    assert "loss" not in later
+    assert later["warning"]["pixels"] == 40 * 40
     assert later["non-forest"]["pixels"] == strata["non-forest"]["pixels"] + 50 * 60
     assert draw(*more, "--from", "2024-12") == 1
     assert "begins with 2025-01, and --from 2024-12 is before" in refused(capfd)

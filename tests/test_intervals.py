@@ -33,7 +33,7 @@ DRAWS = 1000
 # Half a percent is lost, and what the map misses of it lies beside what it finds.
 _IN_LOSS, _IN_BUFFER = [47.0, 3.0, 0.5], [7.0, 50.0, 3.0]
 _IN_FOREST, _IN_NON_FOREST = [1.0, 6700.0, 149.0], [0.0, 60.0, 2980.0]
-LOSS_OF, FOREST_OF, OTHER_OF, BUFFER_OF = strata_of_loss(3).strata
+LOSS_OF, _, FOREST_OF, OTHER_OF, BUFFER_OF = strata_of_loss(3).strata
 RARE = Population(
     name="rare loss",
     strata=(LOSS_OF, FOREST_OF, OTHER_OF, BUFFER_OF),

@@ -15,6 +15,7 @@ from landcover.accuracy.strata import (
     NON_FOREST,
     NOT_KNOWN,
     TRAINING_POLYGONS,
+    WARNING,
     classes_in,
     read_classes,
     read_loss,
@@ -110,10 +111,17 @@ def test_loss_is_what_was_first_detected_in_the_period(tmp_path: Path):
     read = partial(read_loss, *map(str, paths), day_of(Period(2024, 4)))
     grid, strata = grid_of_maps(2, 4), strata_of_loss()
     assert named(strata, read_strata(read, strata, grid.whole, grid)).tolist() == [
-        [NON_FOREST, LOSS, LOSS, FOREST],
+        [NON_FOREST, WARNING, LOSS, FOREST],
         [NON_FOREST, NOT_KNOWN, "", FOREST],
     ]
     strata = strata_of_loss(buffer=1)
     found = named(strata, read_strata(read, strata, grid.whole, grid))
     assert found[:, 3].tolist() == ["buffer", "buffer"]
-    assert [stratum.mapped for stratum in strata.strata] == [LOSS, FOREST, NON_FOREST, FOREST]
+    mapped = {stratum.name: stratum.mapped for stratum in strata.strata}
+    assert mapped == {
+        LOSS: LOSS,
+        WARNING: LOSS,
+        FOREST: FOREST,
+        NON_FOREST: NON_FOREST,
+        "buffer": FOREST,
+    }

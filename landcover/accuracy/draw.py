@@ -23,7 +23,7 @@ from rasterio.transform import xy
 from rasterio.windows import Window
 
 from landcover.accuracy.design import Allocation, allocate, sample_size
-from landcover.accuracy.strata import Codes, Strata, Stratum
+from landcover.accuracy.strata import Codes, Of, Strata, Stratum
 from landcover.areas import interpolated_areas
 from landcover.classes import NODATA
 from landcover.errors import LandcoverError
@@ -35,7 +35,10 @@ from landcover.windows import BLOCK, split, within
 # People look at each of them, and the page with their pictures is 10 kB a point.
 MOST_POINTS = 3000
 
-STANDARD_ERROR = 0.01
+# Of the overall accuracy, and pixels of a buffer, where nothing else is said. Loss is rare: with
+# fewer points, or without a buffer, its interval holds less often than it should (docs/areas.md).
+STANDARD_ERRORS: Mapping[Of, float] = {"prediction": 0.01, "deforestation": 0.006}
+BUFFERS: Mapping[Of, int] = {"prediction": 0, "deforestation": 3}
 
 # Of a degree: a centimetre.
 DECIMALS = 7
@@ -53,8 +56,9 @@ class SampleSettings(BaseModel):
         gt=0,
         lt=0.5,
         title="Standard error",
-        description="Draw as many points as give the overall accuracy this standard error; 0.01, "
-        "which is an interval of ±2 percentage points, where neither it nor --size is given.",
+        description="Draw as many points as give the overall accuracy this standard error; 0.01 "
+        "(an interval of ±2 percentage points), of loss 0.006, where neither it nor --size is "
+        "given.",
     )
     size: int | None = Field(
         default=None,
@@ -76,13 +80,14 @@ class SampleSettings(BaseModel):
         title="At least",
         description="So many points a stratum at least, however small it is.",
     )
-    buffer: int = Field(
-        default=0,
+    buffer: int | None = Field(
+        default=None,
         ge=0,
         le=256,
         title="Buffer",
-        description="Make forest within so many pixels of loss (of what is not forest, in the map "
-        "of a month) a stratum of its own: most of what a map misses lies there.",
+        description="Make forest within so many pixels of confirmed loss (of what is not forest, "
+        "in the map of a month) a stratum of its own: most of what a map misses lies there. Left "
+        "out, 3 around loss and none in the map of a month.",
     )
     seed: int = Field(
         default=42, ge=0, title="Random seed", description="The same seed draws the same points."
@@ -93,6 +98,14 @@ class SampleSettings(BaseModel):
         if self.standard_error and self.size:
             raise ValueError("give --standard_error or --size, not both")
         return self
+
+    def error_of(self, of: Of) -> float:
+        """Return the standard error that is wanted of a sample of what is named."""
+        return self.standard_error or STANDARD_ERRORS[of]
+
+    def buffer_of(self, of: Of) -> int:
+        """Return how many pixels wide the buffer of such a sample is; 0 where it has none."""
+        return BUFFERS[of] if self.buffer is None else self.buffer
 
 
 @dataclass(frozen=True)
@@ -231,7 +244,7 @@ def _last_times(
 
 
 def share_out(
-    drawn: Drawn, strata: Strata, settings: SampleSettings, most: int = MOST_POINTS
+    drawn: Drawn, strata: Strata, settings: SampleSettings, of: Of, most: int = MOST_POINTS
 ) -> list[Share]:
     """Return how many points each stratum gets, of those that have pixels.
 
@@ -241,6 +254,7 @@ def share_out(
         drawn: what was found in all of the map.
         strata: of the map.
         settings: how many points are wanted.
+        of: what the sample is of.
         most: that may be drawn in all.
 
     Raises:
@@ -249,7 +263,7 @@ def share_out(
     there = [code for code in range(len(strata.strata)) if drawn.pixels.get(code)]
     hectares = [drawn.hectares[code] for code in there]
     users = [strata.strata[code].users for code in there]
-    error = settings.standard_error or STANDARD_ERROR
+    error = settings.error_of(of)
     size = settings.size or sample_size(hectares, users, error)
     wanted = allocate(size, hectares, users, settings.allocation, settings.at_least)
     _check_number(sum(wanted), error, settings, most)

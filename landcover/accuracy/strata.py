@@ -25,15 +25,15 @@ from landcover.windows import pixels_inside, within
 Of = Literal["prediction", "deforestation"]
 
 LOSS, FOREST, NON_FOREST = "loss", "forest", "non-forest"
-BUFFER = "buffer"
+WARNING, BUFFER = "warning", "buffer"
 
 # Why ground belongs to no stratum.
 TRAINING_POLYGONS, NOT_KNOWN = "training polygons", "not known yet"
 
 # What is thought of each stratum before anyone has looked: the share of it that is as mapped. Those
 # of loss and of stable ground are Olofsson et al.'s (2014, table 5); most of what a map misses lies
-# beside what it finds.
-CONJECTURED_LOSS, CONJECTURED_BUFFER, CONJECTURED = 0.7, 0.8, 0.9
+# beside what it finds, and what is seen once may be either.
+CONJECTURED_LOSS, CONJECTURED_WARNING, CONJECTURED_BUFFER, CONJECTURED = 0.7, 0.5, 0.8, 0.9
 
 # Reads the codes of a window of a map.
 Reader = Callable[[Window], NDArray[np.uint8]]
@@ -124,11 +124,19 @@ def strata_of_classes(
 def strata_of_loss(buffer: int = 0) -> Strata:
     """Return the strata of loss over a period, of what `read_loss` reads.
 
+    Warnings are loss, and by themselves: most of them are withdrawn by later months, so among what
+    is confirmed they would widen the interval of both.
+
     Args:
-        buffer: how many pixels of forest around loss are a stratum of their own; 0 for none.
+        buffer: how many pixels of forest around confirmed loss are a stratum of their own; 0 for
+            none.
     """
-    strata = [Stratum(LOSS, LOSS, CONJECTURED_LOSS), Stratum(FOREST, FOREST)]
-    strata.append(Stratum(NON_FOREST, NON_FOREST))
+    strata = [
+        Stratum(LOSS, LOSS, CONJECTURED_LOSS),
+        Stratum(WARNING, LOSS, CONJECTURED_WARNING),
+        Stratum(FOREST, FOREST),
+        Stratum(NON_FOREST, NON_FOREST),
+    ]
     if buffer:
         strata.append(Stratum(BUFFER, FOREST, CONJECTURED_BUFFER))
     return Strata(
@@ -136,14 +144,15 @@ def strata_of_loss(buffer: int = 0) -> Strata:
         outside=(NOT_KNOWN, TRAINING_POLYGONS),
         of_codes={
             rule.CONFIRMED: 0,
-            rule.FOREST: 1,
-            rule.NON_FOREST: 2,
+            rule.WARNING: 1,
+            rule.FOREST: 2,
+            rule.NON_FOREST: 3,
             rule.NOT_KNOWN: len(strata),
         },
         classes=(LOSS, FOREST, NON_FOREST),
         buffer=buffer,
         around=frozenset({0}) if buffer else frozenset(),
-        buffered={1: 3} if buffer else {},
+        buffered={2: 4} if buffer else {},
     )
 
 
@@ -172,15 +181,14 @@ def read_loss(status: str, alerts: str, since: int, window: Window) -> Codes:
         window: which pixels.
 
     Returns:
-        The record's codes, `CONFIRMED` for all loss that was first detected in the period, warnings
-        too; what had fallen before is `NON_FOREST`.
+        The record's codes; what was first detected before the period is `NON_FOREST`.
 
     Raises:
         RasterioIOError: if one of them cannot be read.
     """
     codes, dates = read_classes(status, window), read_classes(alerts, window)
     lost = (codes == rule.WARNING) | (codes == rule.CONFIRMED)
-    codes[lost] = np.where(dates[lost] % DATES >= since, rule.CONFIRMED, rule.NON_FOREST)
+    codes[lost & (dates % DATES < since)] = rule.NON_FOREST
     return codes
 
 
