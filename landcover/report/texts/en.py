@@ -4,6 +4,7 @@ from landcover import notices
 from landcover.model.metrics import WHOLE_BLOCKS, WHOLE_POLYGONS
 from landcover.period import MONTH_NAMES
 from landcover.report.texts import Texts
+from landcover.report.texts.areas_en import AREAS_ENGLISH
 from landcover.report.texts.loss_en import LOSS_ENGLISH
 
 ENGLISH = Texts(
@@ -55,6 +56,7 @@ ENGLISH = Texts(
         "warnings_title": "Warnings and gaps",
         **notices.ENGLISH,
         **LOSS_ENGLISH,
+        **AREAS_ENGLISH,
         "without_class": "{share} of the area of interest has no class, because there is no valid "
         "imagery of it.",
         "all_classes": "All of the area of interest has a class.",

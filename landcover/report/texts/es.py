@@ -2,6 +2,7 @@
 
 from landcover.period import MONTH_NAMES
 from landcover.report.texts import NARROW, Texts
+from landcover.report.texts.areas_es import AREAS_SPANISH
 from landcover.report.texts.loss_es import LOSS_SPANISH
 
 SPANISH = Texts(
@@ -216,6 +217,7 @@ SPANISH = Texts(
         "tanto en un mes, pero la neblina o un mes con otra escala se le parecen; mire el mapa y "
         "las imágenes de ese mes, y espere a que el siguiente lo confirme.",
         **LOSS_SPANISH,
+        **AREAS_SPANISH,
     },
     thousands=".",
     decimal_mark=",",
