@@ -18,6 +18,10 @@ SQUARE_METRES_A_HECTARE = 10_000
 # Metres, and degrees, over which any line is as good as a geodesic.
 _STRAIGHT, _STRAIGHT_DEGREES = 100, 1e-3
 
+# The areas of pixels are worked out at every so many rows and columns; between them they are all but
+# linear, even where a pixel is half a kilometre wide.
+KNOTS = 64
+
 # Points on each edge of a window's outline, because its edges are not geodesics.
 _POINTS = 9
 
@@ -83,6 +87,44 @@ def areas_at(
         Square metres, (rows, columns).
     """
     return areas_of(grid, *np.meshgrid(columns, rows))
+
+
+def knots_of(window: Window) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the columns and rows at which the areas of a window's pixels are worked out.
+
+    They begin with its first, and the last lies at or beyond its end.
+
+    Args:
+        window: in pixels of a grid.
+    """
+    columns, rows = (
+        start + KNOTS * np.arange(-(-size // KNOTS) + 1.0)
+        for start, size in ((window.col_off, window.width), (window.row_off, window.height))
+    )
+    return columns, rows
+
+
+def interpolated_areas(grid: Grid, window: Window) -> NDArray[np.float64]:
+    """Return the area of each pixel of a window, in square metres on WGS 84.
+
+    Args:
+        grid: a grid in any CRS.
+        window: in its pixels.
+
+    Returns:
+        Areas, (rows, columns), between knots by interpolation.
+    """
+    areas = areas_at(grid, *knots_of(window))
+    down, across = (_hats(size) for size in (window.height, window.width))
+    # By einsum: threads of a matrix product would wait for each other longer than it takes.
+    interpolated: NDArray[np.float64] = np.einsum("ik,jk->ij", down @ areas, across)
+    return interpolated
+
+
+def _hats(size: int) -> NDArray[np.float64]:
+    """Return how much each knot counts at each of so many pixels' centres, (pixels, knots)."""
+    centres, knots = np.arange(size) + 0.5, KNOTS * np.arange(-(-size // KNOTS) + 1)
+    return np.maximum(0, 1 - np.abs(centres[:, np.newaxis] - knots) / KNOTS)
 
 
 def areas_of(

@@ -32,6 +32,16 @@ REMOVERS = 16
 # Bytes that are read at once.
 _PART = 2**20
 
+# Of a reference sample, and of what is estimated from its labels.
+_SAMPLE = {
+    "sample": "sample_{key}.gpkg",
+    "sample_ceo": "sample_{key}_ceo.csv",
+    "sample_key": "sample_{key}_key.parquet",
+    "sample_page": "sample_{key}.html",
+    "areas": "areas_{key}.csv",
+    "labels": "labels_{key}.parquet",
+}
+
 # The one table of names. The key of a month is such as 202506.
 NAMES: Mapping[str, str] = {
     "samples": "prepared_data_{key}.parquet",
@@ -54,6 +64,8 @@ NAMES: Mapping[str, str] = {
     "record_page": "deforestation_{key}.html",
     "index": "mosaic_{key}.parquet",
     "polygons": "polygons_{key}.parquet",
+    **_SAMPLE,
+    **{f"deforestation_{what}": f"deforestation_{name}" for what, name in _SAMPLE.items()},
 }
 
 
@@ -69,6 +81,20 @@ def file_name(what: str, period: Period) -> str:
         period: whose.
     """
     return NAMES[what].format(key=period.key)
+
+
+def sample_file_name(what: str, of: str, period: Period) -> str:
+    """Return the name of a file of a reference sample.
+
+    >>> sample_file_name("sample_ceo", "deforestation", Period(2024, 12))
+    'deforestation_sample_202412_ceo.csv'
+
+    Args:
+        what: which, of `NAMES`.
+        of: what the sample is of: prediction or deforestation.
+        period: the month of the map, or the last of the period.
+    """
+    return file_name(what if of == "prediction" else f"{of}_{what}", period)
 
 
 def is_named(name: str, what: str) -> bool:

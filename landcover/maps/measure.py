@@ -10,14 +10,11 @@ from numpy.typing import NDArray
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from landcover.areas import SQUARE_METRES_A_HECTARE, areas_at
+from landcover.areas import KNOTS, SQUARE_METRES_A_HECTARE, areas_at, knots_of
 from landcover.classes import NODATA
 from landcover.grid import Grid, grid_of
 from landcover.maps.kernels import add_areas, count_codes
 from landcover.windows import BLOCK, LARGEST, split
-
-# The areas of pixels are worked out at every so many rows and columns.
-KNOTS = 64
 
 # How many pixels have each value; values that no pixel has are left out.
 Counts = Counter[int]
@@ -82,12 +79,7 @@ class Totals:
 
     def add(self, codes: NDArray[np.uint8], grid: Grid, part: Window) -> None:
         """Add the codes of a part of a grid, (rows, columns)."""
-        # Between knots the area is all but linear, even where a pixel is half a kilometre wide.
-        columns, rows = (
-            start + KNOTS * np.arange(-(-size // KNOTS) + 1.0)
-            for start, size in ((part.col_off, part.width), (part.row_off, part.height))
-        )
-        add_areas(codes, areas_at(grid, columns, rows), KNOTS, self._pixels, self._areas)
+        add_areas(codes, areas_at(grid, *knots_of(part)), KNOTS, self._pixels, self._areas)
 
     def without(self, nodata: int) -> tuple[Counts, dict[int, float]]:
         """Return the pixels and the hectares of each code that is there, but for one."""
