@@ -61,13 +61,13 @@ ENGLISH: Mapping[str, str] = {
     "areas_unlabelled": "{count} of the {drawn} points are not labelled. They do not count: the "
     "others of their stratum stand for them, so label them too, above all if they are missing for "
     "being hard.",
-    "areas_flagged": "{count} of the {drawn} points were flagged by those who labelled. They do not "
-    "count: the others of their stratum stand for them.",
+    "areas_flagged": "{count} of the {drawn} points were flagged by those who labelled. They do "
+    "not count: the others of their stratum stand for them.",
     "areas_unclear": "At {count} of the {drawn} points nobody could see what they are (cloud, "
     "shadow or what else hides the ground). They do not count: the others of their stratum stand "
     "for them.",
-    "areas_tied": "At {count} of the {drawn} points as many answers name one class as another. They "
-    "do not count: the others of their stratum stand for them.",
+    "areas_tied": "At {count} of the {drawn} points as many answers name one class as another. "
+    "They do not count: the others of their stratum stand for them.",
     "areas_unmapped": "At {count} of the {drawn} points the other map has no class. They do not "
     "count: the others of their stratum stand for them.",
     "areas_single": "The stratum {name} has a single labelled point, so no error is known of what "

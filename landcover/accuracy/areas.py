@@ -1,6 +1,6 @@
 """Areas: what a labelled sample says of the ground and of a map, with all that is told of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,8 @@ import pandas
 from landcover.accuracy.estimates import AreaEstimates, Estimate, estimate_areas
 from landcover.accuracy.labels import UNLABELLED
 from landcover.accuracy.sample_files import Sample
-from landcover.accuracy.strata import Of
+from landcover.accuracy.strata import LOSS, Of
+from landcover.classes import label_key
 from landcover.notices import Notice
 
 # Columns of the CSV and of the table of estimates.
@@ -36,6 +37,8 @@ class Areas:
     """Of deforestation, the month that the period begins with, such as 2024-01."""
     last: str
     """The month of the map, or the last of the period."""
+    quoted: str
+    """The class that a reader asks for first."""
     map_sha256: str
     """Of the map that the sample was drawn from."""
     points: int
@@ -73,18 +76,22 @@ class Areas:
         )
 
 
-_PLAIN = ("of", "first", "last", "map_sha256", "points", "drawn")
+_PLAIN = ("of", "first", "last", "quoted", "map_sha256", "points", "drawn")
 _BY_CLASS = ("area_ha", "users", "producers")
 
 
 def areas_of_sample(
-    sample: Sample, labels: pandas.DataFrame, mapped: pandas.Series | None = None
+    sample: Sample,
+    labels: pandas.DataFrame,
+    forest: Collection[str],
+    mapped: pandas.Series | None = None,
 ) -> Areas:
     """Estimate areas and accuracies from the labels of a sample.
 
     Args:
         sample: the points, and the strata that they were drawn from.
         labels: one row a labelled point, as `landcover.accuracy.labels.settle` returns them.
+        forest: the names of the classes that are forest.
         mapped: another map's class of each point, by id; NA where it has none. That of the map
             that the sample was drawn from if None.
 
@@ -112,6 +119,7 @@ def areas_of_sample(
         of=design["of"],
         first=design.get("from"),
         last=design.get("to") or design["period"],
+        quoted=_quoted(design["classes"], forest),
         map_sha256=design["map"]["sha256"],
         points=len(counting),
         drawn=len(points),
@@ -155,6 +163,12 @@ def _classes(drawn: Sequence[str], counting: pandas.DataFrame) -> list[str]:
     """Return all classes: those of the map, then those that only people or another map name."""
     named = {*counting["mapped"], *counting["reference"]}
     return [*drawn, *sorted(named - set(drawn))]
+
+
+def _quoted(classes: Sequence[str], forest: Collection[str]) -> str:
+    """Return loss, of a sample of it; else the first class that is forest, or the first of all."""
+    are_forest = {label_key(name) for name in (LOSS, *forest)}
+    return next((name for name in classes if label_key(name) in are_forest), classes[0])
 
 
 def _left_out(points: pandas.DataFrame) -> list[Notice]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import geopandas
 import numpy as np
 import pandas
+import shapely
 from pyproj import Geod
 
 from landcover.classes import label_key
@@ -256,7 +257,9 @@ def _label_column(
     found = [
         column
         for name, column in names.items()
-        if name not in OTHERS and not name.startswith(GIVEN) and as_text(table[column], where).any()
+        if name not in OTHERS
+        and not name.startswith(GIVEN)
+        and as_text(table[column], where).notna().any()
     ]
     return _only(found, "column", where)
 
@@ -383,9 +386,10 @@ def _check_drawn(answers: Answers, points: pandas.DataFrame) -> None:
             "of the prediction or of deforestation."
         )
     placed = rows.dropna(subset=["lon", "lat"]).merge(points, on="id", suffixes=("", "_drawn"))
-    _, _, metres = Geod(ellps="WGS84").inv(
-        *(placed[name].to_numpy(float) for name in ("lon", "lat", "lon_drawn", "lat_drawn"))
+    lon, lat, lon_drawn, lat_drawn = (
+        placed[name].to_numpy(float) for name in ("lon", "lat", "lon_drawn", "lat_drawn")
     )
+    _, _, metres = Geod(ellps="WGS84").inv(lon, lat, lon_drawn, lat_drawn)
     far = placed[~(np.asarray(metres) <= NEAR)]
     if len(far):
         one = far.iloc[0]
@@ -421,7 +425,7 @@ def check_apart(answers: Answers, samples: geopandas.GeoDataFrame) -> None:
     places = geopandas.points_from_xy(placed["lon"], placed["lat"], crs=LONLAT).to_crs(samples.crs)
     hulls = samples[["polygon_id", "geometry"]].dissolve("polygon_id").convex_hull
     # The hull of pixels' centres lacks half a pixel on each side; that of one pixel is a point.
-    outlines = geopandas.GeoSeries(hulls.buffer(_pixel_of(samples) / 2))
+    outlines = geopandas.GeoSeries(shapely.buffer(hulls.to_numpy(), _pixel_of(samples) / 2))
     inside = len(set(outlines.sindex.query(places, "intersects")[0].tolist()))
     if inside > len(placed) / 2:
         raise LandcoverError(

@@ -26,8 +26,8 @@ AREAS_ENGLISH: Mapping[str, str] = {
     "estimated_producers": "Producer's accuracy (%)",
     "estimated_total": "All, and overall accuracy",
     "estimated_reading": "User's accuracy: of the area mapped as the class, the share that is of "
-    "it. Producer's accuracy: of the area of the class, the share that is mapped as it. An interval "
-    "that reaches below 0 or above 100% ends there.",
+    "it. Producer's accuracy: of the area of the class, the share that is mapped as it. An "
+    "interval that reaches below 0 or above 100% ends there.",
     "estimated_outside": "The points stand for all but {hectares} ha ({what}).",
     "estimated_counts": "Points by class on the map (rows) and on the ground (columns)",
     "estimated_shares": "Estimated share of the area (%) by class on the map (rows) and on the "

@@ -35,10 +35,10 @@ ENGLISH = Texts(
         "not_estimated": "not estimated",
         "accuracy_meaning": "Of every 100 pixels in training areas that the model had not seen, "
         "about {right} were given the right class.",
-        "accuracy_whose": "That is the accuracy on training polygons, not that of the map: polygons "
-        "are drawn where a class is plain to see, so a map is usually less accurate than its "
-        "polygons. The accuracy of the map, and areas with a known error, come from points that are "
-        "drawn at random from it and labelled by people (flows/draw_sample.py, then "
+        "accuracy_whose": "That is the accuracy on training polygons, not that of the map: "
+        "polygons are drawn where a class is plain to see, so a map is usually less accurate than "
+        "its polygons. The accuracy of the map, and areas with a known error, come from points "
+        "that are drawn at random from it and labelled by people (flows/draw_sample.py, then "
         "flows/estimate_areas.py).",
         "accuracy_missing": "The accuracy of this map is not known: no class has training polygons "
         "in two places, so that one could be set aside for testing.",
@@ -125,8 +125,8 @@ ENGLISH = Texts(
         "random": "With single pixels set aside instead, the accuracy would seem to be "
         "{accuracy}, a difference of {optimism} percentage points. That difference is optimism: "
         "pixels of one polygon resemble each other, so the model would be tested on what it has "
-        "all but seen. On whole polygons that were set aside it is {honest}; neither is the accuracy "
-        "of the whole map.",
+        "all but seen. On whole polygons that were set aside it is {honest}; neither is the "
+        "accuracy of the whole map.",
         "random_same": "With single pixels set aside instead, the accuracy is {accuracy}: no "
         "better, so that it owes nothing to pixels that resemble each other.",
         "oob": "The forest's out-of-bag accuracy, {value}, is tested on single pixels too.",
