@@ -34,6 +34,32 @@ MonthLabel = Annotated[
 ]
 
 
+class Between(BaseModel):
+    """The period that loss of forest is looked for in, as far as it is given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    first: MonthLabel | None = Field(
+        default=None,
+        alias="from",
+        title="From",
+        description="Loss that was first detected in this month or later, such as 2024-01; the "
+        "first month of the record if left out.",
+    )
+    last: MonthLabel | None = Field(
+        default=None,
+        alias="to",
+        title="To",
+        description="The same month as --year and --month, such as 2024-12; may be left out.",
+    )
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.first and self.last and self.first > self.last:
+            raise ValueError(f"the first month, {self.first}, is after the last, {self.last}")
+        return self
+
+
 class Months(BaseModel):
     """Months in a row; as text, from which to which."""
 

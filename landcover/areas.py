@@ -18,8 +18,8 @@ SQUARE_METRES_A_HECTARE = 10_000
 # Metres, and degrees, over which any line is as good as a geodesic.
 _STRAIGHT, _STRAIGHT_DEGREES = 100, 1e-3
 
-# The areas of pixels are worked out at every so many rows and columns; between them they are all but
-# linear, even where a pixel is half a kilometre wide.
+# The areas of pixels are worked out at every so many rows and columns; between them they are all
+# but linear, even where a pixel is half a kilometre wide.
 KNOTS = 64
 
 # Points on each edge of a window's outline, because its edges are not geodesics.
@@ -124,7 +124,8 @@ def interpolated_areas(grid: Grid, window: Window) -> NDArray[np.float64]:
 def _hats(size: int) -> NDArray[np.float64]:
     """Return how much each knot counts at each of so many pixels' centres, (pixels, knots)."""
     centres, knots = np.arange(size) + 0.5, KNOTS * np.arange(-(-size // KNOTS) + 1)
-    return np.maximum(0, 1 - np.abs(centres[:, np.newaxis] - knots) / KNOTS)
+    hats: NDArray[np.float64] = np.maximum(0, 1 - np.abs(centres[:, np.newaxis] - knots) / KNOTS)
+    return hats
 
 
 def areas_of(

@@ -80,14 +80,15 @@ def find_mosaic(run: Run, mosaic_path: str | None) -> Mosaic:
 
 
 @contextmanager
-def imagery_of(run: Run, period: Period) -> Iterator[Mosaic]:
-    """Yield the imagery at another month's usual place; nothing of it is kept after the block.
+def imagery_of(run: Run, period: Period, where: str | None = None) -> Iterator[Mosaic]:
+    """Yield the imagery of another month; nothing of it is kept after the block.
 
     That month's own run may be at work, and writes its files itself.
 
     Args:
         run: that looks at it.
         period: whose imagery.
+        where: it is; the month's usual place if left out.
 
     Raises:
         SettingsError: if it is looked for where no imagery can be.
@@ -95,7 +96,7 @@ def imagery_of(run: Run, period: Period) -> Iterator[Mosaic]:
         TransientError: if the bucket cannot be reached, or an image in it not be read.
     """
     theirs = run.of(period)
-    mosaic, rasters = describe_imagery(theirs, _usual_place(theirs))
+    mosaic, rasters = describe_imagery(theirs, where or _usual_place(theirs))
     with scratch(run.files.work) as folder:
         index = folder / theirs.files.index.name
         write_index(rasters, index)

@@ -80,6 +80,19 @@ def find_polygons(run: Run, sha256: str | None) -> UPath | None:
     Raises:
         TransientError: if the bucket cannot be reached.
     """
+    return run.files.polygons if kept_polygons(run, sha256) is not None else None
+
+
+def kept_polygons(run: Run, sha256: str | None) -> geopandas.GeoDataFrame | None:
+    """Do as `find_polygons`, and return the polygons themselves.
+
+    Args:
+        run: whose polygons.
+        sha256: of those that the model was trained on; None if it is not known.
+
+    Raises:
+        TransientError: if the bucket cannot be reached.
+    """
     path = run.files.polygons
     with run.storage(path):
         if sha256 is None or not path.exists():
@@ -90,7 +103,7 @@ def find_polygons(run: Run, sha256: str | None) -> UPath | None:
     # Of a damaged file pyarrow raises what a disk does.
     except (pyarrow.ArrowException, OSError, ValueError):
         return None
-    return path if digest(found) == sha256 else None
+    return found if digest(found) == sha256 else None
 
 
 def _check_any(found: geopandas.GeoDataFrame, when: str, settings: PolygonSettings) -> None:

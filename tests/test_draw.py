@@ -120,7 +120,7 @@ def test_a_stratum_of_few_pixels_is_taken_whole(codes):
 
 def test_more_points_than_people_can_look_at_are_refused(codes):
     drawn = drawn_in(codes, 1024)
-    with pytest.raises(LandcoverError, match="0.001 takes 90,000 points, and at most 3,000"):
+    with pytest.raises(LandcoverError, match="takes 90,000 points, and at most 3,000"):
         share_out(drawn, STRATA, SampleSettings(standard_error=0.001))
     with pytest.raises(LandcoverError, match="4,000 points, and at most 3,000"):
         share_out(drawn, STRATA, SampleSettings(size=10, at_least=2000))

@@ -100,7 +100,8 @@ def _shares(parts: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]
 def _deviations(shares: Sequence[float]) -> NDArray[np.float64]:
     """Return the standard deviation within strata of which shares are of a class."""
     numbers = np.asarray(shares, float)
-    return np.sqrt(numbers * (1 - numbers))
+    deviations: NDArray[np.float64] = np.sqrt(numbers * (1 - numbers))
+    return deviations
 
 
 def _rounded(wanted: NDArray[np.float64]) -> NDArray[np.int64]:

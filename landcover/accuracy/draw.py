@@ -97,7 +97,7 @@ class SampleSettings(BaseModel):
 
 @dataclass(frozen=True)
 class Drawn:
-    """What was found in a part of a map: what may be drawn, and how much there is of each stratum."""
+    """What was found in a part of a map: what may be drawn, and how much there is."""
 
     candidates: pd.DataFrame
     """The first pixels of each stratum, with `time`, `row`, `column` and `stratum`."""

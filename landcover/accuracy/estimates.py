@@ -25,6 +25,7 @@ random sampling. Strata of points that were drawn without them are post-strata.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -96,12 +97,12 @@ class _Sample:
     unsampled: NDArray[np.float64]
     """The share of each stratum's units without a point: the finite population correction."""
 
-    @property
+    @cached_property
     def sizes(self) -> NDArray[np.int64]:
         """Points of each stratum."""
         return _sums(self.counts)
 
-    @property
+    @cached_property
     def proportions(self) -> NDArray[np.float64]:
         """Estimated shares of the whole area, (map, reference)."""
         return np.tensordot(self.weights / self.sizes, self.counts, axes=1)
@@ -127,19 +128,38 @@ def estimate_areas(
         LandcoverError: if a stratum has no point, so that nothing is known of it.
         ValueError: if a point has a stratum or a class that is not among those given.
     """
-    strata = [stratum for stratum, area in hectares.items() if area > 0]
-    counts = _count(points, strata, classes)
-    for stratum, size in zip(strata, _sums(counts), strict=True):
-        if size == 0:
+    counts = _count(points, list(hectares), classes)
+    return estimate_from_counts(counts, hectares, classes, sizes)
+
+
+def estimate_from_counts(
+    counts: NDArray[np.int64],
+    hectares: Mapping[str, float],
+    classes: Sequence[str],
+    sizes: Mapping[str, int] | None = None,
+) -> AreaEstimates:
+    """Estimate areas and accuracies from points that are counted already.
+
+    Args:
+        counts: points, (strata, map, reference), in the order of `hectares` and of `classes`.
+        hectares: see `estimate_areas`, as the others.
+        classes: of the map and of the reference.
+        sizes: how many units each stratum has.
+
+    Raises:
+        LandcoverError: if a stratum has no point, so that nothing is known of it.
+    """
+    areas = np.array(list(hectares.values()), float)
+    units = np.array([(sizes or {}).get(stratum, np.inf) for stratum in hectares])
+    for stratum, area, size in zip(hectares, areas, _sums(counts), strict=True):
+        if area > 0 and size == 0:
             raise LandcoverError(
-                f"None of the labelled points lies in the stratum {stratum} "
-                f"({hectares[stratum]:,.0f} ha): label at least two of its points, since nothing "
-                "is known of its area without."
+                f"None of the labelled points lies in the stratum {stratum} ({area:,.0f} ha): "
+                "label at least two of its points, since nothing is known of its area without."
             )
-    areas = np.array([hectares[stratum] for stratum in strata], float)
-    units = np.array([(sizes or {}).get(stratum, np.inf) for stratum in strata])
+    there = areas > 0
     total = float(areas.sum())
-    sample = _Sample(counts, areas / total, 1 - _sums(counts) / units)
+    sample = _Sample(counts[there], areas[there] / total, 1 - _sums(counts[there]) / units[there])
     return _all_estimates(sample, tuple(classes), total)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -157,15 +158,37 @@ def _place(
 
 
 def _stretched(values: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    if not valid.any():
+        return np.zeros((*valid.shape, 4), dtype=np.uint8)
+    return stretch(values, valid, limits_of(values[:, valid]))
+
+
+def limits_of(shown: NDArray[Any]) -> tuple[float, float]:
+    """Return which values are drawn black and bright.
+
+    Args:
+        shown: what decides: valid red, green and blue, (3, pixels).
+    """
+    # One stretch for all three, which leaves colours as they are.
+    low, middle, high = np.percentile(
+        shown[:, :: max(1, shown.shape[1] // DECIDING)], [DARKEST, 50, BRIGHTEST]
+    )
+    return float(low) / 2, min(float(high), MOST_MEDIANS * float(middle))
+
+
+def stretch(
+    values: NDArray[Any], valid: NDArray[np.bool_], limits: tuple[float, float]
+) -> NDArray[np.uint8]:
+    """Return a picture of imagery: red, green, blue and opacity, (rows, columns, 4).
+
+    Args:
+        values: red, green and blue, (3, rows, columns).
+        valid: which of them count, (rows, columns).
+        limits: which values are drawn black and bright (see `limits_of`).
+    """
     picture = np.zeros((*valid.shape, 4), dtype=np.uint8)
-    if valid.any():
-        shown = values[:, valid]
-        # One stretch for all three, which leaves colours as they are.
-        low, middle, high = np.percentile(
-            shown[:, :: max(1, shown.shape[1] // DECIDING)], [DARKEST, 50, BRIGHTEST]
-        )
-        low, high = low / 2, min(high, MOST_MEDIANS * middle)
-        shares = (shown - low) / max(high - low, np.finfo(np.float32).tiny)
-        picture[valid, :3] = np.round(255 * np.clip(shares, 0, 1) ** (1 / GAMMA)).T
-        picture[valid, 3] = 255
+    low, high = limits
+    shares = (values[:, valid] - low) / max(high - low, float(np.finfo(np.float32).tiny))
+    picture[valid, :3] = np.round(255 * np.clip(shares, 0, 1) ** (1 / GAMMA)).T
+    picture[valid, 3] = 255
     return picture

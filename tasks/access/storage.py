@@ -101,7 +101,11 @@ def storage_of(credentials: "AwsCredentials", what: str) -> Iterator[None]:
 
 
 def side_by_side(
-    read: Callable[[Item], Result], items: Sequence[Item], block: str | None, what: str
+    read: Callable[[Item], Result],
+    items: Sequence[Item],
+    block: str | None,
+    what: str,
+    at_once: int = AT_ONCE,
 ) -> list[Result]:
     """Call a function for each item, in threads that can reach the bucket (see `storage`).
 
@@ -110,6 +114,7 @@ def side_by_side(
         items: that it is called for.
         block: the name of the `AwsCredentials` block; without one the settings serve.
         what: is read, for messages.
+        at_once: how many threads there are: many for what is mostly waiting.
 
     Returns:
         What it returned, in the order of the items.
@@ -125,7 +130,7 @@ def side_by_side(
 
     # A new thread does not know which flow run's blocks to use unless it is given the context.
     contexts = [copy_context() for _ in items]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         return list(pool.map(run, contexts, items))
 
 

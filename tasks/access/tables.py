@@ -180,6 +180,19 @@ deforestation_alerts = Table(
     Column("comment", String),
 )
 
+reference_samples = Table(
+    "reference_samples",
+    metadata,
+    Column("sample_id", Integer, primary_key=True),
+    Column("sample_filename", String, unique=True, info={"example": partial(file_name, "sample")}),
+    Column("sample_path", String),
+    Column("generated_at", DateTime(timezone=True), server_default=func.now()),
+    Column("year", Integer, info={"example": attrgetter("year")}),
+    Column("month", Integer, info={"example": attrgetter("month")}),
+    Column("points", Integer),
+    Column(DETAILS, _JSON),
+)
+
 
 def _example_estimate(period: Period) -> str:
     return f"{file_name('areas', period)}: Forest"
@@ -212,7 +225,8 @@ PEOPLES = ("verification", "verified_by", "verified_at", "comment")
 MAPS = (ml_models, raster_predictions)
 CHANGE = (deforestation_records, deforestation_alerts)
 
-# What one does that estimates areas.
+# What a run records that draws points for people to label, and what one does that takes labels back.
+SAMPLES = (reference_samples,)
 ESTIMATES = (area_estimates,)
 
 

@@ -4,6 +4,7 @@ from landcover.period import MONTH_NAMES
 from landcover.report.texts import NARROW, Texts
 from landcover.report.texts.areas_es import AREAS_SPANISH
 from landcover.report.texts.loss_es import LOSS_SPANISH
+from landcover.report.texts.sample_es import SAMPLE_SPANISH
 
 SPANISH = Texts(
     months=MONTH_NAMES["es"],
@@ -218,6 +219,7 @@ SPANISH = Texts(
         "las imágenes de ese mes, y espere a que el siguiente lo confirme.",
         **LOSS_SPANISH,
         **AREAS_SPANISH,
+        **SAMPLE_SPANISH,
     },
     thousands=".",
     decimal_mark=",",
