@@ -10,7 +10,8 @@ from prefect import flow
 from upath import UPath
 
 from flows.command import command
-from flows.parameters import Month, MonthLabel, Year
+from flows.draw_sample import check_period
+from flows.parameters import Between, Month, MonthLabel, Year
 from flows.provenance import describe_run
 from landcover.accuracy.areas import Areas
 from landcover.accuracy.estimates import Estimate
@@ -72,7 +73,7 @@ def estimate_areas(
     month: Month,
     labels: str,
     of: Of = "prediction",
-    to: MonthLabel | None = None,
+    between: Between = Between(),
     other_map: MonthLabel | None = None,
     label_column: str | None = None,
     blocks: Blocks = Blocks(),
@@ -84,24 +85,26 @@ def estimate_areas(
 
     Args:
         year: The year of the map that the sample was drawn from, such as 2025.
-        month: The month, 1 to 12.
+        month: The month of the map, 1 to 12; of loss, the last of the period.
         labels: The labels: Collect Earth Online's sample or plot download, a GeoPackage of QGIS or
             AcATaMa, or a CSV of id and label; on the disk of the machine that runs this, or in the
             bucket as s3://...
-        of: What the sample is of: prediction, a month's map, or deforestation over a period.
-        to: The last month of the period, such as 2024-12, of a sample of deforestation; the month
-            above if left out.
+        of: What the sample is of: the map of a month (prediction), or loss of forest over a period
+            (deforestation).
+        between: The period, where the sample is of deforestation.
         other_map: Another month whose recorded map is judged with the same labels, such as 2025-05;
             the strata stay those that the sample was drawn from.
         label_column: The column of the labels, or the question of the survey, where the file does
             not tell.
         blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
-    period, other = _periods(Period(year, month), of, to, other_map)
+    period = Period(year, month)
+    check_period(of, period, between)
+    other = _other(of, other_map)
     with open_estimates(period, of, blocks, NEEDS) as run:
         # At once, because the Prefect server that is asked may be away later.
         made_by = describe_run(run, run.settings[DeforestationSettings])
-        taken = take_labels(run, of, labels, label_column)
+        taken = take_labels(run, of, labels, label_column, between.first)
         areas = record_areas(run, of, other, taken, made_by)
         outcome = Outcome(taken, areas, files_of_estimate(run, of, other))
         text = "\n".join(outcome.findings())
@@ -109,23 +112,17 @@ def estimate_areas(
         return outcome
 
 
-def _periods(
-    period: Period, of: Of, to: str | None, other_map: str | None
-) -> tuple[Period, Period | None]:
-    """Return the month of the sample, and that of another map.
+def _other(of: Of, other_map: str | None) -> Period | None:
+    """Return the month of another map.
 
     Raises:
-        SettingsError: if options do not go together.
+        SettingsError: if the sample is of deforestation.
     """
-    if to and of == "prediction":
-        raise SettingsError(
-            "--to is the last month of a period of deforestation: give --of deforestation too."
-        )
     if other_map and of == "deforestation":
         raise SettingsError(
             "--other_map judges the map of a month, so it does not go with --of deforestation."
         )
-    return read_month(to) if to else period, read_month(other_map) if other_map else None
+    return read_month(other_map) if other_map else None
 
 
 main = command(estimate_areas, NEEDS)

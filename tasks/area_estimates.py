@@ -11,6 +11,7 @@ import geopandas
 import pandas
 from prefect.logging import get_run_logger
 from pydantic_settings import BaseSettings
+from rasterio.errors import RasterioIOError
 from sqlalchemy import Connection, func, select, update
 from upath import UPath
 
@@ -27,8 +28,8 @@ from landcover.accuracy.labels import (
 from landcover.accuracy.sample_files import Sample, read_key
 from landcover.accuracy.strata import Of
 from landcover.classes import FIXED_CODES, label_key
-from landcover.errors import LandcoverError, SettingsError
-from landcover.files import absolute, fetch, sample_file_name, scratch, sha256
+from landcover.errors import LandcoverError, SettingsError, TransientError
+from landcover.files import absolute, fetch, is_local, sample_file_name, scratch, sha256
 from landcover.geometry import to_lonlat
 from landcover.imagery.images import open_image
 from landcover.period import Period
@@ -48,7 +49,6 @@ from tasks.access.tables import (
     replace_row,
 )
 from tasks.artifacts import show_areas
-from tasks.change import reading
 from tasks.records import is_recorded, load_classes
 from tasks.retries import io_task
 from tasks.run import Run, check, prepare_run
@@ -163,7 +163,9 @@ def file_of(run: Run, what: str, of: Of) -> UPath:
 
 
 @io_task("take labels", "take labels {run}")
-def take_labels(run: Run, of: Of, labels: str, label_column: str | None) -> Taken:
+def take_labels(
+    run: Run, of: Of, labels: str, label_column: str | None = None, since: str | None = None
+) -> Taken:
     """Take in a file of labels. Of one that is refused nothing is kept, and nothing else is lost.
 
     Args:
@@ -171,14 +173,21 @@ def take_labels(run: Run, of: Of, labels: str, label_column: str | None) -> Take
         of: what the sample is of.
         labels: the file, on this machine or in the bucket.
         label_column: where in it the labels stand; found out if None.
+        since: of loss, the first month of the period that is meant; that of the sample if None.
 
     Raises:
-        SettingsError: if there is no such file or column.
+        SettingsError: if there is no such file or column, or the sample's period begins otherwise.
         LandcoverError: if there is no sample, the map is not the one that it was drawn from, or the
             file is refused.
         TransientError: if database or bucket cannot be reached.
     """
     sample, final = find_sample(run, of), file_of(run, "labels", of)
+    first = sample.design["from"]
+    if since not in (None, first):
+        raise SettingsError(
+            f"--from is {since}, but the sample that was drawn up to {run} begins with {first}: "
+            "write that month, or leave --from out."
+        )
     path = UPath(labels)
     with run.storage(path), scratch(run.files.work) as folder:
         if not path.is_file():
@@ -434,11 +443,19 @@ def _read_classes(run: Run, period: Period, points: pandas.DataFrame) -> pandas.
             f"No map of {period} is recorded in raster_predictions, so --other_map cannot be "
             "judged: map that month first."
         )
-    with run.storage(UPath(path)), reading(UPath(path)), open_image(UPath(path)) as dataset:
-        lonlat = to_lonlat(dataset.crs.to_wkt())
-        x, y = lonlat.transform(points["lon"], points["lat"], direction="INVERSE")
-        codes = [int(values[0]) for values in dataset.sample(zip(x, y, strict=True), 1)]
-        tags = dataset.tags(1)
+    map_path = UPath(path)
+    try:
+        with run.storage(map_path), open_image(map_path) as dataset:
+            lonlat = to_lonlat(dataset.crs.to_wkt())
+            x, y = lonlat.transform(points["lon"], points["lat"], direction="INVERSE")
+            codes = [int(values[0]) for values in dataset.sample(zip(x, y, strict=True), 1)]
+            tags = dataset.tags(1)
+    except RasterioIOError as error:
+        failure = LandcoverError if is_local(map_path) else TransientError
+        raise failure(
+            f"The map of {period}, which --other_map names, cannot be read ({error}): put it back, "
+            "or map that month again."
+        ) from error
     return pandas.Series(codes, points["id"]).map(lambda code: tags.get(f"class_{code}"))
 
 

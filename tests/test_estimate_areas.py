@@ -187,7 +187,7 @@ def test_the_map_of_another_month_is_judged_with_the_same_labels(sample, shown):
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--to", "2025-06"], "--to is the last month of a period of deforestation"),
+        (["--to", "2025-06"], "--from and --to are for loss over a period"),
         (["--of", "deforestation", "--other_map", "2025-05"], "--other_map judges the map of a"),
         (["--labels", "none.csv"], "--labels names a file that is not there: none.csv"),
     ],

@@ -225,7 +225,7 @@ PEOPLES = ("verification", "verified_by", "verified_at", "comment")
 MAPS = (ml_models, raster_predictions)
 CHANGE = (deforestation_records, deforestation_alerts)
 
-# What a run records that draws points for people to label, and what one does that takes labels back.
+# What a run records that draws points for people to label, and one that takes labels back.
 SAMPLES = (reference_samples,)
 ESTIMATES = (area_estimates,)
 
