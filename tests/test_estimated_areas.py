@@ -89,8 +89,11 @@ def test_another_map_is_judged_by_the_same_points():
 @pytest.mark.parametrize(
     ("language", "said"),
     [
-        ("en", "In June 2025, Forest covered 550 ha, give or take "),
-        ("es", "En junio de 2025, la clase Bosque cubría 550 ha, con un margen de ± "),
+        (
+            "en",
+            "In June 2025, Forest covered 550 ha of the 1,000 ha that were sampled, give or take ",
+        ),
+        ("es", "la clase Bosque cubría 550 ha de las 1.000 ha muestreadas, con un margen de ± "),
     ],
 )
 def test_the_section_has_a_sentence_to_quote(language, said):

@@ -6,12 +6,14 @@ without the page being drawn again.
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
 
 from landcover.accuracy.areas import Areas
 from landcover.accuracy.estimates import Estimate
+from landcover.accuracy.strata import NOT_KNOWN, TRAINING_POLYGONS
 from landcover.notices import Notice
 from landcover.period import read_month
 from landcover.report.page import template
@@ -20,6 +22,9 @@ from landcover.report.wording import NONE, Language, Wording
 
 # Between them a page has the section.
 BEGIN, END = "<!-- estimated areas -->", "<!-- /estimated areas -->"
+
+# Texts for what is not a class, of which no point was drawn.
+OUTSIDE = {TRAINING_POLYGONS: "estimated_training", NOT_KNOWN: "estimated_not_known"}
 
 # Hectares without decimals from so many on, in the sentence to quote.
 ROUND = 100
@@ -84,7 +89,9 @@ def _numbers(areas: Areas, wording: Wording) -> dict[str, object]:
             "estimated_outside",
             hectares=wording.hectares(outside),
             what=", ".join(
-                wording.class_name(name) for name, area in areas.outside_ha.items() if area
+                wording.say(OUTSIDE[name]) if name in OUTSIDE else wording.class_name(name)
+                for name, area in areas.outside_ha.items()
+                if area
             ),
         ),
         "notices": [wording.warning(_named(notice, names)) for notice in areas.notices],
@@ -123,6 +130,7 @@ def _quote(areas: Areas, wording: Wording) -> str:
     """Return the sentence for those who read no other."""
     name, lost = areas.quoted, areas.of == "deforestation"
     area = areas.estimates.area_ha[name]
+    rounded = partial(wording.number, decimals=0 if area.value >= ROUND else 1)
     unsure = "" if area.ci95 is not None else "_unsure"
     return wording.say(
         f"estimated_loss{unsure}" if lost else f"estimated_quote{unsure}",
@@ -130,15 +138,12 @@ def _quote(areas: Areas, wording: Wording) -> str:
         first=wording.month(read_month(areas.first)) if areas.first else NONE,
         last=wording.month(read_month(areas.last)),
         name=_class_name(areas, name, wording),
-        area=_rounded(area.value, wording),
-        error=_rounded(area.ci95 or 0.0, wording),
-        mapped=_rounded(areas.estimates.mapped_ha[name], wording),
+        area=rounded(area.value),
+        error=rounded(area.ci95 or 0.0),
+        mapped=rounded(areas.estimates.mapped_ha[name]),
+        total=rounded(sum(areas.estimates.mapped_ha.values())),
         points=wording.number(areas.points),
     )
-
-
-def _rounded(hectares: float, wording: Wording) -> str:
-    return wording.number(hectares, 0 if hectares >= ROUND else 1)
 
 
 def _area(found: Estimate, wording: Wording) -> str:

@@ -6,19 +6,19 @@ from landcover.report.texts import NARROW
 
 AREAS_SPANISH: Mapping[str, str] = {
     "estimated": "Superficies y exactitud, estimadas con puntos etiquetados",
-    "estimated_quote": "En {month}, la clase {name} cubría {area} ha, con un margen de ± {error} "
-    f"ha (confianza del 95{NARROW}%), según {{points}} puntos sorteados y etiquetados por "
+    "estimated_quote": "En {month}, la clase {name} cubría {area} ha de las {total} ha "
+    f"muestreadas, con un margen de ± {{error}} ha (confianza del 95{NARROW}%), según {{points}} "
+    "puntos sorteados y etiquetados por personas. Contada solo en el mapa, son {mapped} ha.",
+    "estimated_quote_unsure": "En {month}, la clase {name} cubría {area} ha de las {total} ha "
+    "muestreadas, con un error que no se conoce, según {points} puntos sorteados y etiquetados por "
     "personas. Contada solo en el mapa, son {mapped} ha.",
-    "estimated_quote_unsure": "En {month}, la clase {name} cubría {area} ha, con un error que no "
-    "se conoce, según {points} puntos sorteados y etiquetados por personas. Contada solo en el "
-    "mapa, son {mapped} ha.",
     "estimated_loss": "De {first} a {last} se perdieron {area} ha de bosque, con un margen de ± "
     f"{{error}} ha (confianza del 95{NARROW}%), según {{points}} puntos sorteados y etiquetados "
     "por personas. Contadas solo en el mapa, son {mapped} ha.",
     "estimated_loss_unsure": "De {first} a {last} se perdieron {area} ha de bosque, con un error "
     "que no se conoce, según {points} puntos sorteados y etiquetados por personas. Contadas solo "
     "en el mapa, son {mapped} ha.",
-    "estimated_overall": "De toda la superficie que representan los puntos, el {overall} está "
+    "estimated_overall": "De la superficie muestreada, el {overall} está "
     "cartografiado como lo que es: esa es la exactitud del mapa.",
     "estimated_caption": "Hectáreas que cuenta el mapa, junto a las estimadas; ± es la mitad del "
     f"intervalo de confianza del 95{NARROW}%",
@@ -30,10 +30,11 @@ AREAS_SPANISH: Mapping[str, str] = {
     "estimated_reading": "Exactitud del usuario: de la superficie cartografiada como la clase, la "
     "proporción que lo es. Exactitud del productor: de la superficie de la clase, la proporción "
     "cartografiada como tal. Un intervalo que pasa de 0 o del 100 % termina ahí.",
-    "estimated_outside": "Los puntos lo representan todo salvo {hectares} ha ({what}).",
-    "estimated_counts": "Puntos por clase en el mapa (filas) y sobre el terreno (columnas)",
-    "estimated_shares": "Proporción estimada de la superficie (%) por clase en el mapa (filas) y "
-    "sobre el terreno (columnas)",
+    "estimated_outside": "Se muestreó todo lo cartografiado salvo {hectares} ha ({what}).",
+    "estimated_training": "polígonos de entrenamiento",
+    "estimated_not_known": "aún sin saberse",
+    "estimated_counts": "Puntos",
+    "estimated_shares": "Proporción estimada de la superficie (%)",
     "estimated_ground": "Sobre el terreno",
     "estimated_on_map": "En el mapa",
     "estimated_known": "Lo que hay que saber de estas cifras",
