@@ -26,6 +26,9 @@ BEGIN, END = "<!-- estimated areas -->", "<!-- /estimated areas -->"
 # Texts for what is not a class, of which no point was drawn.
 OUTSIDE = {TRAINING_POLYGONS: "estimated_training", NOT_KNOWN: "estimated_not_known"}
 
+# A share below 1, as it is written: 99.9 %.
+MOST = 0.9994
+
 # Hectares without decimals from so many on, in the sentence to quote.
 ROUND = 100
 
@@ -157,7 +160,8 @@ def _points(found: Estimate | None, wording: Wording) -> str:
 
 def _share(found: Estimate, wording: Wording, write: Callable[[float], str]) -> str:
     """Return a share and half its interval, the latter in percentage points."""
-    shown = write(found.value)
+    # Where an error is left, no rounding takes it away.
+    shown = write(min(found.value, MOST) if found.value < 1 else 1.0)
     return shown if found.ci95 is None else f"{shown} ± {wording.points(found.ci95)}"
 
 
