@@ -28,7 +28,6 @@ from tasks.reference_sample import (
     open_sample,
     record_sample,
     sample_files,
-    sample_work,
 )
 from tasks.run import Run, remove_work
 from tasks.sample_page import write_sample_page
@@ -122,7 +121,7 @@ def draw_sample(
         shown = write_sample_page(run, drawn)
         steps.done("page")
         record_sample(run, drawn, made_by)
-        remove_work(run, [sample_work(run, of)])
+        remove_work(run, [run.files.work])
         steps.done("record")
         return finish(run, drawn, shown, steps)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -99,7 +99,7 @@ class MapToSample:
     first: Period
     """The first month of the period; that of the map where there is none."""
     polygons_sha256: Mapping[Period, str | None]
-    """The months that models were trained for, and the digest of their polygons."""
+    """The months of the map, or of the period, and the digest of the polygons of each."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def _lock_of(run: Run, of: Of) -> Alone:
 def open_sample(
     period: Period, of: Of, blocks: Blocks, needs: Sequence[type[BaseSettings]] = ()
 ) -> Iterator[Run]:
-    """Do as `open_run` for a run that draws a sample.
+    """Do as `open_run` for a run that draws a sample, whose work folder is that of the sample.
 
     Args:
         period: the month of the map, or the last of the period.
@@ -168,6 +168,8 @@ def open_sample(
         TransientError: if database or bucket cannot be reached.
     """
     run = prepare_run(period, blocks, needs)
+    work = run.files.work.with_name(UPath(sample_file_name("sample", of, period)).stem)
+    run = replace(run, files=replace(run.files, work=work))
     check_sample_places(run, of)
     with only_run(_lock_of(run, of), blocks.database_block):
         tidy_up_sample(run, of)
@@ -203,17 +205,7 @@ def tidy_up_sample(run: Run, of: Of) -> None:
         TransientError: if database or bucket cannot be reached.
     """
     finals = list(sample_files(run, of).values())
-    tidy(run, sample_work(run, of), finals, {reference_samples: finals})
-
-
-def sample_work(run: Run, of: Of) -> UPath:
-    """Return the folder of work in progress on a sample.
-
-    Args:
-        run: of the month.
-        of: what the sample is of.
-    """
-    return run.files.work.with_name(UPath(sample_file_name("sample", of, run.period)).stem)
+    tidy(run, run.files.work, finals, {reference_samples: finals})
 
 
 @io_task("find map", "find map {run}")
@@ -281,7 +273,7 @@ def _find_record(run: Run, since: str | None) -> MapToSample:
     path = UPath(row["record_path"])
     alerts = path.with_name(file_name("alerts", run.period))
     _check_file(run, alerts, digests["alerts"])
-    mapped = [read_month(month) for month in months]
+    mapped = [read_month(month) for month in months if month >= str(first)]
     return MapToSample(
         of="deforestation",
         path=path,
@@ -363,9 +355,8 @@ def draw_points(run: Run, source: MapToSample, settings: SampleSettings) -> Draw
         _design(run, source, strata, drawn, shares, settings, unknown),
     )
     _check_labels(run, source.of, sample)
-    waiting = sample_work(run, source.of)
-    _write_files(run, source.of, sample, waiting)
-    return DrawnSample(source, waiting, tuple(shares), sample.design["outside_ha"])
+    _write_files(run, source.of, sample)
+    return DrawnSample(source, run.files.work, tuple(shares), sample.design["outside_ha"])
 
 
 @contextmanager
@@ -571,13 +562,14 @@ def _check_labels(run: Run, of: Of, sample: Sample) -> None:
         )
 
 
-def _write_files(run: Run, of: Of, sample: Sample, waiting: UPath) -> None:
+def _write_files(run: Run, of: Of, sample: Sample) -> None:
+    waiting = run.files.work
     writers = {
         "sample": partial(write_points, sample.points),
         "sample_ceo": partial(write_plots, sample.points),
         "sample_key": partial(write_key, sample),
     }
-    with run.storage(waiting), scratch(run.files.work) as folder:
+    with run.storage(waiting), scratch(waiting) as folder:
         built = {}
         for what, write in writers.items():
             final = waiting / sample_file_name(what, of, run.period)

@@ -15,7 +15,7 @@ from landcover.accuracy.sample_files import read_key
 from landcover.accuracy.strata import Of
 from landcover.areas import areas_of
 from landcover.errors import LandcoverError, TransientError
-from landcover.files import sample_file_name, scratch
+from landcover.files import sample_file_name, scratch, sha256
 from landcover.imagery.mosaic import Mosaic
 from landcover.machine import cores
 from landcover.period import Period, months_between
@@ -53,6 +53,7 @@ def write_sample_page(run: Run, drawn: DrawnSample) -> list[Period]:
     names = {what: sample_file_name(what, of, run.period) for what in ("sample", "sample_page")}
     with run.storage(drawn.waiting):
         sample = read_key(drawn.waiting / sample_file_name("sample_key", of, run.period))
+        digest = sha256(drawn.waiting / names["sample"])
     pictures: dict[Period, Sequence[bytes | None]] = {}
     metres = None
     for wanted in months_wanted(of, drawn.source.first, run.period):
@@ -70,26 +71,27 @@ def write_sample_page(run: Run, drawn: DrawnSample) -> list[Period]:
         classes=sample.design["classes"],
         pictures=dict(sorted(pictures.items())),
         metres=metres,
-        name=f"{stem} {sample.design['seed']} {len(sample.points)}",
+        # A browser may be given samples of several projects.
+        name=f"{stem} {digest}",
         file=f"{stem}_labels.csv",
     )
-    with run.storage(drawn.waiting), scratch(run.files.work) as folder:
+    with run.storage(drawn.waiting), scratch(drawn.waiting) as folder:
         built = folder / names["sample_page"]
         built.write_text(render_sample(page, run.settings[ReportSettings].report_language), "utf-8")
         publish(built, drawn.waiting / built.name)
     return list(page.pictures)
 
 
-def months_wanted(of: Of, first: Period, last: Period) -> tuple[list[Period], list[Period]]:
+def months_wanted(of: Of, first: Period, last: Period) -> list[list[Period]]:
     """Return the months of which the page shows one each, the most wanted first.
 
-    Of a map they are its own month, and the nearest before or after it; of loss the month before
-    the period, and its last.
+    Of a map they are its own month, and the nearest before or after it. Of loss they are two before
+    the period and its last two, because one may be under clouds.
 
     >>> now, other = months_wanted("prediction", Period(2025, 6), Period(2025, 6))
     >>> [str(month) for month in now + other[:3]]
     ['2025-06', '2025-05', '2025-07', '2025-04']
-    >>> before, after = months_wanted("deforestation", Period(2024, 1), Period(2024, 12))
+    >>> before, _, after, _ = months_wanted("deforestation", Period(2024, 1), Period(2024, 12))
     >>> [str(month) for month in before[:2] + after[:2]]
     ['2023-12', '2023-11', '2024-12', '2024-11']
 
@@ -101,10 +103,10 @@ def months_wanted(of: Of, first: Period, last: Period) -> tuple[list[Period], li
     if of == "prediction":
         year = months_between(Period(last.year - 1, last.month), Period(last.year + 1, last.month))
         around = sorted(year, key=lambda month: (abs(_apart(month, last)), _apart(month, last)))
-        return [last], around[1:]
+        return [[last], around[1:]]
     before = months_between(Period(first.year - 1, first.month), first.previous())
     during = months_between(first, last)
-    return before[::-1] + during[:-1], during[::-1]
+    return [before[::-1] + during[:-1], before[::-1], during[::-1], during[::-1]]
 
 
 def _apart(month: Period, other: Period) -> int:

@@ -361,7 +361,10 @@ def test_the_documented_commands_make_the_deployments_and_their_blocks(team):
     assert "Saved sqlalchemy-connector/chocoforest" in team.said
     assert "Saved aws-credentials/chocoforest" in team.said
     found = {deployment["name"]: deployment for deployment in team.ask("deployments")}
-    assert set(found) == {"monthly", "backfill", "deforestation", "prepare", "train", "predict"}
+    assert set(found) == {
+        *("monthly", "backfill", "deforestation", "draw-sample"),
+        *("prepare", "train", "predict"),
+    }
     for name, deployment in found.items():
         assert "land-cover" in deployment["tags"]
         assert deployment["schedules"] == [], name

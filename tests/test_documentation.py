@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from landcover.accuracy.draw import SampleSettings
 from landcover.change.rule import ChangeSettings
 from landcover.maps.prediction import PredictionSettings
 from landcover.model.forest import ForestSettings
@@ -34,8 +35,9 @@ OPTIONS = {
     for model in (SamplingSettings, ForestSettings, PredictionSettings, Blocks)
     for name, field in model.model_fields.items()
 }
-# Those of flows/deforestation.py.
+# Those of flows/deforestation.py, and of flows/draw_sample.py.
 CHANGE = ChangeSettings.model_fields
+SAMPLE = SampleSettings.model_fields
 # Of other programs, or of the tests.
 # What belongs to others, but is looked at.
 LOOKED_AT = {
@@ -53,7 +55,7 @@ OF_MONTHLY = {
 }
 OTHER_OPTIONS = OF_MONTHLY | {
     *("from", "to", "keep_going", "dry_run", "other_code", "without_record", "since"),
-    *("deployment", "at_once", "input_data", "help"),
+    *("deployment", "at_once", "input_data", "help", "of"),
 }
 
 
@@ -126,10 +128,23 @@ def test_every_option_of_the_record_has_its_row_with_its_default_and_no_other_do
         assert rows[f"--{name}"][0] == f"{field.description} Default: {field.default}."
 
 
+def test_every_option_of_a_sample_has_its_row_with_its_default_and_no_other_does():
+    rows = table_rows(below="| option of `flows/draw_sample.py` | what it does |")
+    named = {name for first in rows for name in re.findall(r"--(\w+)", first)}
+    assert named == {"year", "month", "of", "from", "to", *SAMPLE}
+    for name, field in SAMPLE.items():
+        default = "none" if field.default is None else field.default
+        assert rows[f"--{name}"][0] == f"{field.description} Default: {default}."
+
+
 def test_every_option_that_a_page_names_is_there():
     ours = [line for line in CODE.splitlines() if line.startswith("--") or "flows/" in line]
     named = set(re.findall(r"--(\w+)", "\n".join(ours)))
-    assert {"year", "input_data", "allow_gaps"} <= named <= {*OPTIONS, *CHANGE, *OTHER_OPTIONS}
+    assert (
+        {"year", "input_data", "allow_gaps"}
+        <= named
+        <= {*OPTIONS, *CHANGE, *SAMPLE, *OTHER_OPTIONS}
+    )
 
 
 def test_every_command_is_named_and_none_that_is_not_there():
