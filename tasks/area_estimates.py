@@ -36,7 +36,7 @@ from landcover.period import Period
 from landcover.publishing import brought, drop, leftovers, publish
 from landcover.publishing import settle as put_back
 from tasks.access.blocks import Blocks
-from tasks.access.lock import RECORD, hold, only_run
+from tasks.access.lock import hold, only_run
 from tasks.access.settings import DeforestationSettings, ReportSettings
 from tasks.access.tables import (
     DETAILS,
@@ -50,6 +50,7 @@ from tasks.access.tables import (
 )
 from tasks.artifacts import show_areas
 from tasks.records import is_recorded, load_classes
+from tasks.reference_sample import lock_of
 from tasks.retries import io_task
 from tasks.run import Run, check, prepare_run
 
@@ -108,7 +109,7 @@ def open_estimates(
     """
     run = prepare_run(period, blocks, needs)
     check_estimate_places(run, of)
-    with only_run(_alone(run, of), blocks.database_block):
+    with only_run(lock_of(run, of), blocks.database_block):
         tidy_up_estimates(run, of)
         yield run
 
@@ -401,7 +402,7 @@ def _publish(
             files, lambda: is_recorded(run, area_estimates, _name_of(final, ALL), details)
         ) as publish_brought,
     ):
-        hold(_alone(run, of))
+        hold(lock_of(run, of))
         with run.tables() as connection:
             for row in table.to_dict("records"):
                 values: dict[str, object] = {
@@ -508,10 +509,6 @@ def files_of_estimate(run: Run, of: Of, other_map: Period | None) -> dict[str, U
         **dict.fromkeys(["report"] if pages else [], _page(run, of)),
         "labels": file_of(run, "labels", of),
     }
-
-
-def _alone(run: Run, of: Of) -> Period | str:
-    return run.period if of == "prediction" else RECORD
 
 
 def _page(run: Run, of: Of) -> UPath:
