@@ -29,7 +29,7 @@ from landcover.accuracy.sample_files import Sample, read_key
 from landcover.accuracy.strata import Of
 from landcover.classes import FIXED_CODES, label_key
 from landcover.errors import LandcoverError, SettingsError, TransientError
-from landcover.files import absolute, fetch, is_local, sample_file_name, scratch, sha256
+from landcover.files import absolute, expanded, fetch, is_local, sample_file_name, scratch, sha256
 from landcover.geometry import to_lonlat
 from landcover.imagery.images import open_image
 from landcover.period import Period
@@ -189,12 +189,13 @@ def take_labels(
             f"--from is {since}, but the sample that was drawn up to {run} begins with {first}: "
             "write that month, or leave --from out."
         )
-    path = UPath(labels)
+    name, bar, layer = labels.partition("|")
+    path = UPath(expanded(name))
     with run.storage(path), scratch(run.files.work) as folder:
         if not path.is_file():
             raise SettingsError(f"--labels names a file that is not there: {labels}.")
         (here,) = fetch([path], folder)
-        answers = read_answers(here, label_column, labels)
+        answers = read_answers(f"{here}{bar}{layer}", label_column, labels)
         _check_training(run, answers)
         settled = settle(answers, sample.points, _vocabulary(run, sample))
         settled["file"] = path.name
@@ -476,7 +477,19 @@ def with_areas(run: Run, of: Of, page: str, map_sha256: str) -> str:
     with run.tables(reading=True) as connection:
         there = columns_there(connection, area_estimates)
         details = recorded(connection, area_estimates, name) if there else {}
-    return put_areas(run, page, Areas.from_json(details), map_sha256) or page if details else page
+    if not details:
+        return page
+    try:
+        areas = Areas.from_json(details)
+    except KeyError as error:
+        get_run_logger().warning(
+            "The row %s of area_estimates was written by another version (it lacks %s), so the "
+            "page does not show it: take the labels in again",
+            name,
+            error,
+        )
+        return page
+    return put_areas(run, page, areas, map_sha256) or page
 
 
 def put_areas(run: Run, page: str, areas: Areas, map_sha256: str) -> str | None:

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import rasterio
 from rasterio.windows import Window
+from sqlalchemy import update
 from upath import UPath
 
 from flows import estimate_areas
@@ -20,6 +21,7 @@ from landcover.files import sample_file_name, sha256
 from landcover.grid import grid_of
 from landcover.period import Period
 from landcover.report.areas import BEGIN, END
+from tasks.access.tables import area_estimates, tables
 from tasks.area_estimates import with_areas
 from tests.months import run_of
 from tests.test_deforestation import MAPS, map_month, rows
@@ -162,13 +164,17 @@ def test_a_map_that_was_made_again_is_another_map(sample, shown):
     assert "The map of 2025-06 was made again since the sample" in shown()
 
 
-def test_a_page_that_is_made_again_shows_what_was_estimated_of_its_map(sample):
+def test_a_page_that_is_made_again_shows_what_was_estimated_of_its_map(sample, shown):
     assert estimate(truth(sample)) == 0
     digest = sample.design["map"]["sha256"]
     assert with_areas(run_of(), "prediction", PAGE, digest) == page()
     stale = with_areas(run_of(), "prediction", PAGE, "another")
     assert "the map was made again" in stale
     assert with_areas(run_of(2025, 5), "prediction", PAGE, digest) == PAGE
+    with tables(None) as connection:
+        connection.execute(update(area_estimates).values(details={"of": "other software"}))
+    assert with_areas(run_of(), "prediction", PAGE, digest) == PAGE
+    assert "was written by another version" in shown()
 
 
 def test_the_map_of_another_month_is_judged_with_the_same_labels(sample, shown):

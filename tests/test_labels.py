@@ -80,7 +80,7 @@ def layer(folder: Path, columns: Mapping[str, object], shapes: object = None) ->
 
 def found(path: Path, label_column: str | None = None) -> dict[int, str]:
     """Return what each point of a file is, or why it is left out."""
-    settled = settle(read_answers(path, label_column), POINTS, WORDS).set_index("id")
+    settled = settle(read_answers(str(path), label_column), POINTS, WORDS).set_index("id")
     return settled["reference"].fillna(settled["left_out"]).to_dict()
 
 
@@ -109,7 +109,7 @@ def test_of_several_interpreters_most_decide_and_a_tie_is_left_out(tmp_path):
         (4, "b", "Non-Forest", False),
     )
     assert found(path) == {1: "Forest", 2: TIED, 3: UNCLEAR, 4: "Non-Forest"}
-    assert count_disagreements(read_answers(path)) == 3
+    assert count_disagreements(read_answers(str(path))) == 3
 
 
 def test_a_plot_download_is_what_most_of_the_plot_is(tmp_path):
@@ -132,10 +132,10 @@ def test_of_several_questions_the_one_is_to_be_named(tmp_path):
     with pytest.raises(
         LandcoverError, match=r"which column holds the labels \(What is it\?, How sure\?\): name it"
     ):
-        read_answers(path)
+        read_answers(str(path))
     assert found(path, "what is it?") == {1: "Forest"}
     with pytest.raises(SettingsError, match=r"--label_column is class, but .* has no such column"):
-        read_answers(path, "class")
+        read_answers(str(path), "class")
 
 
 @pytest.mark.parametrize(
@@ -161,6 +161,20 @@ def test_a_table_is_read_whatever_its_separator_and_its_encoding(tmp_path, separ
     lines = ["id,label", "1,Água", '2," forest "', "", "3,"]
     text = "\r\n".join(lines).replace(",", separator)
     assert found(table(tmp_path, text, encoding)) == {1: "Água", 2: "Forest", 3: UNLABELLED}
+
+
+def test_points_without_a_place_are_known_by_their_ids(tmp_path):
+    places = [shapely.MultiPoint([(-79.4, 0.1)]), None, shapely.Point(-79.42, 0.12, 7), None]
+    path = layer(tmp_path, {"id": [1.0, 2.0, 3.0, 4.0], "label": "Forest"}, places)
+    assert found(path) == dict.fromkeys((1, 2, 3, 4), "Forest")
+
+
+def test_of_several_layers_one_is_to_be_named(tmp_path):
+    path = layer(tmp_path, {"id": POINTS.id, "label": "Forest"})
+    geopandas.read_file(path).to_file(path, layer="again")
+    with pytest.raises(SettingsError, match=r"holds labels, again: name the one that was labelled"):
+        read_answers(str(path))
+    assert len(read_answers(f"{path}|layername=again").rows) == 4
 
 
 # --- what is refused ------------------------------------------------------------------------------
@@ -200,14 +214,20 @@ def test_what_cannot_be_taken_at_its_word_is_refused(tmp_path, text, said):
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(SettingsError, match=r"--labels names a file that is not there: .*none.csv"):
-        read_answers(tmp_path / "none.csv")
+        read_answers(str(tmp_path / "none.csv"))
+
+
+def test_a_spreadsheet_is_to_be_saved_as_csv(tmp_path):
+    (tmp_path / "labels.xlsx").write_bytes(b"PK")
+    with pytest.raises(SettingsError, match="save a spreadsheet as CSV"):
+        read_answers(str(tmp_path / "labels.xlsx"))
 
 
 def test_polygons_are_refused(tmp_path):
     squares = [shapely.box(lon, lat, lon + 1e-3, lat + 1e-3) for _, lon, lat in POINTS.values]
     path = layer(tmp_path, {"id": POINTS.id, "label": "Forest"}, squares)
     with pytest.raises(LandcoverError, match="holds polygons, not points of the sample"):
-        read_answers(path)
+        read_answers(str(path))
 
 
 def test_points_in_training_polygons_are_refused(tmp_path):
@@ -217,11 +237,11 @@ def test_points_in_training_polygons_are_refused(tmp_path):
         geometry=geopandas.points_from_xy(-79.42 + across * 0.001, 0.12 + down * 0.001),
         crs=4326,
     )
-    apart = read_answers(table(tmp_path, "id,label\n1,Forest\n"))
+    apart = read_answers(str(table(tmp_path, "id,label\n1,Forest\n")))
     check_apart(apart, samples)
     lines = ["id,lon,lat,label", "1,-79.4183,0.1211,Forest", "2,-79.4162,0.1239,Forest"]
     for more, refused in (([], True), (["3,-79.3,0.1,Forest", "4,-79.2,0.1,Forest"], False)):
-        answers = read_answers(table(tmp_path, "\n".join([*lines, *more])))
+        answers = read_answers(str(table(tmp_path, "\n".join([*lines, *more]))))
         if refused:
             with pytest.raises(
                 LandcoverError, match=r"2 of the 2 points of .* lie in training pol"
@@ -236,7 +256,7 @@ def test_points_in_training_polygons_are_refused(tmp_path):
 
 def test_a_second_file_adds_and_replaces_by_id(tmp_path):
     settled = [
-        settle(read_answers(table(tmp_path, text)), POINTS, WORDS)
+        settle(read_answers(str(table(tmp_path, text))), POINTS, WORDS)
         for text in (
             "id,label\n1,Forest\n2,Forest\n3,Forest\n",
             "id,label\n1,\n2,Non-Forest\n3,forest\n4,Forest\n",

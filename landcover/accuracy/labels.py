@@ -9,12 +9,13 @@ import csv
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
-from pathlib import Path
 
 import geopandas
 import numpy as np
 import pandas
+import pyogrio
 import shapely
+from pyogrio.errors import DataSourceError
 from pyproj import Geod
 
 from landcover.classes import label_key
@@ -22,11 +23,12 @@ from landcover.errors import LandcoverError, SettingsError
 from landcover.geometry import LONLAT
 from landcover.listing import listed
 from landcover.text import as_text, clean
-from landcover.vectors import has_area, read_features, vector_file
+from landcover.vectors import VectorFile, has_area, read_features, vector_file
 
 SETTING = "--labels"
 
 TABLES = {".csv", ".tsv", ".txt"}
+SHEETS = {".xlsx", ".xls", ".ods"}
 SEPARATORS = ",;\t"
 
 # Names of columns without their case, the first that is there counts.
@@ -106,11 +108,12 @@ class Vocabulary:
         return ", ".join(named)
 
 
-def read_answers(path: Path, label_column: str | None = None, name: str = "") -> Answers:
+def read_answers(text: str, label_column: str | None = None, name: str = "") -> Answers:
     """Read what people have said of points.
 
     Args:
-        path: a CSV (commas, semicolons or tabs; UTF-8, UTF-16 or Latin-1), or a vector file.
+        text: the path of a CSV (commas, semicolons or tabs; UTF-8, UTF-16 or Latin-1), or of a
+            vector file, with `|layername=...` where it has several layers.
         label_column: where the labels stand; found out if None.
         name: of the file, for messages, where it is a copy.
 
@@ -119,11 +122,11 @@ def read_answers(path: Path, label_column: str | None = None, name: str = "") ->
         LandcoverError: if it is empty, holds training polygons, has no ids, or does not tell which
             of its columns holds the labels.
     """
-    where = name or str(path)
-    if path.suffix.lower() not in TABLES:
-        table, places = _read_layer(path, where)
+    file, where = vector_file(text), name or text
+    if file.suffix in TABLES | SHEETS:
+        table, places = _read_table(file, where), None
     else:
-        table, places = _read_table(path, where), None
+        table, places = _read_layer(file, where)
     if table.empty:
         raise LandcoverError(f"{where} has no labels: it is empty.")
     _check_columns(table, where)
@@ -143,9 +146,9 @@ def read_answers(path: Path, label_column: str | None = None, name: str = "") ->
     return Answers(rows, any(one in names for one in REPEATED), column, where)
 
 
-def _read_layer(path: Path, where: str) -> tuple[pandas.DataFrame, pandas.DataFrame]:
+def _read_layer(file: VectorFile, where: str) -> tuple[pandas.DataFrame, pandas.DataFrame]:
     """Return the columns of a layer of points, and the places of these."""
-    file = vector_file(str(path))
+    _check_one_layer(file, where)
     wanted = read_features(file, SETTING).columns
     features = read_features(file, SETTING, wanted)
     rows = features.rows
@@ -161,15 +164,30 @@ def _read_layer(path: Path, where: str) -> tuple[pandas.DataFrame, pandas.DataFr
     return table, places
 
 
-def _read_table(path: Path, where: str) -> pandas.DataFrame:
+def _check_one_layer(file: VectorFile, where: str) -> None:
+    """Make sure that it is known which layer of points is meant."""
+    try:
+        layers = pyogrio.list_layers(file.path) if file.suffix == ".gpkg" else []
+    except DataSourceError:
+        return  # the reader says why
+    names = [str(name) for name, kind in layers if kind is not None]
+    if len(names) > 1 and not file.options:
+        raise SettingsError(
+            f"{SETTING} should be one layer, but {where} holds {listed(names, 8)}: name the one "
+            f"that was labelled, such as {where}|layername={names[0]}."
+        )
+
+
+def _read_table(file: VectorFile, where: str) -> pandas.DataFrame:
     """Return a table of text, whatever its encoding and its separator."""
     try:
-        text = _decoded(path.read_bytes())
+        text = _decoded(file.path.read_bytes())
     except FileNotFoundError as error:
         raise SettingsError(f"{SETTING} names a file that is not there: {where}.") from error
-    if "\0" in text:
+    if "\0" in text or file.suffix in SHEETS:
         raise SettingsError(
-            f"{SETTING} should be a table or a vector file, but {where} is not text."
+            f"{SETTING} should be a table or a vector file, but {where} is not text: save a "
+            "spreadsheet as CSV."
         )
     first = text.partition("\n")[0]
     separator = max(SEPARATORS, key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
