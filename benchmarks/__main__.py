@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from matplotlib.figure import Figure as Drawing
 
-from benchmarks import bins, cells, change, machines, month, nine, stage, worlds
+from benchmarks import bins, cells, change, intervals, machines, month, nine, stage, worlds
 from benchmarks.imagery import QUAD
 from benchmarks.report import FOLDER, UNTOLD, Figure, as_table, found_of
 from demo.world import build_world
@@ -31,7 +31,9 @@ def main() -> int:
         world = build_world(folder / "world")
         figures = stage.measure(world, folder)
         print(as_table(figures), flush=True)
-        print(as_table(cells.measure(stage.train(world, folder))), flush=True)
+        model = stage.train(world, folder)
+        print(as_table(cells.measure(model)), flush=True)
+        sampled = intervals.demo_month(world, model, folder)
         print(as_table(change.measure(folder)), flush=True)
         of_month, runs = month.measure(world, folder)
         seconds = {count: run.seconds for count, run in runs.items()}
@@ -47,10 +49,15 @@ def main() -> int:
     print(as_table(bins.measure(study)))
     print("\nWhat the record finds of what was felled, and of what was not:\n")
     print(worlds.table(), flush=True)
+    print("\nHow often intervals of 95 % hold the truth, and how wide they are:\n")
+    outcomes = intervals.measure(sampled)
+    print(intervals.as_table(outcomes), flush=True)
+    intervals.draw(outcomes, FOLDER / "intervals.png")
     print("\nAccuracy on held-out polygons, random forest of 50 trees:\n")
     print(study.round(3).to_string())
     print(f"\nTime against number of quads: {FOLDER / 'quads.png'}")
     print(f"Time against number of machines: {FOLDER / 'machines.png'}")
+    print(f"How often intervals hold: {FOLDER / 'intervals.png'}")
     return 0
 
 

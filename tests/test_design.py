@@ -82,7 +82,7 @@ def test_the_least_number_holds_where_the_size_does_not_suffice() -> None:
     assert allocate(100, [0.1, 0.5, 0.4], [0.9] * 3, Allocation.NEYMAN, 50) == [50, 50, 50]
 
 
-@trying(max_examples=100)
+@trying(max_examples=60)
 @given(
     st.integers(1, 5000),
     st.lists(st.tuples(st.floats(1e-6, 1e6), st.floats(0, 1)), min_size=1, max_size=12),
@@ -98,7 +98,7 @@ def test_points_sum_to_the_size_and_none_falls_short(
     assert min(numbers) >= at_least
 
 
-@trying(max_examples=50)
+@trying(max_examples=30)
 @given(
     st.lists(st.tuples(st.floats(0.01, 1), st.floats(0.05, 0.95)), min_size=1, max_size=8),
     st.floats(0.005, 0.1),

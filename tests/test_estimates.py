@@ -302,7 +302,7 @@ def points_in(counts: NDArray[np.int64]) -> pandas.DataFrame:
 Sampled = tuple[NDArray[np.int64], dict[str, float]]
 
 
-@trying(max_examples=50)
+@trying(max_examples=30)
 @given(samples())
 def test_shares_sum_to_1_and_areas_to_the_whole(sampled: Sampled) -> None:
     counts, hectares = sampled
@@ -316,7 +316,7 @@ def test_shares_sum_to_1_and_areas_to_the_whole(sampled: Sampled) -> None:
     assert all(0 <= share.value <= 1 + 1e-12 for share in shares if share)
 
 
-@trying(max_examples=25)
+@trying(max_examples=15)
 @given(samples())
 def test_neither_the_order_of_points_nor_that_of_strata_matters(
     sampled: Sampled,
@@ -331,7 +331,7 @@ def test_neither_the_order_of_points_nor_that_of_strata_matters(
     assert errors(one.producers) == pytest.approx(errors(other.producers))
 
 
-@trying(max_examples=25)
+@trying(max_examples=15)
 @given(samples(), st.floats(0.01, 100))
 def test_the_unit_of_area_does_not_matter(sampled: Sampled, factor: float) -> None:
     counts, hectares = sampled
@@ -343,7 +343,7 @@ def test_the_unit_of_area_does_not_matter(sampled: Sampled, factor: float) -> No
     assert errors(other.users) == pytest.approx(errors(one.users), abs=1e-12)
 
 
-@trying(max_examples=25)
+@trying(max_examples=15)
 @given(samples())
 def test_strata_that_are_alike_may_be_merged(sampled: Sampled) -> None:
     """Two strata with the same counts, and areas as their points are, estimate what one does."""
@@ -357,7 +357,7 @@ def test_strata_that_are_alike_may_be_merged(sampled: Sampled) -> None:
     assert values(split.producers) == pytest.approx(values(whole.producers))
 
 
-@trying(max_examples=25)
+@trying(max_examples=15)
 @given(samples())
 def test_two_classes_that_become_one_have_the_area_of_both(sampled: Sampled) -> None:
     counts, hectares = sampled

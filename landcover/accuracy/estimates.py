@@ -232,7 +232,9 @@ def _share(sample: _Sample, part: NDArray[np.bool_], whole: NDArray[np.bool_]) -
 def _variance_of_mean(
     sample: _Sample, values: NDArray[np.float64], rows: NDArray[np.intp]
 ) -> float | None:
-    """Return the variance of a stratified mean (Cochran 1977, section 5.4).
+    """Return the variance of a stratified mean.
+
+    Stehman 2014, equation 25; Cochran 1977, section 5.4.
 
     Args:
         sample: the points.
