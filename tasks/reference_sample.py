@@ -78,6 +78,9 @@ from tasks.run import Run, check, prepare_run, tidy
 # Rows and columns of a window of the map: a thread has some 50 MB at work.
 WINDOW = 2048
 
+# So many windows a core are looked at before what they found is put together.
+WINDOWS_A_CORE = 8
+
 # In the order in which they are published: the one that the row describes last.
 FILES = ("sample_page", "sample_ceo", "sample_key", "sample")
 
@@ -461,19 +464,23 @@ def _draw(
     polygons: BaseGeometry | None,
     seed: int,
 ) -> Drawn:
-    """Look at all of the map once, its windows side by side."""
+    """Look at all of the map once, some of its windows side by side."""
     read = _reader(source)
     outline = polygons and polygons.wkb
 
-    def draw(window: Window) -> Drawn:
+    def draw(before: Drawn, window: Window) -> Drawn:
         # Each its own: GEOS prepares a geometry for one thread.
         inside = shapely.from_wkb(outline) if outline else None
         codes = read_strata(read, strata, window, grid, inside)
-        return draw_window(codes, window, grid, strata, seed)
+        return draw_window(codes, window, grid, strata, seed, before)
 
-    windows = list(split(grid.whole, WINDOW, WINDOW))
-    block = run.blocks.storage_block
-    return join_drawn(side_by_side(draw, windows, block, absolute(source.path), cores()))
+    drawn, block, what = join_drawn([]), run.blocks.storage_block, absolute(source.path)
+    windows, some = list(split(grid.whole, WINDOW, WINDOW)), WINDOWS_A_CORE * cores()
+    for first in range(0, len(windows), some):
+        part = windows[first : first + some]
+        found = side_by_side(partial(draw, drawn), part, block, what, cores())
+        drawn = join_drawn([drawn, *found])
+    return drawn
 
 
 def _reader(source: MapToSample) -> Reader:

@@ -42,10 +42,11 @@ def codes():
 
 def drawn_in(codes, size: int, seed: int = 42, strata: Strata = STRATA, grid: Grid | None = None):
     grid = grid or grid_of_maps(*codes.shape)
-    windows = split(grid.whole, size, size)
-    return join_drawn(
-        [draw_window(codes[window.toslices()], window, grid, strata, seed) for window in windows]
-    )
+    drawn = join_drawn([])
+    for window in split(grid.whole, size, size):
+        found = draw_window(codes[window.toslices()], window, grid, strata, seed, drawn)
+        drawn = join_drawn([drawn, found])
+    return drawn
 
 
 def sample_of(codes, size: int = 1024, seed: int = 42, **settings: object) -> pd.DataFrame:

@@ -121,7 +121,13 @@ class Share:
 
 
 def draw_window(
-    codes: Codes, window: Window, grid: Grid, strata: Strata, seed: int, most: int = MOST_POINTS
+    codes: Codes,
+    window: Window,
+    grid: Grid,
+    strata: Strata,
+    seed: int,
+    before: Drawn | None = None,
+    most: int = MOST_POINTS,
 ) -> Drawn:
     """Return the pixels of a window that come first in each stratum, and measure all.
 
@@ -131,11 +137,14 @@ def draw_window(
         grid: the map's.
         strata: of the map.
         seed: of the random numbers.
+        before: what was found elsewhere, which spares what comes too late beside it.
         most: how many pixels of each stratum are kept.
     """
     totals, candidates = Totals(), _none()
     times = np.full(256, 0.0)
     times[: len(strata.strata)] = np.inf
+    if before is not None:
+        times = _last_times(before.candidates, times, most)
     for block in split(window, BLOCK, BLOCK):
         found = codes[within(block, window)]
         if (found == NODATA).all():
