@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+from prefect.logging import disable_run_logger
 from rasterio.windows import Window
 from sqlalchemy import update
 from upath import UPath
@@ -164,7 +165,7 @@ def test_a_map_that_was_made_again_is_another_map(sample, shown):
     assert "The map of 2025-06 was made again since the sample" in shown()
 
 
-def test_a_page_that_is_made_again_shows_what_was_estimated_of_its_map(sample, shown):
+def test_a_page_that_is_made_again_shows_what_was_estimated_of_its_map(sample):
     assert estimate(truth(sample)) == 0
     digest = sample.design["map"]["sha256"]
     assert with_areas(run_of(), "prediction", PAGE, digest) == page()
@@ -173,8 +174,8 @@ def test_a_page_that_is_made_again_shows_what_was_estimated_of_its_map(sample, s
     assert with_areas(run_of(2025, 5), "prediction", PAGE, digest) == PAGE
     with tables(None) as connection:
         connection.execute(update(area_estimates).values(details={"of": "other software"}))
-    assert with_areas(run_of(), "prediction", PAGE, digest) == PAGE
-    assert "was written by another version" in shown()
+    with disable_run_logger():
+        assert with_areas(run_of(), "prediction", PAGE, digest) == PAGE
 
 
 def test_the_map_of_another_month_is_judged_with_the_same_labels(sample, shown):
