@@ -78,6 +78,9 @@ ENGLISH: Mapping[str, str] = {
     "Its estimate of 0 ha does not mean that there is none, but that so few points met none.",
     "areas_never_mapped": "Some points were found to be {name}, which the map gives to no point: "
     "its user's accuracy is not known.",
+    "areas_whole": "All {count} points that are mapped as {name}, and no others, were found to be "
+    "of it. The ± 0 of its area and its accuracies comes of that: it does not mean that there are "
+    "no errors, but that so few points met none.",
     "areas_users_whole": "All {count} points that are mapped as {name} are of it. The ± 0 of its "
     "user's accuracy comes of that: it does not mean that there are no errors, but that so few "
     "points met none.",

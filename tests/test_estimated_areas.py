@@ -68,6 +68,7 @@ def test_it_goes_to_json_and_comes_back():
             [(F, F, F)] * 3 + [(N, N, F)] * 3,
             ["No point was found to be Non-Forest, which covers 5"],
         ),
+        ([*MIXED, *[("Water",) * 3] * 5], ["All 5 points that are mapped as Water, and no others"]),
         ([*MIXED, (F, F, "Water")], ["found to be Water, which the map gives to no point"]),
     ],
 )

@@ -184,6 +184,15 @@ def _single(counting: pandas.DataFrame) -> list[Notice]:
     return [Notice("areas_single", {"name": name}) for name in sorted(counts[counts == 1].index)]
 
 
+# What is told of a class whose user's accuracy, or producer's, is exactly 1.
+_WHOLE = {
+    (True, True): "areas_whole",
+    (True, False): "areas_users_whole",
+    (False, True): "areas_producers_whole",
+    (False, False): None,
+}
+
+
 def _extremes(found: AreaEstimates) -> list[Notice]:
     """Return what an error of exactly 0 means, and which classes nobody found."""
     right = found.counts.diagonal()
@@ -197,11 +206,11 @@ def _extremes(found: AreaEstimates) -> list[Notice]:
             notices.append(Notice("areas_never_found", values))
         elif of_ground[number] and not of_map[number]:
             notices.append(Notice("areas_never_mapped", {"name": name}))
-        elif of_map[number] and right[number] == of_map[number]:
-            notices.append(Notice("areas_users_whole", {"name": name, "count": int(right[number])}))
-        elif of_ground[number] and right[number] == of_ground[number]:
-            values = {"name": name, "count": int(right[number])}
-            notices.append(Notice("areas_producers_whole", values))
+        elif right[number]:
+            users, producers = right[number] == of_map[number], right[number] == of_ground[number]
+            if kind := _WHOLE[users, producers]:
+                values = {"name": name, "count": int(right[number])}
+                notices.append(Notice(kind, values))
     return notices
 
 

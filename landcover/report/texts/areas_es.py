@@ -65,6 +65,9 @@ AREAS_SPANISH: Mapping[str, str] = {
     "nada.",
     "areas_never_mapped": "En algunos puntos se encontró {name}, que el mapa no da a ningún punto: "
     "no se conoce su exactitud del usuario.",
+    "areas_whole": "Todos los puntos ({count}) cartografiados como {name}, y ningún otro, lo son. "
+    "De ahí viene el ± 0 de su superficie y de sus exactitudes: no significa que no haya errores, "
+    "sino que tan pocos puntos no encontraron ninguno.",
     "areas_users_whole": "Todos los puntos ({count}) cartografiados como {name} lo son. De ahí "
     "viene el ± 0 de su exactitud del usuario: no significa que no haya errores, sino que tan "
     "pocos puntos no encontraron ninguno.",
