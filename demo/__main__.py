@@ -12,9 +12,10 @@ from pathlib import Path
 import geopandas
 
 from demo.compare import Loss, agreement, compare_loss, read_codes
+from demo.people import compare_areas, label_points
 from demo.picture import Month, draw_months
 from demo.world import What, World, build_world
-from flows import deforestation, monthly
+from flows import deforestation, draw_sample, estimate_areas, monthly
 from landcover.files import file_name
 from landcover.period import Period, months_between
 from tasks.access.settings import SETTINGS_GROUPS
@@ -55,6 +56,9 @@ def main() -> int:
     status = run("deforestation", deforestation.main, world.months[-1])
     if status:
         return status
+    status = estimate(world, world.months[-1])
+    if status:
+        return status
     loss = tell(world)
     print(f"The demo took {time.monotonic() - started:.0f} seconds.")
     return 0 if loss.is_right else 1
@@ -65,6 +69,16 @@ def run(flow: str, flow_main: Callable[[list[str]], int], month: Period, *option
     command = ["--year", f"{month.year}", "--month", f"{month.month}", *options, *NO_BLOCKS]
     print(f"\npython flows/{flow}.py {' '.join(command)}", flush=True)
     return flow_main(command)
+
+
+def estimate(world: World, month: Period) -> int:
+    """Draw points from a month's map, label them as people would, and estimate its areas."""
+    status = run("draw_sample", draw_sample.main, month, "--size", "600")
+    if status:
+        return status
+    labels = Path("labels.csv")
+    label_points(MAPS / file_name("sample", month), world.truth[month], labels)
+    return run("estimate_areas", estimate_areas.main, month, "--labels", f"{labels}")
 
 
 def enter(world: World, folder: Path) -> None:
@@ -89,6 +103,7 @@ def tell(world: World) -> Loss:
     months = [month_of(world, month) for month in world.months]
     tell_maps(months)
     last = world.months[-1]
+    tell_areas(world, last)
     alerts = geopandas.read_file(MAPS / file_name("patches", last))
     loss = compare_loss(alerts, geopandas.read_file(world.events))
     tell_loss(loss, last)
@@ -96,6 +111,7 @@ def tell(world: World) -> Loss:
     draw_months(months, world, picture)
     print("\nWhere everything is:")
     places = {
+        "areas": MAPS / file_name("report", last),
         "deforestation": MAPS / file_name("record_page", last),
         "alerts": MAPS / file_name("patches", last),
         "reports": MAPS / "report_*.html",
@@ -136,6 +152,24 @@ def tell_maps(months: list[Month]) -> None:
             f"on held-out polygons {estimated:.1%}, {100 * (estimated - found.accuracy):+.1f} "
             "points, because polygons are drawn where a class is plain to see"
         )
+
+
+def tell_areas(world: World, month: Period) -> None:
+    """Print how areas that are estimated from labelled points compare with the truth."""
+    table, mapped = (MAPS / file_name(what, month) for what in ("areas", "map"))
+    found = compare_areas(table, mapped, world.truth[month], world.polygons, f"{month}")
+    accuracy, forest = found.accuracy, found.forest
+    print(f"\nWhat labelled points say of {month}, and the truth of all that was sampled:")
+    print(
+        f"  accuracy of the map {accuracy.value:.1%} ± {accuracy.ci95:.1%}, true "
+        f"{accuracy.truth:.1%}; on held-out polygons {estimated_accuracy(month):.1%}"
+    )
+    print(
+        f"  forest {forest.value:.1f} ± {forest.ci95:.1f} ha, true {forest.truth:.1f} ha; the map "
+        f"counts {found.mapped:.1f} ha"
+    )
+    if not (accuracy.is_right and forest.is_right):
+        print("  An interval misses the truth, which happens to one in twenty.")
 
 
 def tell_loss(loss: Loss, last: Period) -> None:

@@ -58,6 +58,35 @@ ENGLISH: Mapping[str, str] = {
     "much_fell": "The alerts that {month} brought cover {share} of the forest: so much seldom "
     "falls in a month, but haze or a month that is scaled differently looks like it; look at the "
     "map and the imagery of that month, and wait for the next one to confirm it.",
+    "areas_unlabelled": "{count} of the {drawn} points are not labelled. They do not count: the "
+    "others of their stratum stand for them, so label them too, above all if they are missing for "
+    "being hard.",
+    "areas_flagged": "{count} of the {drawn} points were flagged by those who labelled. They do "
+    "not count: the others of their stratum stand for them.",
+    "areas_unclear": "At {count} of the {drawn} points nobody could see what they are (cloud, "
+    "shadow or what else hides the ground). They do not count: the others of their stratum stand "
+    "for them.",
+    "areas_tied": "At {count} of the {drawn} points as many answers name one class as another. "
+    "They do not count: the others of their stratum stand for them.",
+    "areas_unmapped": "At {count} of the {drawn} points the other map has no class. They do not "
+    "count: the others of their stratum stand for them.",
+    "areas_single": "The stratum {name} has a single labelled point, so no error is known of what "
+    "it takes part in: label more of its points.",
+    "areas_all_right": "All {count} points are what the map says. The ± 0 comes of that: it does "
+    "not mean that the map has no errors, but that so few points met none.",
+    "areas_never_found": "No point was found to be {name}, which covers {hectares} ha on the map. "
+    "Its estimate of 0 ha does not mean that there is none, but that so few points met none.",
+    "areas_never_mapped": "Some points were found to be {name}, which the map gives to no point: "
+    "its user's accuracy is not known.",
+    "areas_whole": "All {count} points that are mapped as {name}, and no others, were found to be "
+    "of it. The ± 0 of its area and its accuracies comes of that: it does not mean that there are "
+    "no errors, but that so few points met none.",
+    "areas_users_whole": "All {count} points that are mapped as {name} are of it. The ± 0 of its "
+    "user's accuracy comes of that: it does not mean that there are no errors, but that so few "
+    "points met none.",
+    "areas_producers_whole": "All {count} points that were found to be {name} are mapped so. The ± "
+    "0 of its producer's accuracy comes of that: it does not mean that there are no errors, but "
+    "that so few points met none.",
     "class_colours": "There are classes of the same colour, because only {most} colours can be "
     "told apart by eye: tell them apart by their codes, or use fewer labels.",
 }

@@ -3,6 +3,7 @@
 The month does not depend on it: if the server cannot be reached, a warning says what is not shown.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,6 +18,7 @@ from prefect.artifacts import (
 from prefect.logging import get_run_logger
 from upath import UPath
 
+from landcover.accuracy.areas import Areas, areas_table
 from landcover.files import absolute
 from landcover.model.metrics import ClassMetrics
 
@@ -162,3 +164,46 @@ def show_pictures(month: str, pictures: Mapping[str, "Picture"]) -> None:
             create_markdown_artifact(
                 f"![{name}]({picture.small})", key=key, description=picture.alt
             )
+
+
+def show_areas(key: str, areas: Areas) -> None:
+    """Show estimated areas, and the error matrix, as tables.
+
+    Args:
+        key: what the sample is of and when, such as prediction-2025-06.
+        areas: what it says.
+    """
+    rows: list[dict[str, Any]] = [
+        {str(column): _figure(str(column), value) for column, value in row.items()}
+        for row in areas_table(areas.estimates).to_dict("records")
+    ]
+    found = areas.estimates
+    cells = zip(found.classes, found.counts.tolist(), found.proportions.tolist(), strict=True)
+    matrix: list[dict[str, Any]] = [
+        {
+            "map": name,
+            **{
+                ground: f"{count} ({share:.2%})"
+                for ground, count, share in zip(found.classes, counts, shares, strict=True)
+            },
+        }
+        for name, counts, shares in cells
+    ]
+    with _unless_away(key):
+        create_table_artifact(
+            rows, key=f"areas-{key}", description="Areas and accuracies with 95 % intervals"
+        )
+        create_table_artifact(
+            matrix,
+            key=f"error-matrix-{key}",
+            description="Points, and estimated share of the area, by class on the map and on the "
+            "ground",
+        )
+
+
+def _figure(column: str, value: str | float) -> str:
+    if isinstance(value, str):
+        return value
+    if math.isnan(value):
+        return ""
+    return f"{value:,.1f}" if column.endswith("_ha") else f"{value:.4f}"

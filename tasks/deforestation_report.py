@@ -18,6 +18,7 @@ from landcover.period import Period
 from landcover.publishing import publish
 from landcover.version import library_versions
 from tasks.access.settings import ReportSettings
+from tasks.area_estimates import with_areas
 from tasks.artifacts import show_alerts, show_pictures
 from tasks.change import read_alerts, reading
 from tasks.history import History
@@ -84,7 +85,9 @@ def write_deforestation_report(
         with reading(raster):
             pictures = draw_loss(report, language)
         built = folder / file_name("record_page", run.period)
-        built.write_text(render_loss(report, language, pictures), "utf-8")
+        page = render_loss(report, language, pictures)
+        digest = finished.sha256["deforestation"]
+        built.write_text(with_areas(run, "deforestation", page, digest), "utf-8")
         waiting = finished.waiting / built.name
         publish(built, waiting)
     show_pictures(f"deforestation-{run}", pictures)

@@ -146,8 +146,13 @@ def sample_files(run: Run, of: Of) -> dict[str, UPath]:
     return {what: run.files.maps / sample_file_name(what, of, run.period) for what in FILES}
 
 
-def _lock_of(run: Run, of: Of) -> Alone:
-    # So that the map is not replaced while it is read.
+def lock_of(run: Run, of: Of) -> Alone:
+    """Return what is locked, so that the map is not replaced while it is used.
+
+    Args:
+        run: of the month.
+        of: what the sample is of.
+    """
     return RECORD if of == "deforestation" else run.period
 
 
@@ -173,7 +178,7 @@ def open_sample(
     work = run.files.work.with_name(UPath(sample_file_name("sample", of, period)).stem)
     run = replace(run, files=replace(run.files, work=work))
     check_sample_places(run, of)
-    with only_run(_lock_of(run, of), blocks.database_block):
+    with only_run(lock_of(run, of), blocks.database_block):
         tidy_up_sample(run, of)
         yield run
 
@@ -614,7 +619,7 @@ def record_sample(run: Run, drawn: DrawnSample, made_by: Mapping[str, object]) -
         run.storage(final),
         brought(files, lambda: is_recorded(run, reference_samples, final.name, made_by)) as publish,
     ):
-        hold(_lock_of(run, of))
+        hold(lock_of(run, of))
         with run.tables() as connection:
             sample_id = replace_row(
                 connection,

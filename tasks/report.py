@@ -15,6 +15,7 @@ from landcover.imagery.thumbnails import PRIMARIES
 from landcover.maps.assembly import FinishedMap
 from landcover.publishing import publish
 from tasks.access.settings import ReportSettings
+from tasks.area_estimates import with_areas
 from tasks.artifacts import show_pictures
 from tasks.retries import io_task
 from tasks.run import Run
@@ -75,7 +76,8 @@ def write_report(
         with run.imagery(mosaic, "to draw the report"):
             pictures = draw_pictures(report, language)
         built = folder / run.files.report.name
-        built.write_text(render(report, language, pictures), "utf-8")
+        page = with_areas(run, "prediction", render(report, language, pictures), finished.sha256)
+        built.write_text(page, "utf-8")
         waiting = finished.folder / built.name
         publish(built, waiting)
     show_pictures(str(run), pictures)

@@ -5,10 +5,12 @@ formed, Sphinx proves in `make check`.
 """
 
 import re
+from inspect import signature
 from pathlib import Path
 
 import pytest
 
+from flows.estimate_areas import estimate_areas
 from landcover.accuracy.draw import SampleSettings
 from landcover.change.rule import ChangeSettings
 from landcover.maps.prediction import PredictionSettings
@@ -56,6 +58,7 @@ OF_MONTHLY = {
 OTHER_OPTIONS = OF_MONTHLY | {
     *("from", "to", "keep_going", "dry_run", "other_code", "without_record", "since"),
     *("deployment", "at_once", "input_data", "help", "of"),
+    *("labels", "label_column", "other_map"),
 }
 
 
@@ -135,6 +138,13 @@ def test_every_option_of_a_sample_has_its_row_with_its_default_and_no_other_does
     for name, field in SAMPLE.items():
         default = "none" if field.default is None else field.default
         assert rows[f"--{name}"][0] == f"{field.description} Default: {default}."
+
+
+def test_every_option_of_an_estimate_has_its_row_and_no_other_does():
+    rows = table_rows(below="| option of `flows/estimate_areas.py` | what it does |")
+    named = {name for first in rows for name in re.findall(r"--(\w+)", first)}
+    parameters = set(signature(estimate_areas.fn).parameters)
+    assert named == parameters - {"between", "blocks"} | {"from", "to"}
 
 
 def test_every_option_that_a_page_names_is_there():

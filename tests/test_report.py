@@ -390,6 +390,7 @@ def test_accuracies_are_those_given(opened: Opened, reported: Reported) -> None:
     assert float(re.sub("[^0-9.]", "", shown.replace(",", "."))) == pytest.approx(accuracy, abs=0.1)
     for number in {"en": ("9.9", "98.8%"), "es": ("9,9", "98,8\u202f%")}[wording.language]:
         assert number in text
+    assert wording.say("accuracy_whose") in text
     held_out = {"en": "whole blocks of 10000 held out", "es": "bloques enteros de 10000 reservados"}
     assert held_out[wording.language] in text
 

@@ -107,17 +107,24 @@ def confusion_rows(
     for true, counts in matrix.items():
         total = sum(counts.values()) or 1
         cells = [
-            _cell(count, count / total, wording, right=mapped == true)
+            tinted_cell(wording.number(count), count / total, right=mapped == true)
             for mapped, count in counts.items()
         ]
         rows.append((wording.class_name(true), cells))
     return rows
 
 
-def _cell(count: int, share: float, wording: Wording, *, right: bool) -> Cell:
+def tinted_cell(text: str, share: float, *, right: bool) -> Cell:
+    """Return a cell of a matrix.
+
+    Args:
+        text: that stands in it.
+        share: of its row, 0 to 1, which it is tinted by.
+        right: whether it is one of agreement.
+    """
     tint = RIGHT if right else WRONG
     mixed = (round(pale + share * (full - pale)) for pale, full in zip(WHITE, tint, strict=True))
-    return Cell(wording.number(count), "#{:02x}{:02x}{:02x}".format(*mixed), share > DARK)
+    return Cell(text, "#{:02x}{:02x}{:02x}".format(*mixed), share > DARK)
 
 
 def mislabel_rows(suspects: Sequence[Suspect], wording: Wording) -> list[tuple[str, ...]]:

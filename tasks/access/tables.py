@@ -193,6 +193,30 @@ reference_samples = Table(
     Column(DETAILS, _JSON),
 )
 
+
+def _example_estimate(period: Period) -> str:
+    return f"{file_name('areas', period)}: Forest"
+
+
+area_estimates = Table(
+    "area_estimates",
+    metadata,
+    Column("estimate_id", Integer, primary_key=True),
+    Column("estimate_name", String, unique=True, info={"example": _example_estimate}),
+    Column("class", String),
+    Column("mapped_ha", Float),
+    Column("area_ha", Float),
+    Column("ci95_ha", Float),
+    Column("users", Float),
+    Column("users_ci95", Float),
+    Column("producers", Float),
+    Column("producers_ci95", Float),
+    Column("generated_at", DateTime(timezone=True), server_default=func.now()),
+    Column("year", Integer, info={"example": attrgetter("year")}),
+    Column("month", Integer, info={"example": attrgetter("month")}),
+    Column(DETAILS, _JSON),
+)
+
 # What people say of an alert.
 REJECTED = "rejected"
 PEOPLES = ("verification", "verified_by", "verified_at", "comment")
@@ -201,8 +225,9 @@ PEOPLES = ("verification", "verified_by", "verified_at", "comment")
 MAPS = (ml_models, raster_predictions)
 CHANGE = (deforestation_records, deforestation_alerts)
 
-# What a run records that draws points for people to label.
+# What a run records that draws points for people to label, and one that takes labels back.
 SAMPLES = (reference_samples,)
+ESTIMATES = (area_estimates,)
 
 
 @contextmanager

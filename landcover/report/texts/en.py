@@ -4,6 +4,7 @@ from landcover import notices
 from landcover.model.metrics import WHOLE_BLOCKS, WHOLE_POLYGONS
 from landcover.period import MONTH_NAMES
 from landcover.report.texts import Texts
+from landcover.report.texts.areas_en import AREAS_ENGLISH
 from landcover.report.texts.loss_en import LOSS_ENGLISH
 from landcover.report.texts.sample_en import SAMPLE_ENGLISH
 
@@ -30,11 +31,16 @@ ENGLISH = Texts(
         "report": "Monthly land-cover report",
         "title": "Land cover in {month}",
         "summary": "Summary",
-        "accuracy": "Overall accuracy",
+        "accuracy": "Accuracy on held-out polygons",
         "standard_error": "standard error ±{error} percentage points",
         "not_estimated": "not estimated",
         "accuracy_meaning": "Of every 100 pixels in training areas that the model had not seen, "
         "about {right} were given the right class.",
+        "accuracy_whose": "That is the accuracy on training polygons, not that of the map: "
+        "polygons are drawn where a class is plain to see, so a map is usually less accurate than "
+        "its polygons. The accuracy of the map, and areas with a known error, come from points "
+        "that are drawn at random from it and labelled by people (flows/draw_sample.py, then "
+        "flows/estimate_areas.py).",
         "accuracy_missing": "The accuracy of this map is not known: no class has training polygons "
         "in two places, so that one could be set aside for testing.",
         "accuracy_unrecorded": "The accuracy of this map is not known: none is recorded with its "
@@ -51,6 +57,7 @@ ENGLISH = Texts(
         "warnings_title": "Warnings and gaps",
         **notices.ENGLISH,
         **LOSS_ENGLISH,
+        **AREAS_ENGLISH,
         **SAMPLE_ENGLISH,
         "without_class": "{share} of the area of interest has no class, because there is no valid "
         "imagery of it.",
@@ -120,7 +127,8 @@ ENGLISH = Texts(
         "random": "With single pixels set aside instead, the accuracy would seem to be "
         "{accuracy}, a difference of {optimism} percentage points. That difference is optimism: "
         "pixels of one polygon resemble each other, so the model would be tested on what it has "
-        "all but seen. The figure to trust is {honest}.",
+        "all but seen. On whole polygons that were set aside it is {honest}; neither is the "
+        "accuracy of the whole map.",
         "random_same": "With single pixels set aside instead, the accuracy is {accuracy}: no "
         "better, so that it owes nothing to pixels that resemble each other.",
         "oob": "The forest's out-of-bag accuracy, {value}, is tested on single pixels too.",

@@ -2,6 +2,7 @@
 
 from landcover.period import MONTH_NAMES
 from landcover.report.texts import NARROW, Texts
+from landcover.report.texts.areas_es import AREAS_SPANISH
 from landcover.report.texts.loss_es import LOSS_SPANISH
 from landcover.report.texts.sample_es import SAMPLE_SPANISH
 
@@ -36,11 +37,16 @@ SPANISH = Texts(
         "report": "Informe mensual de cobertura del suelo",
         "title": "Cobertura del suelo en {month}",
         "summary": "Resumen",
-        "accuracy": "Exactitud global",
+        "accuracy": "Exactitud en polígonos reservados",
         "standard_error": "error estándar ±{error} puntos porcentuales",
         "not_estimated": "no estimada",
         "accuracy_meaning": "De cada 100 píxeles de áreas de entrenamiento que el modelo no había "
         "visto, unos {right} recibieron la clase correcta.",
+        "accuracy_whose": "Es la exactitud en polígonos de entrenamiento, no la del mapa: los "
+        "polígonos se dibujan donde la clase se ve con claridad, de modo que un mapa suele ser "
+        "menos exacto que sus polígonos. La exactitud del mapa, y las superficies con un error "
+        "conocido, se obtienen de puntos sorteados en él y etiquetados por personas "
+        "(flows/draw_sample.py y luego flows/estimate_areas.py).",
         "accuracy_missing": "No se conoce la exactitud de este mapa: ninguna clase tiene polígonos "
         "de entrenamiento en dos lugares, para poder reservar uno como prueba.",
         "accuracy_unrecorded": "No se conoce la exactitud de este mapa: no consta ninguna con su "
@@ -177,7 +183,8 @@ SPANISH = Texts(
         "random": "Si en su lugar se reservaran píxeles sueltos, la exactitud parecería ser "
         "{accuracy}, una diferencia de {optimism} puntos porcentuales. Esa diferencia es "
         "optimismo: los píxeles de un polígono se parecen entre sí, de modo que el modelo se "
-        "probaría con lo que casi ha visto. La cifra fiable es {honest}.",
+        "probaría con lo que casi ha visto. Con polígonos enteros reservados es {honest}; ninguna "
+        "de las dos es la exactitud de todo el mapa.",
         "random_same": "Si en su lugar se reservan píxeles sueltos, la exactitud es {accuracy}: no "
         "mejor, de modo que no debe nada a que los píxeles se parezcan entre sí.",
         "oob": "La exactitud out-of-bag del bosque aleatorio, {value}, también se prueba con "
@@ -211,6 +218,7 @@ SPANISH = Texts(
         "tanto en un mes, pero la neblina o un mes con otra escala se le parecen; mire el mapa y "
         "las imágenes de ese mes, y espere a que el siguiente lo confirme.",
         **LOSS_SPANISH,
+        **AREAS_SPANISH,
         **SAMPLE_SPANISH,
     },
     thousands=".",

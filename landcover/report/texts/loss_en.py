@@ -64,7 +64,8 @@ LOSS_ENGLISH: Mapping[str, str] = {
     "loss_reading_3": "An alert is a patch of such places of at least {smallest} ha. Look at the "
     "pictures, or go there, before acting on a warning.",
     "loss_reading_4": "Hectares are those of the alerts. They are counted on the map, not "
-    "estimated with a known error.",
+    "estimated with a known error. An estimate comes from points that are drawn at random and "
+    "labelled by people (flows/draw_sample.py and flows/estimate_areas.py, --of deforestation).",
     "loss_status_0": "Non-forest",
     "loss_status_1": "Forest",
     "loss_status_2": "Warning",

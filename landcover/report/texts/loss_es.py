@@ -68,7 +68,8 @@ LOSS_SPANISH: Mapping[str, str] = {
     "loss_reading_3": "Una alerta es una mancha de tales lugares de al menos {smallest} ha. Mire "
     "las imágenes, o vaya al lugar, antes de actuar por un aviso.",
     "loss_reading_4": "Las hectáreas son las de las alertas. Se cuentan en el mapa; no son una "
-    "estimación con un error conocido.",
+    "estimación con un error conocido. Esta se obtiene de puntos sorteados y etiquetados por "
+    "personas (flows/draw_sample.py y flows/estimate_areas.py, --of deforestation).",
     "loss_status_0": "No bosque",
     "loss_status_1": "Bosque",
     "loss_status_2": "Aviso",
