@@ -87,7 +87,7 @@ class Outcome:
         ]
 
 
-@flow(name="draw_sample", flow_run_name="{of} {year}-{month:02d}")
+@flow(name="draw-sample", flow_run_name="{of} {year}-{month:02d}")
 def draw_sample(
     year: Year,
     month: Month,

@@ -87,6 +87,11 @@ ENGLISH: Mapping[str, str] = {
     "areas_producers_whole": "All {count} points that were found to be {name} are mapped so. The ± "
     "0 of its producer's accuracy comes of that: it does not mean that there are no errors, but "
     "that so few points met none.",
+    "areas_wide": "The interval of {name} is wider than its area: the sample only says that there "
+    "are at most {hectares} ha of it. Label more points to know more.",
+    "areas_few": "Only {count} of the points that are mapped as {name}, or were found to be it, "
+    "are not both. With fewer than 15 such points an interval of 95 % is often too narrow: label "
+    "more points before this one is relied on.",
     "class_colours": "There are classes of the same colour, because only {most} colours can be "
     "told apart by eye: tell them apart by their codes, or use fewer labels.",
 }

@@ -47,7 +47,7 @@ def draw(path: Path, size: int = 80) -> Sample:
         grid, codes = grid_of(dataset), dataset.read(1)
     strata = strata_of_classes(NAMES, ["Forest"], [])
     drawn = draw_window(codes, Window(0, 0, 400, 300), grid, strata, 42)
-    shares = share_out(drawn, strata, SampleSettings(size=size, at_least=20), 3000)
+    shares = share_out(drawn, strata, SampleSettings(size=size, at_least=20), "prediction")
     design = {
         "of": "prediction",
         "period": "2025-06",

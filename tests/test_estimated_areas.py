@@ -63,6 +63,11 @@ def test_it_goes_to_json_and_comes_back():
     [
         ((*MIXED, (F, F, None)), ["1 of the 21 points are not labelled"]),
         ((*MIXED[:10], (N, N, N)), ["Non-Forest has a single labelled point", "All 1 points that"]),
+        (MIXED, ["Only 3 of the points that are mapped as Forest"]),
+        (
+            [*[(F, F, F)] * 20, *[(N, N, F)] * 20, (N, N, N)],
+            ["The interval of Non-Forest is wider than its area", "at most 7"],
+        ),
         ([(F, F, F)] * 3 + [(N, N, N)] * 3, ["All 6 points are what the map says"]),
         (
             [(F, F, F)] * 3 + [(N, N, F)] * 3,
@@ -76,6 +81,11 @@ def test_what_a_number_does_not_say_is_said_in_words(points, said):
     notices = [str(notice) for notice in estimated(*points).notices]
     for words in said:
         assert any(words in notice for notice in notices), notices
+
+
+def test_of_many_points_on_both_sides_nothing_is_said():
+    many = [*[(F, F, F)] * 20, *[(F, F, N)] * 20, *[(N, N, N)] * 20, *[(N, N, F)] * 20]
+    assert estimated(*many).notices == ()
 
 
 def test_another_map_is_judged_by_the_same_points():

@@ -23,6 +23,10 @@ ALL = "all"
 # Why a point is left out where another map is judged.
 UNMAPPED = "unmapped"
 
+# With fewer points that the map has wrong, the interval of a class holds less often than in 95 of
+# 100 samples (docs/areas.md, by benchmarks/intervals.py).
+DECIDING = 15
+
 # Digits after the point.
 OF_HECTARES, OF_SHARES = 2, 6
 
@@ -125,7 +129,12 @@ def areas_of_sample(
         drawn=len(points),
         estimates=estimates,
         outside_ha=design["outside_ha"],
-        notices=(*_left_out(points), *_single(counting), *_extremes(estimates)),
+        notices=(
+            *_left_out(points),
+            *_single(counting),
+            *_extremes(estimates),
+            *_unsure(estimates),
+        ),
     )
 
 
@@ -211,6 +220,21 @@ def _extremes(found: AreaEstimates) -> list[Notice]:
             if kind := _WHOLE[users, producers]:
                 values = {"name": name, "count": int(right[number])}
                 notices.append(Notice(kind, values))
+    return notices
+
+
+def _unsure(found: AreaEstimates) -> list[Notice]:
+    """Return which intervals say less than they seem to."""
+    notices = []
+    right = found.counts.diagonal()
+    wrong = found.counts.sum(axis=0) + found.counts.sum(axis=1) - 2 * right
+    for name, number in zip(found.classes, wrong.tolist(), strict=True):
+        area = found.area_ha[name]
+        if area.ci95 and area.ci95 > area.value:
+            most = {"name": name, "hectares": area.value + area.ci95}
+            notices.append(Notice("areas_wide", most))
+        elif area.ci95 and number < DECIDING:
+            notices.append(Notice("areas_few", {"name": name, "count": number}))
     return notices
 
 

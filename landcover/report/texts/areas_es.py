@@ -74,4 +74,9 @@ AREAS_SPANISH: Mapping[str, str] = {
     "areas_producers_whole": "Todos los puntos ({count}) en los que se encontró {name} están "
     "cartografiados así. De ahí viene el ± 0 de su exactitud del productor: no significa que no "
     "haya errores, sino que tan pocos puntos no encontraron ninguno.",
+    "areas_wide": "El intervalo de {name} es más ancho que su superficie: la muestra solo dice que "
+    "hay como mucho {hectares} ha. Etiquete más puntos para saber más.",
+    "areas_few": "Solo {count} de los puntos cartografiados como {name}, o en los que se encontró, "
+    "no son ambas cosas. Con menos de 15 de estos puntos, un intervalo del 95 % es a menudo "
+    "demasiado estrecho: etiquete más puntos antes de fiarse de él.",
 }
