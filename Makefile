@@ -91,6 +91,7 @@ $(SYSTEM):
 	ls /usr/sbin/pgbouncer >/dev/null 2>&1 || missing="$$missing pgbouncer"; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v chattr >/dev/null || missing="$$missing e2fsprogs"; \
+	command -v memcached >/dev/null || missing="$$missing memcached"; \
 	command -v ip >/dev/null || missing="$$missing iproute2"; \
 	test -z "$$missing" \
 	  || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive \

@@ -3,7 +3,6 @@
 import json
 import os
 import pickle
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,16 +14,9 @@ from uuid import uuid4
 import hypothesis
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import (
-    PREFECT_API_URL,
-    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_SERVER_ANALYTICS_ENABLED,
-    PREFECT_SERVER_DATABASE_CONNECTION_URL,
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
-    PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED,
-    PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_ENABLED,
-    PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED,
     temporary_settings,
 )
 from sqlalchemy import URL, Engine, create_engine, make_url
@@ -34,9 +26,8 @@ from landcover.imagery import images
 from tasks.retries import TASK_PAUSES
 from tests.servers.environment import SETTINGS, of_database
 from tests.servers.hosts import Network, network_of
-from tests.servers.ports import free_port
 from tests.servers.postgis import new_database, postgis_server
-from tests.servers.prefect import Shell, prefect_server, send_what_is_left
+from tests.servers.prefect import Shell, prefect_server, reporting_to
 from tests.servers.shared import made_once, shared_server
 from tests.servers.swift import Bucket, S3Server, listening_at, new_bucket, swift_server
 
@@ -51,16 +42,11 @@ hypothesis.settings.load_profile("side by side")
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
 
-PREFECT = {
-    # A flow run's end waits for its heartbeat's thread, which sleeps whole seconds.
-    PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
-    # To note each state of each task takes the server four times as long as all else. The server
-    # of test_deployments does.
-    PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED: False,
-    PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_ENABLED: False,
-    PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED: False,
-    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 300,
-    PREFECT_SERVER_ANALYTICS_ENABLED: False,
+# To note each state of each task takes a server four times as long as all else; that of
+# test_deployments does.
+QUIET = {
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
 }
 
 
@@ -103,16 +89,16 @@ def prefect_database(session_folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def prefect_api(prefect_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A real Prefect server with a database of its own, one for each process of the session."""
-    database = shutil.copy(prefect_database, tmp_path_factory.mktemp("prefect"))
-    own = {PREFECT_SERVER_DATABASE_CONNECTION_URL: f"sqlite+aiosqlite:///{database}"}
+    folder = tmp_path_factory.mktemp("prefect")
+    quiet = {**QUIET, "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED": "false"}
+    # Of servers that tests start themselves.
+    patient = {PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 300}
     with (
-        temporary_settings({**PREFECT, **own}),
-        # Prefect itself would draw one of a thousand ports, which two processes may both do.
-        SubprocessASGIServer(free_port()) as server,
-        temporary_settings({PREFECT_API_URL: server.api_url}),
+        prefect_server(folder, "prefect server start", prefect_database, **quiet) as shell,
+        temporary_settings({**patient, PREFECT_SERVER_ANALYTICS_ENABLED: False}),
+        reporting_to(shell),
     ):
         yield
-        send_what_is_left()
 
 
 @pytest.fixture
@@ -187,15 +173,11 @@ def hosts(
 ) -> Iterator[Hosts]:
     """Two hosts, north and south, a Prefect server and the session's S3 server for them."""
     folder = tmp_path_factory.mktemp("hosts")
-    # To note each state of each task takes the server longer than all else; heartbeats are kept.
-    quiet = {
-        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_ENABLED": "false",
-        "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
-    }
+    # Heartbeats are kept, by which a row of months knows who is alive.
     with (
         network_of(folder, "north", "south") as network,
         prefect_server(
-            folder, "prefect server start", prefect_database, network.address, **quiet
+            folder, "prefect server start", prefect_database, network.address, **QUIET
         ) as prefect,
         listening_at(s3_server, network.address) as s3,
     ):

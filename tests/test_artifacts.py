@@ -19,7 +19,7 @@ from tasks.artifacts import (
     show_progress,
     show_summary,
 )
-from tests.conftest import send_what_is_left
+from tests.servers.prefect import send_what_is_left
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 

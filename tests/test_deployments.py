@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from re import Pattern
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -16,7 +17,14 @@ import geopandas
 import httpx
 import pytest
 from annotated_types import Ge, Le
-from playwright.sync_api import BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import (
+    BrowserContext,
+    Locator,
+    Page,
+    expect,
+    sync_playwright,
+)
+from playwright.sync_api import TimeoutError as NotInTime
 from pydantic.fields import FieldInfo
 from sqlalchemy import URL, create_engine
 
@@ -54,6 +62,9 @@ WAITING = "Late"
 # Those that go through the months in their order.
 ALONE = {"backfill", "deforestation"}
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+
+# Seconds after which a page is opened again.
+LOADING = 60
 
 # What the server answers while its SQLite file is locked by another writer. Prefect's own clients
 # then ask again by themselves; in the browser a person does.
@@ -197,9 +208,19 @@ def open_form(team: Team, page: Page) -> Locator:
     return page.locator("main")
 
 
-def open_run(team: Team, page: Page, run: str, tab: str = "Logs") -> None:
-    """Open a run's page."""
-    page.goto(f"{team.shell.address}/v2/runs/flow-run/{run}?tab={tab}")
+def open_run(team: Team, page: Page, run: str, text: str | Pattern[str], tab: str = "Logs") -> None:
+    """Open a run's page until it shows a text: what a busy server refuses, it asks no more."""
+
+    def shown() -> Locator | None:
+        page.goto(f"{team.shell.address}/v2/runs/flow-run/{run}?tab={tab}")
+        found = page.get_by_text(text, exact=True).first
+        try:
+            found.wait_for(timeout=LOADING * 1000)
+        except NotInTime:
+            return None
+        return found
+
+    wait_for(f"the page of {run} shows {text}", shown, log=team.shell.log("server"))
 
 
 def fill(form: Locator, **values: int) -> None:
@@ -281,8 +302,7 @@ def months(team: Team, browser: BrowserContext) -> Months:
         left = results(team)
 
         until(team, "it has an artifact", lambda: team.of_run("artifacts", last) or None)
-        open_run(team, page, last, tab="Artifacts")
-        expect(page.get_by_text("Predicting:")).to_be_visible()
+        open_run(team, page, last, re.compile("Predicting:"), tab="Artifacts")
         picture(page, "3-running")
     watch(team, last, "COMPLETED")
     return Months(shell, cancelled, last, made, left)
@@ -296,8 +316,7 @@ def start_june(team: Team, *options: str) -> str:
 
 def cancel(team: Team, page: Page, run: str) -> None:
     """Cancel a run on its page."""
-    open_run(team, page, run)
-    expect(page.get_by_text("Running", exact=True).first).to_be_visible()
+    open_run(team, page, run, "Running")
     page.get_by_role("button", name="Open menu").click()
     page.get_by_role("menuitem", name="Cancel").click()
     picture(page, "2-cancel")
@@ -553,12 +572,10 @@ def test_the_form_refuses_a_thirteenth_month(team, form):
 
 def test_the_runs_page_shows_its_summary_and_its_tables(team, browser, months):
     with opened(browser) as page:
-        open_run(team, page, months.browser)
-        expect(page.get_by_text("Completed", exact=True).first).to_be_visible()
+        open_run(team, page, months.browser, "Completed")
         expect(page.get_by_text("submitting flow run").first).to_be_visible()
         picture(page, "4-run")
-        open_run(team, page, months.browser, tab="Artifacts")
-        expect(page.get_by_text("Predicting: 4 of 4")).to_be_visible()
+        open_run(team, page, months.browser, "Predicting: 4 of 4", tab="Artifacts")
         picture(page, "5-artifacts")
 
         artifacts = artifacts_of(team, months.browser)
@@ -582,8 +599,7 @@ def test_a_month_cancelled_in_the_browser_leaves_what_was_there_and_can_be_run_a
     team, browser, months
 ):
     with opened(browser) as page:
-        open_run(team, page, months.cancelled)
-        expect(page.get_by_text("Cancelled", exact=True).first).to_be_visible()
+        open_run(team, page, months.cancelled, "Cancelled")
     assert months.left == months.made
     # The record of deforestation came later.
     of_record = r"/(deforestation|alerts|last_seen|state)_"

@@ -48,10 +48,10 @@ from tests.test_backfill import became
 pytestmark = pytest.mark.xdist_group("hosts")
 
 SIZE = 128
-MONTHS = range(1, 4)
+MONTHS = range(1, 7)
 FEW = ["--trees", "5", "--folds", "2"]
 # Each month has one of its own.
-LABELS = ["Teak", "Palm", "Cacao"]
+LABELS = ["Teak", "Palm", "Cacao", "Coffee", "Banana", "Rice"]
 Made = TypeVar("Made")
 
 POOL = "chocoforest"
@@ -187,7 +187,7 @@ def test_months_on_two_hosts_are_mapped_though_one_of_them_dies(
     # Prefect sends no heartbeats more often than each 30 s, and this machine may be busy.
     monkeypatch.setattr(deployed, "SILENCE", 100)
     logs = [team.start_worker(name) for name in team.network.hosts]
-    row = ["--from=2025-01", "--to=2025-03", "--at_once=2", "--without_record", *DEPLOYMENT, *FEW]
+    row = ["--from=2025-01", "--to=2025-06", "--at_once=2", "--without_record", *DEPLOYMENT, *FEW]
     with beside(lambda: backfill.main(row)) as done:
         with held_up(team.engine):
             lost, _ = (
@@ -210,7 +210,7 @@ def test_months_on_two_hosts_are_mapped_though_one_of_them_dies(
         "SELECT m.month, m.parameters -> 'classes', p.details -> 'radiometry' ->> 'compared_with' "
         "FROM raster_predictions p JOIN ml_models m USING (model_id) ORDER BY 1",
     )
-    before = [None, "2025-01", "2025-02"]
+    before = [None, *(f"2025-{month:02d}" for month in MONTHS[:-1])]
     assert told == [
         (month, {name: codes[name] for name in ("Forest", label)}, compared_with)
         for month, label, compared_with in zip(MONTHS, LABELS, before, strict=True)

@@ -1,6 +1,5 @@
 """The Prefect server of PREFECT_API_URL: what answers there is looked at before a run."""
 
-import shutil
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -9,13 +8,10 @@ from threading import Thread
 import httpx
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import (
     PREFECT_API_AUTH_STRING,
     PREFECT_API_SSL_CERT_FILE,
     PREFECT_API_URL,
-    PREFECT_SERVER_API_AUTH_STRING,
-    PREFECT_SERVER_DATABASE_CONNECTION_URL,
     PREFECT_SERVER_EPHEMERAL_ENABLED,
     get_current_settings,
     temporary_settings,
@@ -24,8 +20,7 @@ from prefect.settings import (
 from flows.command import run_command
 from flows.server import ONCE, check_server, explain, own_server
 from landcover.errors import LandcoverError, SettingsError
-from tests.conftest import PREFECT
-from tests.servers.ports import free_port
+from tests.servers.prefect import prefect_server, wait_for_server
 from tests.test_environment import run_python
 
 
@@ -121,22 +116,17 @@ def test_a_file_of_certificates_that_is_not_there_is_told(other: str, tmp_path: 
 
 
 @pytest.fixture
-def with_login(prefect_database: Path, tmp_path: Path) -> Iterator[str]:
+def with_login(prefect_database: Path, tmp_path: Path) -> Iterator[None]:
     """A real Prefect server that asks for a login."""
-    database = shutil.copy(prefect_database, tmp_path)
-    own = {
-        PREFECT_SERVER_DATABASE_CONNECTION_URL: f"sqlite+aiosqlite:///{database}",
-        PREFECT_SERVER_API_AUTH_STRING: "admin:right",
-    }
-    with (
-        temporary_settings({**PREFECT, **own}),
-        SubprocessASGIServer(free_port()) as server,
-        temporary_settings({PREFECT_API_URL: server.api_url}),
-    ):
-        yield server.api_url
+    login = {"PREFECT_SERVER_API_AUTH_STRING": "admin:right"}
+    with prefect_server(tmp_path, "prefect server start", prefect_database, **login) as shell:
+        wait_for_server(shell)
+        with temporary_settings({PREFECT_API_URL: f"{shell.address}/api"}):
+            yield
 
 
-def test_a_login_that_is_missing_or_wrong_is_told_by_its_setting(with_login: str):
+@pytest.mark.usefixtures("with_login")
+def test_a_login_that_is_missing_or_wrong_is_told_by_its_setting():
     with pytest.raises(SettingsError, match=r"who asks \(401\): set PREFECT_API_AUTH_STRING"):
         check_server()
     with temporary_settings({PREFECT_API_AUTH_STRING: "admin:wrong"}):

@@ -1,6 +1,5 @@
 """A Dask cluster with TLS: a scheduler here, and workers here or on hosts of the tests' own."""
 
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,7 +13,7 @@ from distributed import Client
 
 from tests.servers.environment import without_settings
 from tests.servers.hosts import Host
-from tests.servers.ports import LOOPBACK, free_port
+from tests.servers.ports import LOOPBACK, free_port, listens
 from tests.servers.process import Server, running
 
 ROLES = ("scheduler", "worker", "client")
@@ -96,7 +95,7 @@ def dask_cluster(folder: Path, host: str = LOOPBACK, **environment: str) -> Iter
         name="Dask's scheduler",
         command=[sys.executable, "-m", "dask", "scheduler", *options],
         log=folder / "scheduler.log",
-        answers=lambda: _listens(host, port),
+        answers=lambda: listens(host, port),
         ended_by=Signals.SIGKILL,
         environment=without_settings() | cluster.environment | {"HOME": str(folder)} | environment,
     )
@@ -123,8 +122,3 @@ def _certificates(folder: Path) -> dict[str, str]:
         for what, file in (("cert", certificate), ("key", key))
     }
     return {"distributed.comm.tls.ca-file": str(certificate), **of_role}
-
-
-def _listens(host: str, port: int) -> bool:
-    with socket.socket() as asking:
-        return asking.connect_ex((host, port)) == 0

@@ -29,6 +29,12 @@ def free_port() -> int:
     raise RuntimeError(f"All ports from {FIRST} to {LAST} are taken.")
 
 
+def listens(host: str, port: int) -> bool:
+    """Tell whether something listens on a port."""
+    with closing(socket.socket()) as asking:
+        return asking.connect_ex((host, port)) == 0
+
+
 def _is_free(port: int) -> bool:
     with closing(socket.socket()) as probe:
         try:

@@ -137,9 +137,13 @@ def documented_commands(page: str, heading: str) -> list[str]:
 
 
 def copy_repository(folder: Path, settings: Mapping[str, object]) -> None:
-    """Copy what flows are run from, with an .env of settings."""
+    """Copy what flows are run from, with an .env of settings.
+
+    What is compiled is copied too: loops would be compiled anew in each copy, for ten seconds.
+    """
     for name in ("flows", "tasks", "landcover"):
-        ignored = shutil.ignore_patterns("__pycache__")
+        # Names under which a process beside this one writes what it compiles.
+        ignored = shutil.ignore_patterns("*.pyc.*", "*.tmp.*")
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     shutil.copy(ROOT / "prefect.yaml", folder)
     lines = [f'{name}="{value}"' for name, value in settings.items()]
@@ -170,7 +174,10 @@ def prefect_server(
 
 @contextmanager
 def reporting_to(shell: Shell) -> Iterator[SyncPrefectClient]:
-    """Let this process's runs report to the server, without heartbeats; yield its client."""
+    """Let this process's runs report to the server; yield its client.
+
+    They send no heartbeats: a run's end would wait for their thread, which sleeps whole seconds.
+    """
     wait_for_server(shell)
     api = {PREFECT_API_URL: f"{shell.address}/api", PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     with temporary_settings(api), get_client(sync_client=True) as client:

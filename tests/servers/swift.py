@@ -1,6 +1,5 @@
 """An S3 server for the tests: OpenStack Swift, which checks signatures, dates and rights."""
 
-import base64
 import json
 import os
 import pwd
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
-from tests.servers.ports import LOOPBACK, free_port
+from tests.servers.ports import LOOPBACK, free_port, listens
 from tests.servers.process import Server, running
 
 if TYPE_CHECKING:
@@ -159,10 +158,11 @@ def own_servers() -> Iterator[tuple[S3Server, list[Server]]]:
     """
     with tempfile.TemporaryDirectory(prefix="swift-") as made:
         folder = Path(made)
-        ports = {name: free_port() for name in SERVERS}
-        _prepare(folder, ports)
+        ports, cache = {name: free_port() for name in SERVERS}, free_port()
+        _prepare(folder, ports, cache)
         servers = [_server_of(folder, name, name, LOOPBACK, port) for name, port in ports.items()]
-        with running(servers):
+        # The others may be restarted without it.
+        with running([_cache(folder, cache)]), running(servers):
             yield S3Server(f"http://{LOOPBACK}:{ports['proxy']}", folder / "requests"), servers
 
 
@@ -223,10 +223,10 @@ pipeline = {server}-server
 use = egg:swift#{server}
 """
 
-# Without the cache filter nothing asks for a memcached; Swift's own tokens then need a key.
+# Without the cache, account and bucket are looked up for each request, which doubles what it costs.
 PROXY = """
 [pipeline:main]
-pipeline = request_log catch_errors gatekeeper listing_formats bulk s3api tempauth copy slo \
+pipeline = request_log catch_errors gatekeeper cache listing_formats bulk s3api tempauth copy slo \
     versioned_writes symlink proxy-server
 
 [app:proxy-server]
@@ -245,8 +245,6 @@ location = us-east-1
 use = egg:swift#tempauth
 user_test_tester = testsecret .admin
 user_test_reader = readersecret
-fernet_key_tests = {key}
-active_fernet_key_id = tests
 
 [filter:versioned_writes]
 use = egg:swift#versioned_writes
@@ -254,6 +252,9 @@ allow_object_versioning = true
 
 [filter:bulk]
 use = egg:swift#bulk
+
+[filter:cache]
+use = egg:swift#memcache
 
 [filter:catch_errors]
 use = egg:swift#catch_errors
@@ -274,7 +275,10 @@ use = egg:swift#slo
 use = egg:swift#symlink
 """
 
-KEY = base64.urlsafe_b64encode(bytes(32)).decode()
+CACHE = """
+[memcache]
+memcache_servers = {address}:{port}
+"""
 
 HASHES = """
 [swift-hash]
@@ -296,13 +300,14 @@ for server, port in zip(("account", "container", "object"), ports):
 """
 
 
-def _prepare(folder: Path, ports: dict[str, int]) -> None:
+def _prepare(folder: Path, ports: dict[str, int], cache: int) -> None:
     """Write the servers' settings, their rings and the folder of their one disk."""
     disk = folder / "disks" / "disk"
     disk.mkdir(parents=True)
     _demand_attributes(disk)
     (folder / "requests").touch()
     (folder / "swift.conf").write_text(HASHES)
+    (folder / "memcache.conf").write_text(CACHE.format(address=LOOPBACK, port=cache))
     for server, port in ports.items():
         _write_settings(folder, server, server, LOOPBACK, port)
     command = [sys.executable, "-c", RINGS, str(folder), *map(str, ports.values())]
@@ -323,11 +328,14 @@ def _write_settings(folder: Path, name: str, kind: str, address: str, port: int)
         folder=folder,
         address=address,
         port=port,
-        user=pwd.getpwuid(os.geteuid()).pw_name,
+        user=_user(),
         server=kind,
-        key=KEY,
     )
     (folder / f"{name}.conf").write_text(text)
+
+
+def _user() -> str:
+    return pwd.getpwuid(os.geteuid()).pw_name
 
 
 def _environment() -> dict[str, str]:
@@ -359,6 +367,18 @@ def _server_of(folder: Path, name: str, kind: str, address: str, port: int) -> S
         lambda: _answers(address, port),
         signal.SIGKILL,
         _environment(),
+    )
+
+
+def _cache(folder: Path, port: int) -> Server:
+    """Return memcached, which the proxies share."""
+    command = ["setpriv", "--pdeathsig", "KILL", "memcached", "-u", _user()]
+    return Server(
+        "memcached",
+        [*command, "-l", LOOPBACK, "-p", str(port)],
+        folder / "memcached.log",
+        lambda: listens(LOOPBACK, port),
+        signal.SIGKILL,
     )
 
 
