@@ -1,6 +1,7 @@
 """What the GeoTIFF of a layer is made of: tiles, which are compressed here, and GDAL's tags.
 
-GDAL takes up to four times as long to compress a tile.
+ISA-L compresses a tile in a fifth of the time that GDAL takes or less. It is DEFLATE as well, and
+larger: classes by a twelfth, `alerts` and `last_seen` by a fifth.
 """
 
 import zlib
@@ -11,7 +12,6 @@ import numpy as np
 from isal import isal_zlib
 from rasterio.io import MemoryFile
 from rasterio.windows import Window
-from zlib_ng import zlib_ng
 
 from landcover.grid import Grid
 from landcover.maps.layers import Integers, Layer
@@ -27,6 +27,9 @@ PROFILE: dict[str, Any] = {
     "compress": "deflate",
     "endianness": "LITTLE",
 }
+
+# Of ISA-L: higher ones take longer and save nothing.
+LEVEL = 1
 
 # The types whose rasters a GeoTIFF may give a palette.
 WITH_PALETTE = {"uint8", "uint16"}
@@ -63,11 +66,7 @@ def compress(values: Integers, layer: Layer) -> bytes:
     # Not all at once, which takes five times as long.
     for number, band in enumerate(bands):
         tile[:height, :width, number] = band
-    # ISA-L is the faster of the two by far. Its tiles of classes are larger than GDAL's by a
-    # twelfth, but those of two bytes a value would be by a fifth.
-    compressed: bytes = (
-        isal_zlib.compress(tile, 1) if tile.itemsize == 1 else zlib_ng.compress(tile, 3)
-    )
+    compressed: bytes = isal_zlib.compress(tile, LEVEL)
     return compressed
 
 
