@@ -15,7 +15,7 @@ import shapely
 from rasterio.windows import Window
 
 from benchmarks import worlds
-from benchmarks.copying import WORKERS, write_tile_index
+from benchmarks.copying import LEVEL, WORKERS, write_tile_index
 from benchmarks.imagery import QUAD
 from benchmarks.report import Figure
 from landcover.change.alerts import new_since, no_alerts, numbered, update_alerts
@@ -32,7 +32,8 @@ from landcover.grid import Grid
 from landcover.maps.cog import write_cog
 from landcover.maps.layers import Layer
 from landcover.maps.measure import count_map
-from landcover.maps.pieces import LEVEL, PROFILE, piece_factors, write_piece
+from landcover.maps.pieces import piece_factors, write_piece
+from landcover.maps.tiles import PROFILE
 from landcover.period import Period
 from landcover.windows import BLOCK, LARGEST, split
 
@@ -67,7 +68,6 @@ def write_map(
         path = folder / f"{what}_{period.key}.tif"
         busy, quiet = (getattr(month, what) for month in months)
         profile = PROFILE | {
-            "compress": "deflate",
             "zlevel": LEVEL,
             "crs": grid.crs,
             "transform": grid.transform,

@@ -14,10 +14,12 @@ from shapely.geometry import Polygon, box
 
 from landcover.grid import Bounds, Grid
 from landcover.imagery.mosaic import Mosaic
-from landcover.maps.pieces import LEVEL
 from landcover.windows import BLOCK, plan_windows, split
 
 WORKERS = 2
+
+# GDAL's fastest, of DEFLATE.
+LEVEL = 1
 
 
 def copy(mosaic: Mosaic, folder: Path) -> Path:

@@ -270,7 +270,7 @@ def swap_for_a_sparse_one(piece: Path) -> None:
 
 
 def move(piece: Path) -> None:
-    with rasterio.open(piece, "r+") as dataset:
+    with rasterio.open(piece, "r+", ignore_cog_layout_break=True) as dataset:
         dataset.transform = dataset.transform @ Affine.translation(0.4, 0)
 
 

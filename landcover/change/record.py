@@ -101,7 +101,6 @@ def record_layers(period: Period) -> tuple[Layer, ...]:
             dtype="int16",
             nodata=0,
             bands=("log_odds", "forest_seen"),
-            compression="zstd",
         ),
     )
 

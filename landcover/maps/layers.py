@@ -1,7 +1,7 @@
 """Layers: the rasters that a map is made of, and how their overviews are made."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +15,6 @@ from landcover.period import Period
 Integers = NDArray[np.integer[Any]]
 
 Halving = Literal["mode", "mean", "fading"]
-Compression = Literal["deflate", "zstd"]
 
 
 @dataclass(frozen=True)
@@ -38,9 +37,6 @@ class Layer:
     """The value of pixels that hold none."""
     bands: tuple[str, ...] = ()
     """The names of its bands, where there are several."""
-    compression: Compression = "deflate"
-    """How tiles are compressed. ZSTD takes a third of the time, but QGIS on macOS and older readers
-    in browsers do not know it: it is for what this program alone reads."""
 
     @property
     def names(self) -> Mapping[int, str]:
@@ -78,7 +74,7 @@ class Layer:
             totals = np.empty(shape, f"int{16 * nodata.itemsize}")
             sum_fours(beneath, nodata, totals)
         else:
-            totals = np.empty(shape, self.totals)
+            totals = np.empty(shape, self.totals.dtype)
             add_fours(beneath, totals)
         return totals
 
@@ -100,9 +96,11 @@ class Layer:
         return self.halving == "mean"
 
     @property
-    def totals(self) -> str:
-        """The type of sums: that of an overview pixel over 2048 x 2048 bytes fits 32 bits."""
-        return "int32" if np.dtype(self.dtype).itemsize == 1 else "int64"
+    def totals(self) -> "Layer":
+        """The sums and counts that overviews of means are made of."""
+        # The sum of an overview pixel over 2048 x 2048 bytes fits 32 bits.
+        dtype = "int32" if np.dtype(self.dtype).itemsize == 1 else "int64"
+        return replace(self, legend=None, dtype=dtype, nodata=0, bands=("sum", "count"))
 
 
 def prediction_layers(period: Period, names: Mapping[int, str]) -> tuple[Layer, Layer]:

@@ -6,7 +6,6 @@ All of that is done window by window and side by side, so that a map is assemble
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import rasterio
@@ -21,30 +20,12 @@ from landcover.imagery.doubts import Doubts
 from landcover.imagery.images import gdal_path
 from landcover.maps.layers import Integers, Layer
 from landcover.maps.measure import Counts, count_map, count_values, measure_classes
+from landcover.maps.tiff import write_tiff
+from landcover.maps.tiles import compress_tiles, with_overviews
 from landcover.windows import BLOCK
-
-# Of DEFLATE and ZSTD. On classified maps DEFLATE's level 6 takes four times as long as 1 for files
-# a fifth smaller.
-LEVEL = 1
-
-# Of a map and of its pieces.
-PROFILE: dict[str, Any] = {
-    "driver": "GTiff",
-    "tiled": True,
-    "blockxsize": BLOCK,
-    "blockysize": BLOCK,
-    # Tiles are copied into the map as they are, whose tables have the lowest byte first.
-    "endianness": "LITTLE",
-}
 
 # The tag of a piece's classes that keeps doubts about the imagery.
 DOUBTS = "DOUBTS"
-
-
-def profile_of(layer: Layer) -> dict[str, Any]:
-    """Return what rasterio needs to know of a layer's files, but for the grid and the values."""
-    level = {"deflate": "zlevel", "zstd": "zstd_level"}[layer.compression]
-    return PROFILE | {"compress": layer.compression, level: LEVEL}
 
 
 @dataclass(frozen=True)
@@ -163,72 +144,21 @@ def write_piece(
         factors: of the overviews.
         path: the GeoTIFF to write.
         doubts: about the imagery, which the file is to keep for a run that takes it up.
+
+    Raises:
+        OSError: if there is no room for it.
     """
-    halved = values
-    for factor in [1, *factors]:
-        if factor > 1:
-            halved = layer.halve(halved)
-        shown = layer.shown(halved)
-        bands = shown.reshape(-1, *shown.shape[-2:])
-        tags = {DOUBTS: doubts.to_json()} if doubts is not None and factor == 1 else {}
-        profile = profile_of(layer) | {"nodata": layer.nodata}
-        _write(bands, grid.coarser(factor), path, profile, tags, append=factor > 1)
+    tags = {DOUBTS: doubts.to_json()} if doubts is not None else {}
+    halved, tiles = values, [compress_tiles(values, layer)]
+    for _ in factors:
+        halved = layer.halve(halved)
+        tiles.append(compress_tiles(layer.shown(halved), layer))
+    rasters = with_overviews(layer, tiles, grid, tags)
     if layer.has_totals and factors:
-        ends = np.min_scalar_type(halved.min()), np.min_scalar_type(halved.max())
-        small = halved.astype(np.promote_types(*ends))
-        _write(small, grid.coarser(factors[-1]), path, profile_of(layer), append=True)
-
-
-def _write(
-    bands: Integers,
-    grid: Grid,
-    path: Path,
-    profile: Mapping[str, Any],
-    tags: Mapping[str, str] = {},
-    *,
-    append: bool,
-) -> None:
-    """Write values (bands, rows, columns) as a GeoTIFF, or as one more raster of it."""
-    with rasterio.open(
-        path,
-        "w",
-        **profile,
-        count=len(bands),
-        # All bands of a tile are copied into the map as one.
-        interleave="pixel",
-        dtype=bands.dtype,
-        width=grid.width,
-        height=grid.height,
-        crs=grid.crs,
-        transform=grid.transform,
-        append_subdataset=append,
-    ) as dataset:
-        dataset.write(bands)
-        dataset.update_tags(**tags)
-
-
-def totals_of(path: Path, factors: Sequence[int]) -> str:
-    """Return what GDAL opens to read the sums and counts of the last overview of a piece.
-
-    Args:
-        path: of the piece, which has overviews.
-        factors: of these.
-    """
-    return f"GTIFF_DIR:{len(factors) + 2}:{path.absolute()}"
-
-
-def levels(path: Path, factors: Sequence[int]) -> list[str]:
-    """Return what GDAL opens to read a piece and each of its overviews.
-
-    A GeoTIFF's directories are counted from 1, and the first one is the piece itself: of a piece
-    with the overviews 2 and 4 they are `p.tif`, `GTIFF_DIR:2:p.tif` and `GTIFF_DIR:3:p.tif`.
-
-    Args:
-        path: of the piece.
-        factors: of its overviews.
-    """
-    overviews = range(2, len(factors) + 2)
-    return [str(path.absolute()), *(f"GTIFF_DIR:{n}:{path.absolute()}" for n in overviews)]
+        coarsest = grid.coarser(factors[-1])
+        sums = compress_tiles(halved, layer.totals)
+        rasters += with_overviews(layer.totals, [sums], coarsest, {})
+    write_tiff(path, rasters)
 
 
 def describe_piece(

@@ -1,11 +1,12 @@
 """Just enough of TIFF to make a Cloud-Optimized GeoTIFF from tiles that are already compressed.
 
-GDAL writes every other raster here, but it would decode and compress each tile once more. The file
-is a BigTIFF, laid out as GDAL's COG driver documents it: all directories first, then the tiles of
-the coarsest overview, those of the map last. Each tile stands between its size and a copy of its
-last four bytes, so that reading from a bucket takes few requests.
+GDAL would decode and compress each of them once more. The file is a BigTIFF, laid out as GDAL's COG
+driver documents it: all directories first, then the tiles of the coarsest overview, those of the
+map last. Each tile stands between its size and a copy of its last four bytes, so that reading from
+a bucket takes few requests.
 """
 
+import mmap
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -57,8 +58,8 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Level:
-    """A map, or one of its overviews."""
+class Raster:
+    """A map, one of its overviews, or what else is in its file."""
 
     width: int
     """Columns."""
@@ -66,6 +67,8 @@ class Level:
     """Rows."""
     tiles: Mapping[Cell, Span | bytes]
     """Compressed; those that are not there are nodata."""
+    tags: Mapping[int, Tag]
+    """Of any sizes and tiles: its own are written."""
 
 
 LONG, LONG8 = 4, 16
@@ -73,6 +76,9 @@ BYTES = {1: 1, 2: 1, 3: 2, LONG: 4, 5: 8, 12: 8, LONG8: 8}
 
 SUBFILE_TYPE, WIDTH, HEIGHT, TILE_WIDTH, TILE_HEIGHT = 254, 256, 257, 322, 323
 TILE_OFFSETS, TILE_SIZES = 324, 325
+
+# A BigTIFF with the lowest byte first, whose addresses have eight of them.
+HEADER = struct.pack("<2sHHH", b"II", 43, 8, 0)
 
 # Where a tile is, in the tables of a directory.
 PLACE = np.dtype([("offset", "<u8"), ("size", "<u4")])
@@ -89,56 +95,97 @@ PROMISES = (
 )
 
 
-def read_tags(path: Path) -> dict[int, Tag]:
-    """Return the tags of the first directory of a BigTIFF with the lowest byte first.
+def read_tags(content: bytes | mmap.mmap) -> list[dict[int, Tag]]:
+    """Return the tags of each directory of a BigTIFF with the lowest byte first.
 
     Args:
-        path: the file, which is read whole.
+        content: of the file.
+
+    Raises:
+        struct.error: if it ends too early.
     """
-    content = path.read_bytes()
+    directories = []
     (at,) = struct.unpack_from("<Q", content, 8)
-    (number,) = struct.unpack_from("<Q", content, at)
-    tags = {}
-    for entry in range(at + 8, at + 8 + 20 * number, 20):
-        code, kind, count = struct.unpack_from("<HHQ", content, entry)
-        size, place = count * BYTES[kind], entry + 12
-        if size > 8:
-            (place,) = struct.unpack_from("<Q", content, place)
-        tags[code] = Tag(kind, count, content[place : place + size])
-    return tags
+    while at:
+        tags = {}
+        (number,) = struct.unpack_from("<Q", content, at)
+        for entry in range(at + 8, at + 8 + 20 * number, 20):
+            code, kind, count = struct.unpack_from("<HHQ", content, entry)
+            size, place = count * BYTES[kind], entry + 12
+            if size > 8:
+                (place,) = struct.unpack_from("<Q", content, place)
+            tags[code] = Tag(kind, count, content[place : place + size])
+        directories.append(tags)
+        (at,) = struct.unpack_from("<Q", content, at + 8 + 20 * number)
+    return directories
 
 
-def write_tiff(path: Path, tags: Mapping[int, Tag], levels: Sequence[Level]) -> None:
+def read_places(path: Path) -> list[dict[Cell, Span]]:
+    """Return where the tiles of each raster are in a file that `write_tiff` wrote.
+
+    Args:
+        path: the file.
+
+    Raises:
+        RasterioIOError: if it is another file, or cut short.
+    """
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+            if whole[: len(HEADER)] != HEADER:
+                raise RasterioIOError(f"{path} has changed: it is not the file that was written")
+            directories = read_tags(whole)
+    except struct.error as error:
+        raise RasterioIOError(f"{path} ends too early: it was cut short") from error
+    return [_places(path, tags) for tags in directories]
+
+
+def _places(path: Path, directory: Mapping[int, Tag]) -> dict[Cell, Span]:
+    offsets, sizes = (
+        np.frombuffer(directory[code].value, kind).reshape(_shape(directory))
+        for code, kind in ((TILE_OFFSETS, "<u8"), (TILE_SIZES, "<u4"))
+    )
+    return {
+        (row, column): Span(path, int(offsets[row, column]), int(sizes[row, column]))
+        for row, column in np.argwhere(offsets).tolist()
+    }
+
+
+def write_tiff(path: Path, rasters: Sequence[Raster]) -> None:
     """Write a Cloud-Optimized GeoTIFF.
 
     Args:
         path: the file to write.
-        tags: of the map, whatever their sizes and tiles; the overviews' are made of them.
-        levels: the map, and its overviews from fine to coarse.
+        rasters: the map, its overviews from fine to coarse, and what else is in the file.
 
     Raises:
         OSError: if there is no room for it.
     """
-    directories = [_directory(tags, level, is_map=level is levels[0]) for level in levels]
+    directories = [_directory(raster) for raster in rasters]
     tables = [np.zeros(_shape(directory), PLACE) for directory in directories]
     with path.open("wb") as file:
         file.write(_head(directories, tables))
-        for level, table in reversed(list(zip(levels, tables, strict=True))):
-            for cell, content in _contents(level):
+        for raster, table in reversed(list(zip(rasters, tables, strict=True))):
+            for cell, content in _contents(raster):
                 table[cell] = file.tell() + 4, len(content)
                 file.write(struct.pack("<I", len(content)) + content + content[-4:])
         file.seek(0)
         file.write(_head(directories, tables))
 
 
-def _directory(tags: Mapping[int, Tag], level: Level, *, is_map: bool) -> dict[int, Tag]:
-    """Return the tags of a level, but for its tiles'."""
-    own = {code: tag for code, tag in tags.items() if is_map or code not in OF_THE_MAP}
-    own |= {} if is_map else {SUBFILE_TYPE: REDUCED}
-    return own | {
-        code: Tag(LONG, 1, struct.pack("<I", size))
-        for code, size in ((WIDTH, level.width), (HEIGHT, level.height))
-    }
+def overview_tags(tags: Mapping[int, Tag]) -> dict[int, Tag]:
+    """Return the tags of an overview.
+
+    Args:
+        tags: of the map.
+    """
+    kept = {code: tag for code, tag in tags.items() if code not in OF_THE_MAP}
+    return kept | {SUBFILE_TYPE: REDUCED}
+
+
+def _directory(raster: Raster) -> dict[int, Tag]:
+    """Return the tags of a raster, but for its tiles'."""
+    sizes = ((WIDTH, raster.width), (HEIGHT, raster.height))
+    return {**raster.tags, **{code: Tag(LONG, 1, struct.pack("<I", size)) for code, size in sizes}}
 
 
 def _shape(directory: Mapping[int, Tag]) -> tuple[int, int]:
@@ -150,8 +197,8 @@ def _shape(directory: Mapping[int, Tag]) -> tuple[int, int]:
     return -(-height // high), -(-width // wide)
 
 
-def _contents(level: Level) -> Iterator[tuple[Cell, bytes]]:
-    for cell, tile in sorted(level.tiles.items()):
+def _contents(raster: Raster) -> Iterator[tuple[Cell, bytes]]:
+    for cell, tile in sorted(raster.tiles.items()):
         yield cell, tile if isinstance(tile, bytes) else tile.read()
 
 
@@ -159,7 +206,7 @@ def _head(directories: Sequence[Mapping[int, Tag]], tables: Sequence[NDArray[np.
     """Return all that comes before the tiles; its length does not depend on where these are."""
     ghost = b"GDAL_STRUCTURAL_METADATA_SIZE=%06d bytes\n" % len(PROMISES) + PROMISES
     ghost += bytes(len(ghost) % 2)
-    head = struct.pack("<2sHHHQ", b"II", 43, 8, 0, 16 + len(ghost)) + ghost
+    head = HEADER + struct.pack("<Q", 16 + len(ghost)) + ghost
     for number, (directory, table) in enumerate(zip(directories, tables, strict=True), start=1):
         of_tiles = {
             TILE_OFFSETS: Tag(LONG8, table.size, table["offset"].tobytes()),
