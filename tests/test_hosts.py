@@ -9,6 +9,9 @@ import pytest
 from tests.servers.hosts import Network, network_of
 from tests.servers.waiting import wait_for
 
+# Hosts of the same names are made for the tests of this group.
+pytestmark = pytest.mark.xdist_group("hosts")
+
 SENDS = """
 import socket, sys, time
 with socket.create_connection((sys.argv[1], int(sys.argv[2]))) as connection:
