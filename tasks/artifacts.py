@@ -211,12 +211,12 @@ def show_comparison(label: str, result: Comparison) -> None:
     """
     rows = [
         {
-            "this map": row.this_map,
-            "other map": row.other_map,
-            "hectares": f"{row.hectares:,.1f}",
-            "share": "" if math.isnan(row.share) else f"{row.share:.1%}",
+            "this map": row["this_map"],
+            "other map": row["other_map"],
+            "hectares": f"{row['hectares']:,.1f}",
+            "share": "" if math.isnan(row["share"]) else f"{row['share']:.1%}",
         }
-        for row in result.table().itertuples()
+        for row in result.table().to_dict("records")
     ]
     with _unless_away(key := f"comparison-{label}"):
         create_table_artifact(rows, key=key, description="True hectares by what either map says")

@@ -14,25 +14,29 @@ import joblib
 import matplotlib as mpl
 import numpy as np
 import pytest
+import rasterio
 
+from landcover.classes import colour
 from landcover.model.forest import ForestSettings, fit
 from landcover.model.sampling import Origin, write_samples
 from landcover.period import Period
 from landcover.report import cartography
 from tests.rasters import centres, pixel_box, random_values, write_raster
 from tests.test_deforestation import (
-    FIELD,
     HEIGHT,
     MAPS,
+    NAMES,
     WIDTH,
     bring_up_to,
+    felled,
+    landscape,
     map_month,
-    six_months,
 )
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "explore.ipynb"
+MARCH = Period(2025, 3)
 BANDS = ("blue", "green", "red", "nir")
 
 
@@ -61,7 +65,7 @@ def write_model() -> None:
     rows.insert(1, "class_label", np.where(rows["red"] > 2500, "Non-Forest", "Forest"))
     codes = (rows["class_label"] != "Forest").astype(np.uint8)
     for folder in ("prepared", "models"):
-        Path("data", folder).mkdir(parents=True)
+        Path("data", folder).mkdir(parents=True, exist_ok=True)
     write_samples(rows, Origin(BANDS), Path("data/prepared/prepared_data_202503.parquet"))
     model = fit(rows, BANDS, codes, ForestSettings(trees=3))
     joblib.dump(model, "data/models/rf_model_202503.joblib")
@@ -72,28 +76,31 @@ def test_the_notebook_runs_to_its_end(
 ):
     monkeypatch.setattr(cartography, "LONGEST", 300)
     monkeypatch.setattr(cartography, "COLUMN", 200)
-    settings(AOI_DEFINITION=f"SRID=3857;{pixel_box(0, 0, WIDTH, HEIGHT).wkt}")
-    months = list(six_months().items())[:3]
-    for period, codes in months:
-        map_month(period, codes)
-    assert bring_up_to(3) == 0
+    forest = np.ones((1, HEIGHT, WIDTH), np.uint8)
+    settings(
+        AOI_DEFINITION=f"SRID=3857;{pixel_box(0, 0, WIDTH, HEIGHT).wkt}",
+        FOREST_BASELINE=write_raster(Path("baseline.tif").absolute(), forest),
+    )
+    path = map_month(MARCH, felled(landscape()))
+    assert bring_up_to(MARCH.month) == 0
+    with rasterio.open(path, "r+") as dataset:
+        dataset.write_colormap(1, {code: colour(code) for code in NAMES})
     write_model()
-    forest = (months[-1][1] != FIELD).astype(np.uint8)
-    write_raster(MAPS / "forest_2025.tif", forest[np.newaxis], nodata=255)
+    write_raster(MAPS / "forest_2025.tif", forest, nodata=255)
 
     parameters, *cells = code_cells()
     assert parameters["metadata"]["tags"] == ["parameters"]
     names: dict[str, Any] = {}
     run(parameters, names)
-    names |= {"data": Path("data"), "month": 3}
+    names |= {"data": Path("data"), "month": MARCH.month}
     with mpl.rc_context({"backend": "agg"}):
         for cell in cells:
             run(cell, names)
         figures = names["plt"].get_fignums()
         names["plt"].close("all")
     assert len(figures) == 5
-    assert len(names["alerts"]) == 1
-    assert names["key"] == Period(2025, 3).key
+    assert len(names["alerts"]) > 0
+    assert names["key"] == MARCH.key
 
 
 def test_what_cells_have_shown_is_not_kept():

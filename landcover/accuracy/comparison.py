@@ -214,10 +214,10 @@ def judge(
     are_forest = set(map(label_key, forest))
     names = NAMES[FOREST], NAMES[NON_FOREST]
 
-    def lumped(name: object) -> object:
-        return name if pandas.isna(name) else names[label_key(str(name)) not in are_forest]
+    def lumped(name: str) -> str:
+        return names[label_key(name) not in are_forest]
 
-    reference = labels.assign(reference=labels["reference"].map(lumped))
+    reference = labels.assign(reference=labels["reference"].map(lumped, na_action="ignore"))
     lumping = replace(sample, design={**sample.design, "classes": list(names)})
     maps = {"this_map": (ONLY_OURS, BOTH), "other_map": (ONLY_THEIRS, BOTH)}
     judged = {}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from affine import Affine
 from numpy.typing import NDArray
 from pyproj import Transformer
 from rasterio.enums import ColorInterp, Resampling
@@ -233,24 +234,45 @@ def read_states(other: OtherMap, grid: Grid) -> tuple[States, frozenset[float]]:
     Raises:
         RasterioIOError: if it cannot be read.
     """
-    with (
-        open_band(other.path, other.band, declared=other.no_data is None) as source,
-        WarpedVRT(
-            source,
-            crs=grid.crs,
-            transform=grid.transform,
-            width=grid.width,
-            height=grid.height,
-            resampling=Resampling.nearest,
-            tolerance=TOLERANCE,
-        ) as warped,
-    ):
-        values, mask = warped.read()
-    known = mask != 0
+    with open_band(other.path, other.band, declared=other.no_data is None) as source:
+        first, *others = (_warp(source, grid, turn) for turn in _turns(source))
+    values, known = first[0], first[1] != 0
+    for more, mask in others:
+        values = np.where(known, values, more)
+        known |= mask != 0
+    if values.dtype.kind == "f":
+        known &= ~np.isnan(values)
     if other.no_data:
         known &= ~np.isin(values, sorted(other.no_data))
     states = np.where(known, other.forest.holds(values), UNKNOWN).astype(np.uint8)
     return states, _seen(values[known], other.forest)
+
+
+def _turns(dataset: DatasetReader) -> list[float]:
+    """Return by how many degrees a raster is turned for its longitudes to be -180 to 180.
+
+    GDAL does not look for a place at 280 where a projection says -80; a raster that runs from 0 to
+    360 has parts of either kind.
+    """
+    if not dataset.crs.is_geographic:
+        return [0.0]
+    west, _, east, _ = dataset.bounds
+    return [turn for turn in (0.0, -360.0, 360.0) if west + turn < 180 and east + turn > -180]
+
+
+def _warp(source: DatasetReader, grid: Grid, turn: float) -> NDArray[Any]:
+    with WarpedVRT(
+        source,
+        src_transform=Affine.translation(turn, 0) @ source.transform,
+        crs=grid.crs,
+        transform=grid.transform,
+        width=grid.width,
+        height=grid.height,
+        resampling=Resampling.nearest,
+        tolerance=TOLERANCE,
+    ) as warped:
+        both: NDArray[Any] = warped.read()
+    return both
 
 
 def _seen(values: NDArray[Any], rule: ForestRule) -> frozenset[float]:

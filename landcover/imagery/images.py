@@ -72,8 +72,8 @@ def open_band(path: UPath, band: int, *, declared: bool = True) -> Iterator[Data
     Args:
         path: of the image.
         band: which, from 1.
-        declared: whether its pixels without data are those that the file declares; all but NaN hold
-            data if not.
+        declared: whether its pixels without data are those that the file declares; all hold data
+            if not.
 
     Raises:
         RasterioIOError: if GDAL cannot open it.
@@ -98,10 +98,9 @@ def _band_and_mask(dataset: DatasetReader, band: int, declared: bool) -> str:
     if declared:
         _add_source(mask, "SimpleSource", dataset.name, f"mask,{band}")
     else:
-        source = _add_source(mask, "ComplexSource", dataset.name, str(band))
-        _add(source, "ScaleOffset", "1")
-        # What is not a number stays so, and becomes 0.
-        _add(source, "ScaleRatio", "0")
+        everywhere = _add_source(mask, "ComplexSource", dataset.name, str(band))
+        _add(everywhere, "ScaleOffset", "1")
+        _add(everywhere, "ScaleRatio", "0")
     return tostring(root, encoding="unicode")
 
 

@@ -220,8 +220,8 @@ def _matrix(result: Comparison, wording: Wording) -> list[tuple[str, list[Cell]]
     return rows
 
 
-def _judged(page: ComparisonPage, wording: Wording) -> list[tuple[str, tuple[str, ...]]]:
-    """Return a row for each map: overall accuracy, user's and producer's of forest, its area."""
+def _judged(page: ComparisonPage, wording: Wording) -> list[tuple[str, tuple[str, str, str]]]:
+    """Return a row for each map: overall accuracy, and user's and producer's of forest."""
     rows = []
     for which, areas in page.judged.items():
         found, name = areas.estimates, NAMES[FOREST]
@@ -283,7 +283,6 @@ def _reading(page: ComparisonPage, wording: Wording) -> list[str]:
         if other.no_data is None
         else ", ".join(map(str, sorted(other.no_data))) or wording.say("compare_nothing")
     )
-    decimals = 1
     return [
         wording.say("compare_reading_1"),
         wording.say(
@@ -291,8 +290,8 @@ def _reading(page: ComparisonPage, wording: Wording) -> list[str]:
         ),
         wording.say(
             "compare_reading_3",
-            ours=wording.number(page.metres, decimals),
-            theirs=wording.number(other.metres, decimals),
+            ours=wording.number(page.metres, 1),
+            theirs=wording.number(other.metres, 1),
         ),
         wording.say("compare_reading_4"),
     ]
