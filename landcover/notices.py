@@ -63,8 +63,8 @@ ENGLISH: Mapping[str, str] = {
     "compare_all_forest": "All that {name} says of the area of interest is forest. Probably its "
     "file declares the value for land without forest as no data: if so, compare again with "
     "--no_data none.",
-    "compare_little": "{name} says nothing of {share} of the area that this map knows: does it "
-    "cover all of the area, and is what counts as no data right (--no_data)?",
+    "compare_little": "{name} says nothing of {share} of the area that this map knows: see whether "
+    "it covers all of the area, and whether what counts as no data is right (--no_data).",
     "areas_unlabelled": "{count} of the {drawn} points are not labelled. They do not count: the "
     "others of their stratum stand for them, so label them too, above all if they are missing for "
     "being hard.",

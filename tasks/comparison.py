@@ -466,7 +466,7 @@ def publish_comparison(
             "other_map": {
                 "path": absolute(theirs.path),
                 "band": theirs.band,
-                "forest": theirs.forest.text,
+                "values_of_forest": theirs.forest.text,
                 "no_data": "declared" if theirs.no_data is None else sorted(theirs.no_data),
             },
             **made_by,

@@ -263,17 +263,23 @@ def _unjudged(page: ComparisonPage, wording: Wording) -> str:
 
 
 def _notices(page: ComparisonPage, wording: Wording) -> list[str]:
-    """Return what is told of the estimates, of both maps once."""
-    told: dict[str, None] = {}
-    for which, areas in page.judged.items():
-        for notice in areas.notices:
-            name = notice.values.get("name")
-            shown = {"name": wording.say(CLASSES[name])} if name in CLASSES else {}
-            named = replace(notice, values={**notice.values, **shown})
-            text = wording.warning(named)
-            whose = f"{wording.say(MAPS[which])}: " if shown else ""
-            told[f"{whose}{text}"] = None
-    return list(told)
+    """Return what is told of the estimates: once what holds for both maps."""
+    told = {
+        wording.say(MAPS[which]): [_told(notice, wording) for notice in areas.notices]
+        for which, areas in page.judged.items()
+    }
+    both = [
+        text for text in next(iter(told.values()), []) if all(text in of for of in told.values())
+    ]
+    single = [f"{whose}: {text}" for whose, of in told.items() for text in of if text not in both]
+    return [*both, *single]
+
+
+def _told(notice: Notice, wording: Wording) -> str:
+    """Return a notice that names classes as the page does."""
+    name = notice.values.get("name")
+    shown = {"name": wording.say(CLASSES[name])} if name in CLASSES else {}
+    return wording.warning(replace(notice, values={**notice.values, **shown}))
 
 
 def _reading(page: ComparisonPage, wording: Wording) -> list[str]:

@@ -66,6 +66,6 @@ COMPARE_SPANISH: Mapping[str, str] = {
     "compare_all_forest": "Todo lo que {name} dice del área de interés es bosque. Probablemente su "
     "archivo declara como sin datos el valor de lo que no es bosque: si es así, compare de nuevo "
     "con --no_data none.",
-    "compare_little": "{name} no dice nada del {share} de la superficie que conoce este mapa: "
-    "¿cubre toda el área, y es correcto lo que cuenta como sin datos (--no_data)?",
+    "compare_little": "{name} no dice nada del {share} de la superficie que conoce este mapa: vea "
+    "si cubre toda el área y si es correcto lo que cuenta como sin datos (--no_data).",
 }

@@ -28,6 +28,7 @@ ENGLISH = Texts(
         "sampling": "Sampling",
         "settings": "Settings",
         "sha256": "SHA-256",
+        "values_of_forest": "Values of forest",
         "versions": "Versions",
     },
     texts={

@@ -34,6 +34,7 @@ SPANISH = Texts(
         "sampling": "Muestreo",
         "settings": "Configuración",
         "sha256": "SHA-256",
+        "values_of_forest": "Valores de bosque",
         "versions": "Versiones",
     },
     texts={
