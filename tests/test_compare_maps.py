@@ -161,7 +161,7 @@ def test_a_map_that_declares_non_forest_as_no_data_is_told(maps, shown):
     assert run("--with", "gfc.tif", "--forest", "1") == 0
     said = shown()
     assert "All that gfc.tif says of the area of interest is forest." in said
-    assert "gfc.tif says nothing of" in said
+    assert "gfc.tif says nothing of 32% of the area" in said
     assert run("--with", "gfc.tif", "--forest", "1", "--no_data", "none") == 0
     assert "Warning" not in shown()
 
