@@ -3,6 +3,7 @@
 # make docs    set up and build the documentation in docs/_build/html
 # make bench   set up and print the benchmarks
 # make soak    set up and try months under kills, restarts, faults and full disks (most of an hour)
+# make notebook  set up and open the notebook in JupyterLab
 # make audit   ask for known vulnerabilities of the locked dependencies (needs an advisory service)
 # make lock    renew poetry.lock and the requirements files exported from it (needs poetry)
 
@@ -16,12 +17,13 @@ unexport PYTHONDONTWRITEBYTECODE
 STAMPS := .stamps
 RUN := $(STAMPS)/run
 DEV := $(STAMPS)/dev
+NOTEBOOKS := $(STAMPS)/notebooks
 SYSTEM := $(STAMPS)/system
 
 # The tests of what numba compiles.
 COMPILED := $(patsubst %,tests/test_%.py,cells kernels lookup sieve trees)
 
-.PHONY: demo test check suite docs bench soak audit lock clean
+.PHONY: demo test check suite docs bench soak notebook audit lock clean
 .DEFAULT_GOAL := test
 
 demo: $(RUN)
@@ -49,6 +51,9 @@ docs: $(DEV)
 bench: $(DEV)
 	$(BIN)/python -m benchmarks
 
+notebook: $(NOTEBOOKS)
+	$(BIN)/jupyter lab notebooks/explore.ipynb
+
 soak: $(DEV) $(SYSTEM)
 	$(BIN)/python -m soak
 
@@ -61,7 +66,8 @@ lock:
 	poetry lock
 	poetry export --output requirements.txt
 	poetry export --extras dask --output requirements-dask.txt
-	poetry export --extras dask --all-groups --output requirements-dev.txt
+	poetry export --extras dask --with dev --output requirements-dev.txt
+	poetry export --with notebooks --output requirements-notebooks.txt
 
 clean:
 	rm -rf .venv $(STAMPS)
@@ -80,6 +86,9 @@ $(RUN): requirements.txt pyproject.toml
 	$(install)
 
 $(DEV): requirements-dev.txt pyproject.toml
+	$(install)
+
+$(NOTEBOOKS): requirements-notebooks.txt pyproject.toml
 	$(install)
 
 # Tests bring their own PostGIS server; TEST_DATABASE_URL names another to use instead.

@@ -5,6 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from landcover.accuracy.other_map import read_no_data, read_rule
 from landcover.period import Period, months_between, read_month
 from tasks.access.settings import scheduler_address
 
@@ -83,3 +84,55 @@ class Months(BaseModel):
     def periods(self) -> list[Period]:
         """Return each of the months, in order."""
         return months_between(read_month(self.first), read_month(self.last))
+
+
+def _check_rule(text: str) -> str:
+    read_rule(text)
+    return text
+
+
+def _check_no_data(text: str) -> str:
+    read_no_data(text)
+    return text
+
+
+def _check_name(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9-]+", text):
+        raise ValueError("write a short name of small letters, digits and hyphens")
+    return text
+
+
+class OtherRaster(BaseModel):
+    """Another map of the place, as it is named on the command line."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str = Field(
+        alias="with",
+        title="With",
+        description="The other map: a raster on the disk of the machine that runs this, or in the "
+        "bucket as s3://...; in any projection and resolution.",
+    )
+    forest: Annotated[str, AfterValidator(_check_rule)] = Field(
+        title="Forest",
+        description="Which of its values are forest: codes with commas between them, such as "
+        '"3,4,5,6", or a bound, such as ">=30".',
+    )
+    band: int | None = Field(
+        default=None,
+        ge=1,
+        title="Band",
+        description="Which of its bands is compared, from 1, where it has several.",
+    )
+    no_data: Annotated[str, AfterValidator(_check_no_data)] = Field(
+        default="declared",
+        title="No data",
+        description="Which of its values stand for no data: declared for those that the file "
+        'declares; none; or values in their place, such as "0,27".',
+    )
+    name: Annotated[str, AfterValidator(_check_name)] | None = Field(
+        default=None,
+        title="Name",
+        description="A short name of the other map for the files' names, such as worldcover, where "
+        "several are compared with the same map.",
+    )

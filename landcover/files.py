@@ -42,6 +42,15 @@ _SAMPLE = {
     "labels": "labels_{key}.parquet",
 }
 
+# Of a map that is held against another.
+_COMPARISON = {
+    "comparison": "comparison_{key}.tif",
+    "comparison_legend": "comparison_{key}.tif.aux.xml",
+    "comparison_table": "comparison_{key}.csv",
+    "comparison_accuracy": "comparison_accuracy_{key}.csv",
+    "comparison_page": "comparison_{key}.html",
+}
+
 # The one table of names. The key of a month is such as 202506.
 NAMES: Mapping[str, str] = {
     "samples": "prepared_data_{key}.parquet",
@@ -66,6 +75,7 @@ NAMES: Mapping[str, str] = {
     "polygons": "polygons_{key}.parquet",
     **_SAMPLE,
     **{f"deforestation_{what}": f"deforestation_{name}" for what, name in _SAMPLE.items()},
+    **_COMPARISON,
 }
 
 
@@ -95,6 +105,20 @@ def sample_file_name(what: str, of: str, period: Period) -> str:
         period: the month of the map, or the last of the period.
     """
     return file_name(what if of == "prediction" else f"{of}_{what}", period)
+
+
+def comparison_files(key: str, other: str | None) -> dict[str, str]:
+    """Return the names of the files of a comparison, by what they are; its raster's comes last.
+
+    >>> comparison_files("202506", "worldcover")["comparison_table"]
+    'comparison_202506_worldcover.csv'
+
+    Args:
+        key: of the map's period.
+        other: what the other map is called, where several are compared.
+    """
+    both = f"{key}_{other}" if other else key
+    return {what: name.format(key=both) for what, name in reversed(_COMPARISON.items())}
 
 
 def is_named(name: str, what: str) -> bool:

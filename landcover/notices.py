@@ -58,6 +58,13 @@ ENGLISH: Mapping[str, str] = {
     "much_fell": "The alerts that {month} brought cover {share} of the forest: so much seldom "
     "falls in a month, but haze or a month that is scaled differently looks like it; look at the "
     "map and the imagery of that month, and wait for the next one to confirm it.",
+    "compare_absent": "These codes of forest do not occur on {name} in the area of interest: "
+    "{codes}. If that is a surprise, look them up in its legend.",
+    "compare_all_forest": "All that {name} says of the area of interest is forest. Probably its "
+    "file declares the value for land without forest as no data: if so, compare again with "
+    "--no_data none.",
+    "compare_little": "{name} says nothing of {share} of the area that this map knows: see whether "
+    "it covers all of the area, and whether what counts as no data is right (--no_data).",
     "areas_unlabelled": "{count} of the {drawn} points are not labelled. They do not count: the "
     "others of their stratum stand for them, so label them too, above all if they are missing for "
     "being hard.",

@@ -19,6 +19,7 @@ from prefect.logging import get_run_logger
 from upath import UPath
 
 from landcover.accuracy.areas import Areas, areas_table
+from landcover.accuracy.comparison import Comparison
 from landcover.files import absolute
 from landcover.model.metrics import ClassMetrics
 
@@ -199,6 +200,26 @@ def show_areas(key: str, areas: Areas) -> None:
             description="Points, and estimated share of the area, by class on the map and on the "
             "ground",
         )
+
+
+def show_comparison(label: str, result: Comparison) -> None:
+    """Show what came of a comparison as a table.
+
+    Args:
+        label: what is compared, such as 2025-06-worldcover.
+        result: what came of it.
+    """
+    rows = [
+        {
+            "this map": row["this_map"],
+            "other map": row["other_map"],
+            "hectares": f"{row['hectares']:,.1f}",
+            "share": "" if math.isnan(row["share"]) else f"{row['share']:.1%}",
+        }
+        for row in result.table().to_dict("records")
+    ]
+    with _unless_away(key := f"comparison-{label}"):
+        create_table_artifact(rows, key=key, description="True hectares by what either map says")
 
 
 def _figure(column: str, value: str | float) -> str:

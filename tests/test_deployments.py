@@ -383,6 +383,7 @@ def test_the_documented_commands_make_the_deployments_and_their_blocks(team):
     assert set(found) == {
         *("monthly", "backfill", "deforestation", "draw-sample", "estimate-areas"),
         *("prepare", "train", "predict"),
+        "compare-maps",
     }
     for name, deployment in found.items():
         assert "land-cover" in deployment["tags"]

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from flows.compare_maps import compare_maps
 from flows.estimate_areas import estimate_areas
+from flows.parameters import OtherRaster
 from landcover.accuracy.draw import SampleSettings
 from landcover.change.rule import ChangeSettings
 from landcover.maps.prediction import PredictionSettings
@@ -59,6 +61,7 @@ OTHER_OPTIONS = OF_MONTHLY | {
     *("from", "to", "keep_going", "dry_run", "other_code", "without_record", "since"),
     *("deployment", "at_once", "input_data", "help", "of"),
     *("labels", "label_column", "other_map"),
+    *("with", "forest", "band", "no_data", "name", "sample"),
 }
 
 
@@ -145,6 +148,18 @@ def test_every_option_of_an_estimate_has_its_row_and_no_other_does():
     named = {name for first in rows for name in re.findall(r"--(\w+)", first)}
     parameters = set(signature(estimate_areas.fn).parameters)
     assert named == parameters - {"between", "blocks"} | {"from", "to"}
+
+
+def test_every_option_of_a_comparison_has_its_row_with_its_default_and_no_other_does():
+    rows = table_rows(below="| option of `flows/compare_maps.py` | what it does |")
+    named = {name for first in rows for name in re.findall(r"--(\w+)", first)}
+    fields = {field.alias or name: field for name, field in OtherRaster.model_fields.items()}
+    parameters = set(signature(compare_maps.fn).parameters)
+    assert named == parameters - {"other", "blocks"} | set(fields)
+    for name, field in fields.items():
+        default = "none" if field.default is None else field.default
+        told = "" if field.is_required() else f" Default: {default}."
+        assert rows[f"--{name}"][0] == f"{field.description}{told}"
 
 
 def test_every_option_that_a_page_names_is_there():

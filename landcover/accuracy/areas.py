@@ -233,7 +233,7 @@ def _unsure(found: AreaEstimates) -> list[Notice]:
         if area.ci95 and area.ci95 > area.value:
             most = {"name": name, "hectares": area.value + area.ci95}
             notices.append(Notice("areas_wide", most))
-        elif area.ci95 and number < DECIDING:
+        elif area.ci95 and 0 < number < DECIDING:
             notices.append(Notice("areas_few", {"name": name, "count": number}))
     return notices
 

@@ -4,6 +4,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from glob import has_magic
 from pathlib import Path, PurePosixPath
@@ -60,6 +61,49 @@ def open_image(path: UPath) -> DatasetReader:
         return rasterio.open(described)
 
 
+@contextmanager
+def open_band(path: UPath, band: int, *, declared: bool = True) -> Iterator[DatasetReader]:
+    """Open a band of an image, and which of its pixels hold data, as an image of two bands.
+
+    What warps it then needs to know of neither nodata values nor masks nor alpha bands: the second
+    band is like any other, and 0 wherever nothing is known, beyond the image's edges too. (GDAL's
+    warper by itself leaves 0 there, and says that it is valid, where no nodata value is declared.)
+
+    Args:
+        path: of the image.
+        band: which, from 1.
+        declared: whether its pixels without data are those that the file declares; all hold data
+            if not.
+
+    Raises:
+        RasterioIOError: if GDAL cannot open it.
+    """
+    beside = "FALSE" if is_local(path) else "EMPTY_DIR"
+    # For as long as it is read, because the image is opened again as a source.
+    with rasterio.Env(**WHOLE_TRUTH, GDAL_DISABLE_READDIR_ON_OPEN=beside):
+        with open_image(path) as dataset:
+            described = _band_and_mask(dataset, band, declared)
+        with rasterio.open(described) as both:
+            yield both
+
+
+def _band_and_mask(dataset: DatasetReader, band: int, declared: bool) -> str:
+    """Describe a VRT of a band and of its mask, both of the band's type."""
+    kind = typename_fwd[dtype_rev[dataset.dtypes[band - 1]]]
+    root = _header(dataset)
+    values, mask = (
+        _add(root, "VRTRasterBand", dataType=kind, band=str(number)) for number in (1, 2)
+    )
+    _add_source(values, "SimpleSource", dataset.name, str(band))
+    if declared:
+        _add_source(mask, "SimpleSource", dataset.name, f"mask,{band}")
+    else:
+        everywhere = _add_source(mask, "ComplexSource", dataset.name, str(band))
+        _add(everywhere, "ScaleOffset", "1")
+        _add(everywhere, "ScaleRatio", "0")
+    return tostring(root, encoding="unicode")
+
+
 def _has_unlike_types(vrt: DatasetReader, path: UPath) -> bool:
     """Tell whether bands of a VRT are of unlike types, or may be in a VRT that it is made of."""
     return len(set(vrt.dtypes)) > 1 or b".vrt<" in path.read_bytes().lower()
@@ -78,12 +122,7 @@ def _band_by_band(vrt: DatasetReader) -> str:
     Returns:
         What GDAL opens: another VRT, as text, with the first one's bands, masks and header.
     """
-    size = {"rasterXSize": str(vrt.width), "rasterYSize": str(vrt.height)}
-    root = Element("VRTDataset", size)
-    if vrt.crs:
-        _add(root, "SRS", vrt.crs.to_wkt())
-    if not vrt.transform.is_identity:
-        _add(root, "GeoTransform", ",".join(map(repr, vrt.transform.to_gdal())))
+    root = _header(vrt)
     if together := vrt.tags().get("NODATA_VALUES"):
         _add(_add(root, "Metadata"), "MDI", together, key="NODATA_VALUES")
     for number in vrt.indexes:
@@ -103,16 +142,28 @@ def _band_by_band(vrt: DatasetReader) -> str:
     return tostring(root, encoding="unicode")
 
 
+def _header(dataset: DatasetReader) -> Element:
+    """Return the element of a VRT that lies where another image does."""
+    size = {"rasterXSize": str(dataset.width), "rasterYSize": str(dataset.height)}
+    root = Element("VRTDataset", size)
+    if dataset.crs:
+        _add(root, "SRS", dataset.crs.to_wkt())
+    if not dataset.transform.is_identity:
+        _add(root, "GeoTransform", ",".join(map(repr, dataset.transform.to_gdal())))
+    return root
+
+
 def _add(parent: Element, tag: str, text: str | None = None, **attributes: str) -> Element:
     child = SubElement(parent, tag, attributes)
     child.text = text
     return child
 
 
-def _add_source(band: Element, kind: str, name: str, number: str) -> None:
+def _add_source(band: Element, kind: str, name: str, number: str) -> Element:
     source = _add(band, kind)
     _add(source, "SourceFilename", name, relativeToVRT="0")
     _add(source, "SourceBand", number)
+    return source
 
 
 def _add_mask(parent: Element, name: str, number: int) -> None:

@@ -56,8 +56,23 @@ def land_cover_map(path: str, area: BaseGeometry, frame: Frame, wording: Wording
         frame: of the picture.
         wording: of the scale bar and the coordinates.
     """
+    return code_map(path, {code: colour(code) for code in range(NODATA)}, area, frame, wording)
+
+
+def code_map(
+    path: str, colours: Mapping[int, Colour], area: BaseGeometry, frame: Frame, wording: Wording
+) -> Figure:
+    """Draw a raster of codes in its own colours, hatched where it holds none.
+
+    Args:
+        path: of the raster in the frame's CRS, as GDAL opens it; its overviews are used.
+        colours: of its codes; others are transparent.
+        area: of interest, in that CRS.
+        frame: of the picture.
+        wording: of the scale bar and the coordinates.
+    """
     figure, axes = new_map(frame)
-    _add_codes(axes, path, area, frame, {code: colour(code) for code in range(NODATA)})
+    _add_codes(axes, path, area, frame, colours)
     return _finish(figure, axes, frame, area, wording)
 
 

@@ -5,6 +5,7 @@ from landcover.model.metrics import WHOLE_BLOCKS, WHOLE_POLYGONS
 from landcover.period import MONTH_NAMES
 from landcover.report.texts import Texts
 from landcover.report.texts.areas_en import AREAS_ENGLISH
+from landcover.report.texts.compare_en import COMPARE_ENGLISH
 from landcover.report.texts.loss_en import LOSS_ENGLISH
 from landcover.report.texts.sample_en import SAMPLE_ENGLISH
 
@@ -12,6 +13,7 @@ ENGLISH = Texts(
     months=MONTH_NAMES["en"],
     class_names={},  # they are English
     terms={
+        "band": "Band",
         "code_version": "Code version",
         "command": "Command",
         "flow_run_id": "Flow run",
@@ -19,11 +21,14 @@ ENGLISH = Texts(
         "map": "Map",
         "model": "Model",
         "mosaic": "Mosaic",
+        "no_data": "No data",
+        "other_map": "Other map",
         "path": "Path",
         "samples": "Samples",
         "sampling": "Sampling",
         "settings": "Settings",
         "sha256": "SHA-256",
+        "values_of_forest": "Values of forest",
         "versions": "Versions",
     },
     texts={
@@ -58,6 +63,7 @@ ENGLISH = Texts(
         **notices.ENGLISH,
         **LOSS_ENGLISH,
         **AREAS_ENGLISH,
+        **COMPARE_ENGLISH,
         **SAMPLE_ENGLISH,
         "without_class": "{share} of the area of interest has no class, because there is no valid "
         "imagery of it.",

@@ -3,6 +3,7 @@
 from landcover.period import MONTH_NAMES
 from landcover.report.texts import NARROW, Texts
 from landcover.report.texts.areas_es import AREAS_SPANISH
+from landcover.report.texts.compare_es import COMPARE_SPANISH
 from landcover.report.texts.loss_es import LOSS_SPANISH
 from landcover.report.texts.sample_es import SAMPLE_SPANISH
 
@@ -18,6 +19,7 @@ SPANISH = Texts(
         "Sensor Error": "Error del sensor",
     },
     terms={
+        "band": "Banda",
         "code_version": "Versión del código",
         "command": "Orden",
         "flow_run_id": "Ejecución del flujo",
@@ -25,11 +27,14 @@ SPANISH = Texts(
         "map": "Mapa",
         "model": "Modelo",
         "mosaic": "Mosaico",
+        "no_data": "Sin datos",
+        "other_map": "Otro mapa",
         "path": "Ruta",
         "samples": "Muestras",
         "sampling": "Muestreo",
         "settings": "Configuración",
         "sha256": "SHA-256",
+        "values_of_forest": "Valores de bosque",
         "versions": "Versiones",
     },
     texts={
@@ -219,6 +224,7 @@ SPANISH = Texts(
         "las imágenes de ese mes, y espere a que el siguiente lo confirme.",
         **LOSS_SPANISH,
         **AREAS_SPANISH,
+        **COMPARE_SPANISH,
         **SAMPLE_SPANISH,
     },
     thousands=".",
