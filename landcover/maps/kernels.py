@@ -54,6 +54,72 @@ def add_areas(
 
 
 @compiled
+def add_areas_inside(
+    codes: NDArray[np.uint8],
+    inside: NDArray[np.bool_],
+    knots: NDArray[np.float64],
+    step: int,
+    pixels: NDArray[np.int64],
+    areas: NDArray[np.float64],
+) -> None:
+    """Do as `add_areas` with some of the pixels.
+
+    Args:
+        codes: (rows, columns).
+        inside: which of them count, (rows, columns).
+        knots: see `add_areas`.
+        step: see `add_areas`.
+        pixels: what is added to, (256,).
+        areas: what is added to, (256,).
+    """
+    for row in range(codes.shape[0]):
+        above = row // step
+        down = (row + 0.5) / step - above
+        for first in range(0, codes.shape[1], step):
+            column = first // step
+            left = knots[above, column] * (1 - down) + knots[above + 1, column] * down
+            right = knots[above, column + 1] * (1 - down) + knots[above + 1, column + 1] * down
+            slope = (right - left) / step
+            area = left + slope / 2
+            last = min(first + step, codes.shape[1])
+            at = first
+            while at < last:
+                code, start = codes[row, at], at
+                if not inside[row, at]:
+                    at += 1
+                    continue
+                while at < last and inside[row, at] and codes[row, at] == code:
+                    at += 1
+                run = at - start
+                pixels[code] += run
+                areas[code] += run * (area + slope * (start - first + (run - 1) / 2))
+
+
+@compiled
+def claim(
+    inside: NDArray[np.bool_],
+    number: int,
+    owners: NDArray[np.uint16],
+    shared: NDArray[np.int64],
+) -> None:
+    """Give pixels to one region after another, and count those that had been given already.
+
+    Args:
+        inside: which pixels, (rows, columns).
+        number: of the region, from 1.
+        owners: what is written: the number of the last region of each pixel, 0 where there is none.
+        shared: what is added to: the pixels that were another's, by its number.
+    """
+    for row in range(inside.shape[0]):
+        for column in range(inside.shape[1]):
+            if inside[row, column]:
+                owner = owners[row, column]
+                if owner:
+                    shared[owner] += 1
+                owners[row, column] = number
+
+
+@compiled
 def _four(values: NDArray[np.integer[Any]], row: int, column: int, nodata: np.integer[Any]) -> Four:
     """Return the four pixels beneath one of half the size, nodata beyond the edges."""
     rows, columns = values.shape

@@ -4,6 +4,7 @@ from landcover.period import MONTH_NAMES
 from landcover.report.texts import NARROW, Texts
 from landcover.report.texts.areas_es import AREAS_SPANISH
 from landcover.report.texts.loss_es import LOSS_SPANISH
+from landcover.report.texts.regions_es import REGIONS_SPANISH
 from landcover.report.texts.sample_es import SAMPLE_SPANISH
 
 SPANISH = Texts(
@@ -220,6 +221,7 @@ SPANISH = Texts(
         **LOSS_SPANISH,
         **AREAS_SPANISH,
         **SAMPLE_SPANISH,
+        **REGIONS_SPANISH,
     },
     thousands=".",
     decimal_mark=",",
