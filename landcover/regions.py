@@ -84,20 +84,19 @@ def choose_name_column(columns: Mapping[str, bool], wanted: str | None, where: s
 
 
 def tidy_regions(
-    found: geopandas.GeoDataFrame, aoi: geopandas.GeoSeries, where: str
+    found: geopandas.GeoDataFrame, where: str
 ) -> tuple[geopandas.GeoDataFrame, list[Notice]]:
     """Make one valid region of all features of a name, and leave out what is not a region.
 
     Args:
         found: `name` and geometries, as they were read.
-        aoi: the area of interest, one geometry.
         where: they were read, for messages.
 
     Returns:
         `name` and geometries of the regions in the order of their names, and what is to be told.
 
     Raises:
-        SettingsError: if none is left, or none touches the area of interest.
+        SettingsError: if none is left.
     """
     there = found[has_area(found.geometry) & are_finite(found.geometry)]
     _check_any(found, there, where)
@@ -118,13 +117,34 @@ def tidy_regions(
     if len(repeated):
         names = listed(sorted(repeated.index), NAMED)
         notices.append(Notice("regions_joined", {"count": len(repeated), "names": names}))
-    regions = _joined(named, where)
-    if not touching(regions.geometry, aoi).any():
+    return _joined(named, where), notices
+
+
+def part_regions(
+    regions: geopandas.GeoDataFrame, aoi: geopandas.GeoSeries, where: str
+) -> tuple[geopandas.GeoDataFrame, list[str]]:
+    """Part the regions that touch the area of interest from the others.
+
+    The others may lie where the CRS of a map has no place.
+
+    Args:
+        regions: `name` and geometries.
+        aoi: the area of interest, one geometry.
+        where: they were read, for messages.
+
+    Returns:
+        The ones, and the names of the others.
+
+    Raises:
+        SettingsError: if none touches it.
+    """
+    near = touching(regions.geometry, aoi)
+    if not near.any():
         raise SettingsError(
             f"No region of {where}, which REGIONS names, touches the area of interest: check "
             "REGIONS, its coordinate reference system, and AOI_DEFINITION."
         )
-    return regions, notices
+    return regions[near].reset_index(drop=True), regions.loc[~near, "name"].to_list()
 
 
 def names_under(shapes: geopandas.GeoSeries, regions: geopandas.GeoDataFrame) -> list[list[str]]:

@@ -17,7 +17,12 @@ from rasterio.windows import Window
 from sqlalchemy import select
 from upath import UPath
 
-from landcover.change.alert_files import read_geopackage, write_for_phones, write_geopackage
+from landcover.change.alert_files import (
+    REGIONS,
+    read_geopackage,
+    write_for_phones,
+    write_geopackage,
+)
 from landcover.change.alerts import (
     new_since,
     no_alerts,
@@ -297,7 +302,10 @@ def alerts_of(record: MonthOfRecord | None, folder: Path) -> geopandas.GeoDataFr
         record: up to some month.
         folder: on this machine, for a copy.
     """
-    return read_alerts(record.path("patches"), folder) if record else no_alerts()
+    if record is None:
+        return no_alerts()
+    # Regions may be others since.
+    return read_alerts(record.path("patches"), folder).drop(columns=REGIONS, errors="ignore")
 
 
 def _check_map(month: MappedMonth) -> None:

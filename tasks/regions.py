@@ -38,7 +38,14 @@ from landcover.maps.regional import (
 from landcover.notices import Notice
 from landcover.period import Period
 from landcover.publishing import publish
-from landcover.regions import names_under, outside, overlaps, read_regions, tidy_regions
+from landcover.regions import (
+    names_under,
+    outside,
+    overlaps,
+    part_regions,
+    read_regions,
+    tidy_regions,
+)
 from landcover.vectors import PARTS, VectorFile
 from tasks.access.blocks import Blocks
 from tasks.access.lock import only_run
@@ -66,6 +73,8 @@ class Regions:
     """A GeoParquet file of `name` and geometries, in their own CRS; kept for the next run."""
     source: str
     """The file or table that they come from."""
+    far: tuple[str, ...]
+    """The names of those that do not touch the area of interest, which are not in the file."""
     notices: tuple[Notice, ...]
     """What is to be told of them."""
 
@@ -106,14 +115,15 @@ def fetch_regions(run: Run) -> Regions | None:
         else:
             block = run.blocks.database_block
             found = read_region_table(settings.regions, settings.regions_name_col, block)
-        tidied, notices = tidy_regions(found, run.aoi, settings.regions)
+        tidied, notices = tidy_regions(found, settings.regions)
+        near, far = part_regions(tidied, run.aoi, settings.regions)
         built = folder / run.files.regions.name
-        tidied.to_parquet(built)
+        near.to_parquet(built)
         publish(built, run.files.regions)
     for notice in notices:
         get_run_logger().warning("%s", notice)
-    get_run_logger().info("%d regions from %s", len(tidied), settings.regions)
-    return Regions(run.files.regions, settings.regions, tuple(notices))
+    get_run_logger().info("%d regions from %s", len(near), settings.regions)
+    return Regions(run.files.regions, settings.regions, tuple(far), tuple(notices))
 
 
 def _here(run: Run, file: VectorFile, folder: Path) -> VectorFile:
@@ -217,9 +227,9 @@ def areas_of_regions(
     outlines = list(reproject_rows(shapes.geometry, grid.crs))
     totals = measure_regions(str(raster), outlines, run.area(grid.crs), cores())
     table = region_table(totals, names, classes, forest, nodata)
-    left_out = sorted(set(names) - set(table["region"]))
+    left_out = sorted({*names, *regions.far} - set(table["region"]))
     notices = [
-        *outside(left_out, len(names)),
+        *outside(left_out, len(names) + len(regions.far)),
         *overlaps(shared_hectares(totals, names)),
     ]
     for notice in notices:
@@ -333,7 +343,9 @@ def record_regions(
     show_regions(f"{of}-{run}", rounded)
 
 
-def page_with_regions(run: Run, of: str, page: str, areas: RegionalAreas | None) -> str:
+def page_with_regions(
+    run: Run, of: str, page: str, areas: RegionalAreas | None, file: UPath | None = None
+) -> str:
     """Return a page with a section about regions, if anything was measured.
 
     Args:
@@ -341,6 +353,7 @@ def page_with_regions(run: Run, of: str, page: str, areas: RegionalAreas | None)
         of: what the page is about: prediction or deforestation.
         page: as it was rendered; one of an earlier version has no place for it.
         areas: what the raster says.
+        file: the table that has all regions; that of the month if left out.
     """
     if areas is None:
         return page
@@ -349,7 +362,8 @@ def page_with_regions(run: Run, of: str, page: str, areas: RegionalAreas | None)
     from landcover.report.regions import BEGIN, END, section_of
 
     language = run.settings[ReportSettings].report_language
-    section = section_of(areas, of, regions_file(run, of).name, language)
+    file = file or regions_file(run, of)
+    section = section_of(areas, of, file.name, language)
     found = with_section(page, section, BEGIN, END)
     if found is None:
         get_run_logger().warning(

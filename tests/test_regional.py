@@ -58,7 +58,7 @@ def test_each_region_has_the_pixels_that_counting_by_hand_gives_split_at_the_aoi
         at((20.3, 660.1), (300.7, 350.2), (590.1, 40.9), (580.6, 690.3)),
         # With a hole, and in two parts.
         at((5.1, 300.3), (200.2, 310.9), (120.4, 640.2)).difference(
-            at((90, 350), (110, 400), (100, 420))
+            at((90.2, 350.3), (110, 400), (100, 420.1))
         )
         | at((10.1, 650.4), (60.2, 650.4), (60.2, 690.9)),
     ]

@@ -9,7 +9,14 @@ from shapely import Point, box
 from shapely.geometry.base import BaseGeometry
 
 from landcover.errors import SettingsError
-from landcover.regions import choose_name_column, names_under, overlaps, read_regions, tidy_regions
+from landcover.regions import (
+    choose_name_column,
+    names_under,
+    overlaps,
+    part_regions,
+    read_regions,
+    tidy_regions,
+)
 from landcover.vectors import vector_file
 
 AOI = geopandas.GeoSeries([box(-79.5, 0, -79, 0.5)], crs=4326)
@@ -29,12 +36,12 @@ def written(rows: geopandas.GeoDataFrame, path: Path) -> Path:
 
 def test_parts_of_one_name_are_one_region_and_what_has_no_name_is_told():
     rows = frame(["West", "East", "West", None], [WEST, EAST, box(-79.6, 0, -79.5, 1), EAST])
-    regions, notices = tidy_regions(rows, AOI, "parishes.gpkg")
+    regions, notices = tidy_regions(rows, "parishes.gpkg")
     assert regions["name"].tolist() == ["East", "West"]
     assert regions.geometry[1].equals(WEST.union(box(-79.6, 0, -79.5, 1)))
     told = " ".join(map(str, notices))
-    assert "1 regions have no name, and are left out (rows 3)" in told
-    assert "1 names of regions come more than once" in told and "(West)" in told
+    assert "without a name, which are left out: 1 (rows 3)" in told
+    assert "counted as one region: 1 (West)" in told
 
 
 def test_names_are_found_in_files_of_any_crs_and_kind(tmp_path):
@@ -42,7 +49,7 @@ def test_names_are_found_in_files_of_any_crs_and_kind(tmp_path):
     for name in ("parishes.gpkg", "parishes.geojson", "parishes.shp"):
         file = vector_file(str(written(rows.rename(columns={"name": "NOMBRE"}), tmp_path / name)))
         found = read_regions(file, None)
-        regions, notices = tidy_regions(found, AOI, str(file))
+        regions, notices = tidy_regions(found, str(file))
         assert (regions["name"].tolist(), notices) == (["Este", "Oeste"], [])
     assert read_regions(file, "code")["name"].tolist() == ["1", "2"]
 
@@ -81,7 +88,13 @@ def test_the_column_of_names_is_plain_or_asked_for(columns, wanted, found):
 )
 def test_what_are_no_regions_is_refused(rows, told):
     with pytest.raises(SettingsError, match=told):
-        tidy_regions(rows, AOI, "x")
+        part_regions(tidy_regions(rows, "x")[0], AOI, "x")
+
+
+def test_regions_that_no_map_can_hold_are_left_out():
+    rows = frame(["Antarctica", "East"], [box(-180, -90, 180, -60), EAST])
+    near, far = part_regions(rows, AOI.to_crs(3857), "x")
+    assert (near["name"].tolist(), far) == (["East"], ["Antarctica"])
 
 
 def test_a_shape_has_the_regions_that_it_has_a_part_in():
@@ -94,4 +107,4 @@ def test_a_shape_has_the_regions_that_it_has_a_part_in():
 
 def test_overlaps_are_told_by_the_largest():
     (notice,) = overlaps({("A", "B"): 1.0, ("A", "C"): 20.0})
-    assert "2 pairs of regions overlap, most of all A and C (20.0 ha)" in str(notice)
+    assert "overlap: 2, most of all A and C (20.0 ha)" in str(notice)

@@ -1,16 +1,17 @@
 """Hectares by region: the pixels and the true area of each code of a raster, in each region.
 
 A pixel belongs to a region if its centre lies in it, and counts if its centre lies in the area of
-interest too: by the same function that decides which pixels a map has. A centre on the border of
-two regions lies in exactly one of them (GDAL counts the left end of a span and not the right one,
-and of level edges one side). A pixel in regions that overlap counts for each of them.
+interest too. Of a centre on a border, the region to the right has it, or on a level border the one
+below: so it belongs to one of two regions that touch, whatever window it is in. GDAL follows the
+same rule, but rounds coordinates by where a window begins, so that windows drawn by it would not
+agree on such a centre. A pixel in regions that overlap counts for each of them.
 
 exactextract was considered. It counts the covered share of each pixel on a border, where maps have
-whole pixels; of true areas it knows those of degrees alone; and it reads the raster again for each
-region. Here regions are drawn into windows while these are counted: the raster is read once.
+whole pixels; of true areas it knows those of degrees alone; and it goes through the raster region
+by region. Here the raster is read once, whichever regions there are.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -25,9 +26,8 @@ from shapely.geometry.base import BaseGeometry
 
 from landcover.areas import KNOTS, SQUARE_METRES_A_HECTARE, areas_at, knots_of
 from landcover.classes import NODATA
-from landcover.geometry import intersection
 from landcover.grid import Grid, grid_of
-from landcover.maps.kernels import add_areas_inside, claim
+from landcover.maps.kernels import add_region, crossings
 from landcover.notices import Notice
 from landcover.windows import BLOCK, LARGEST, pixels_inside, split, windows_touching, within
 
@@ -46,7 +46,7 @@ class RegionTotals:
     """By the region's number, of each code, (256,)."""
     areas: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     """Likewise, in square metres on WGS 84."""
-    shared: Counter[tuple[int, int]] = field(default_factory=Counter)
+    shared: dict[tuple[int, int], float] = field(default_factory=lambda: defaultdict(float))
     """Square metres that two regions have in common, by their numbers."""
 
     def add(self, other: "RegionTotals") -> None:
@@ -57,7 +57,8 @@ class RegionTotals:
                 self.areas[number] += other.areas[number]
             else:
                 self.pixels[number], self.areas[number] = other.pixels[number], other.areas[number]
-        self.shared.update(other.shared)
+        for both, area in other.shared.items():
+            self.shared[both] += area
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def measure_regions(
 
     def measure(window: Window) -> RegionTotals:
         outline = shapely.box(*bounds(window, grid.transform))
-        near = sorted(tree.query(outline, predicate="intersects").tolist())
+        near = sorted(tree.query(outline).tolist())
         if not near:
             return RegionTotals()
         # One who reads each: GDAL's datasets are for one thread.
@@ -127,31 +128,30 @@ def measure_window(
         shapes: the regions near the window by number, valid polygons in the grid's CRS.
         area: the area of interest, in the grid's CRS.
     """
-    outline = shapely.box(*bounds(window, grid.transform))
-    # Only what is in the window is drawn; and all rings run the same way round, on which it depends
-    # which side of a level edge counts.
-    parts = {n: intersection(shape, outline) for n, shape in shapes.items()}
-    parts = {n: shapely.orient_polygons(part) for n, part in parts.items() if not part.is_empty}
+    edges = {number: _edges(shape, grid) for number, shape in shapes.items()}
     totals = RegionTotals()
     for strip in split(window, BLOCK):
+        place = within(strip, window)
         counts = pixels_inside(area, strip, grid.transform)
         owners = np.zeros(counts.shape, np.uint16)
-        drawn: list[int] = []
-        for number, part in parts.items():
-            under = _under(part, strip, grid)
-            if under is None:
+        knots = areas_at(grid, *knots_of(strip))
+        found: list[int] = []
+        for number, sides in edges.items():
+            begin, columns = crossings(sides, strip.row_off, strip.height)
+            if not len(columns):
                 continue
-            place = within(under, strip)
-            inside = pixels_inside(part, under, grid.transform) & counts[place]
-            knots = areas_at(grid, *knots_of(under))
             pixels = totals.pixels.setdefault(number, np.zeros(256, np.int64))
             areas = totals.areas.setdefault(number, np.zeros(256))
-            add_areas_inside(codes[within(under, window)], inside, knots, KNOTS, pixels, areas)
-            shared = np.zeros(len(drawn) + 1, np.int64)
-            drawn.append(number)
-            claim(inside, len(drawn), owners[place], shared)
+            found.append(number)
+            shared = np.zeros(len(found), np.int64)
+            columns -= strip.col_off
+            add_region(
+                codes[place], counts, begin, columns, knots, KNOTS, pixels, areas,
+                len(found), owners, shared,
+            )  # fmt: skip
             for other in np.flatnonzero(shared).tolist():
-                totals.shared[drawn[other - 1], number] += int(shared[other]) * float(knots.mean())
+                both = found[other - 1], number
+                totals.shared[both] += shared[other] * knots.mean()
     return totals
 
 
@@ -202,15 +202,14 @@ def shared_hectares(totals: RegionTotals, names: Sequence[str]) -> dict[tuple[st
     }
 
 
-def _under(part: BaseGeometry, strip: Window, grid: Grid) -> Window | None:
-    """Return the pixels of a strip that may lie in a polygon; None where there are none."""
-    west, south, east, north = part.bounds
-    (left, right), (top, bottom) = ~grid.transform @ (
-        np.array([west, east]),
-        np.array([north, south]),
+def _edges(shape: BaseGeometry, grid: Grid) -> NDArray[np.float64]:
+    """Return the edges of polygons in pixels of a grid (see `landcover.maps.kernels.crossings`)."""
+    points, ring = shapely.get_coordinates(
+        shapely.get_rings(shapely.get_parts(shape)), return_index=True
     )
-    first_column = max(int(np.floor(left)), strip.col_off)
-    first_row = max(int(np.floor(top)), strip.row_off)
-    width = min(int(np.ceil(right)), strip.col_off + strip.width) - first_column
-    height = min(int(np.ceil(bottom)), strip.row_off + strip.height) - first_row
-    return Window(first_column, first_row, width, height) if min(width, height) > 0 else None
+    ends = np.stack(~grid.transform @ points.T, axis=-1)
+    edges: NDArray[np.float64] = np.hstack([ends[:-1], ends[1:]])[ring[1:] == ring[:-1]]
+    # From above, whichever way it runs: two regions must find the same crossings of one edge.
+    upwards = edges[:, 3] < edges[:, 1]
+    edges[upwards] = edges[upwards][:, [2, 3, 0, 1]]
+    return edges
