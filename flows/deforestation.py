@@ -99,7 +99,7 @@ def deforestation(
     with open_record(Period(year, month), blocks, NEEDS) as run:
         # At once, because the Prefect server that is asked may be away later.
         made_by = describe_run(run, run.settings[DeforestationSettings], change)
-        regions = fetch_regions(run)
+        regions = fetch_regions(run, run.files.record_work)
         history = look_back(run, since, change)
         before, finished = history.before, None
         for mapped in history.left:
@@ -109,6 +109,7 @@ def deforestation(
                 now.files.maps, history.digests(now.period), history.made_with
             )
             steps.done(str(now))
+        remove_work(run, [run.files.record_work])
         return finish(run, finished, steps)
 
 

@@ -81,7 +81,7 @@ def monthly_pipeline(
         made_by = describe_run(run, prediction)
         check_bands_of(forest.indices, run.settings[MosaicSettings].mosaic_bands)
 
-        regions = fetch_regions(run)
+        regions = fetch_regions(run, run.files.work)
         classes = load_classes(run, other_labels)
         mosaic = find_mosaic(run, mosaic_path)
         cluster = find_cluster(run, dask_scheduler, mosaic)

@@ -19,6 +19,7 @@ from tasks.access.blocks import Blocks
 from tasks.access.settings import AoiSettings, DeforestationSettings, RegionSettings
 from tasks.artifacts import show_summary
 from tasks.regions import alone, fetch_regions, measure_again, prepare_regions, regions_file
+from tasks.run import remove_work
 
 NEEDS = (AoiSettings, DeforestationSettings, RegionSettings)
 
@@ -61,7 +62,7 @@ def measure_regions(year: Year, month: Month, blocks: Blocks = Blocks()) -> Outc
     run = prepare_regions(Period(year, month), blocks, NEEDS)
     # At once, because the Prefect server that is asked may be away later.
     made_by = describe_run(run, *(run.settings[group] for group in NEEDS[1:]))
-    regions = fetch_regions(run)
+    regions = fetch_regions(run, run.files.region_work)
     assert regions is not None
     found = {}
     for of in ("prediction", "deforestation"):
@@ -69,6 +70,7 @@ def measure_regions(year: Year, month: Month, blocks: Blocks = Blocks()) -> Outc
             areas = measure_again(run, regions, of, made_by)
         if areas is not None:
             found[of] = areas
+    remove_work(run, [run.files.region_work])
     if not found:
         raise LandcoverError(
             f"There is neither a map of {run} nor a record up to it, so regions cannot be measured "

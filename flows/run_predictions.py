@@ -59,7 +59,7 @@ def run_predictions(
         # At once, because the Prefect server that is asked may be away later.
         made_by = describe_run(run, prediction)
 
-        regions = fetch_regions(run)
+        regions = fetch_regions(run, run.files.work)
         model_id, training = find_model(run)
         polygons = find_polygons(run, training.polygons_sha256)
         mosaic = find_mosaic(run, mosaic_path)

@@ -64,7 +64,6 @@ NAMES: Mapping[str, str] = {
     "record_page": "deforestation_{key}.html",
     "regions": "regions_{key}.csv",
     "deforestation_regions": "deforestation_regions_{key}.csv",
-    "region_shapes": "regions_{key}.parquet",
     "index": "mosaic_{key}.parquet",
     "polygons": "polygons_{key}.parquet",
     **_SAMPLE,

@@ -70,7 +70,7 @@ class Regions:
     """The regions of a run."""
 
     path: UPath
-    """A GeoParquet file of `name` and geometries, in their own CRS; kept for the next run."""
+    """A GeoParquet file of `name` and geometries, in their own CRS."""
     source: str
     """The file or table that they come from."""
     far: tuple[str, ...]
@@ -89,11 +89,12 @@ class Regions:
 
 
 @io_task("fetch regions", "fetch regions {run}")
-def fetch_regions(run: Run) -> Regions | None:
+def fetch_regions(run: Run, work: UPath) -> Regions | None:
     """Fetch the regions that hectares are given for.
 
     Args:
-        run: whose settings name them; they are kept in its work folder.
+        run: whose settings name them.
+        work: the folder of its work in progress, where they are kept as they are now.
 
     Returns:
         None where the settings name none.
@@ -108,7 +109,8 @@ def fetch_regions(run: Run) -> Regions | None:
     if settings.regions is None:
         return None
     assert run.aoi is not None
-    with run.storage(run.files.regions), scratch(run.files.work) as folder:
+    final = work / "regions.parquet"
+    with run.storage(final), scratch(work) as folder:
         if settings.vector_file:
             file = _here(run, settings.vector_file, folder)
             found = read_regions(file, settings.regions_name_col)
@@ -117,13 +119,13 @@ def fetch_regions(run: Run) -> Regions | None:
             found = read_region_table(settings.regions, settings.regions_name_col, block)
         tidied, notices = tidy_regions(found, settings.regions)
         near, far = part_regions(tidied, run.aoi, settings.regions)
-        built = folder / run.files.regions.name
+        built = folder / final.name
         near.to_parquet(built)
-        publish(built, run.files.regions)
+        publish(built, final)
     for notice in notices:
         get_run_logger().warning("%s", notice)
     get_run_logger().info("%d regions from %s", len(near), settings.regions)
-    return Regions(run.files.regions, settings.regions, tuple(far), tuple(notices))
+    return Regions(final, settings.regions, tuple(far), tuple(notices))
 
 
 def _here(run: Run, file: VectorFile, folder: Path) -> VectorFile:
@@ -444,7 +446,7 @@ def measure_again(
     is_map = of == "prediction"
     raster = run.files.map if is_map else run.files.record["deforestation"]
     page = run.files.report if is_map else run.files.record["record_page"]
-    with run.storage(raster), scratch(run.files.work) as folder:
+    with run.storage(raster), scratch(run.files.region_work) as folder:
         if not raster.exists():
             return None
         (here,) = fetch([raster], folder)

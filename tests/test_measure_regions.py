@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from prefect.logging import disable_run_logger
+from sqlalchemy import text
 
 from flows import regions
 from landcover.period import Period
@@ -120,6 +121,7 @@ def test_the_record_tells_loss_and_alerts_by_region(settings):
     # The next month takes the alerts up, and a command measures what is there.
     assert bring_up_to(4) == 0
     assert regions.main(["--year", "2025", "--month", "4"]) == 0
+    assert not [path for path in Path("data/work").rglob("*") if path.is_file()]
 
 
 @pytest.mark.usefixtures("parishes")
@@ -162,6 +164,14 @@ def test_regions_lie_in_postgis_or_in_the_bucket(in_database, bucket, engine, se
         settings(REGIONS=place)
         run = run_of(2025, 6, AoiSettings, RegionSettings)
         with disable_run_logger():
-            found = fetch_regions.fn(run)
+            found = fetch_regions.fn(run, run.files.work)
         assert found.load(run)["name"].tolist() == ["Río", "Ñandú"]
         assert found.notices == ()
+    map_month(Period(2025, 6), landscape())
+    assert regions.main(["--year", "2025", "--month", "6"]) == 0
+    with engine.connect() as connection:
+        query = text(
+            "SELECT region, jsonb_typeof(details) FROM region_statistics "
+            "WHERE class = 'All forest' AND hectares > 0 ORDER BY 1"
+        )
+        assert connection.execute(query).all() == [("Río", "object"), ("Ñandú", "object")]

@@ -14,8 +14,8 @@ REGIONS_ENGLISH: Mapping[str, str] = {
     "regions_forest_share": "Forest, share",
     "regions_of": "{name}, ha",
     "regions_no_imagery": "No valid imagery, ha",
-    "regions_alerts_warning": "Warnings, alerts",
-    "regions_alerts_confirmed": "Confirmed alerts",
+    "regions_alerts_warning": "Warnings, number",
+    "regions_alerts_confirmed": "Confirmed alerts, number",
     "regions_note": "Regions are those of {source}. A pixel belongs to the region that its centre "
     "lies in. Like all hectares that are counted on the map, these have no known error.",
     "regions_alerts_note": "An alert counts for each region that it has a part in.",

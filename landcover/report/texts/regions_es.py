@@ -14,8 +14,8 @@ REGIONS_SPANISH: Mapping[str, str] = {
     "regions_forest_share": "Bosque, proporción",
     "regions_of": "{name}, ha",
     "regions_no_imagery": "Sin imagen válida, ha",
-    "regions_alerts_warning": "Avisos, alertas",
-    "regions_alerts_confirmed": "Alertas confirmadas",
+    "regions_alerts_warning": "Avisos, número",
+    "regions_alerts_confirmed": "Alertas confirmadas, número",
     "regions_note": "Las regiones son las de {source}. Un píxel es de la región en la que está su "
     "centro. Como todas las hectáreas contadas en el mapa, estas no tienen un error conocido.",
     "regions_alerts_note": "Una alerta cuenta en cada región de la que ocupa una parte.",
