@@ -23,7 +23,8 @@ def clean_work(year: Year, month: Month, blocks: Blocks = Blocks()) -> str:
         blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
     with open_run(Period(year, month), blocks) as run:
-        removed = remove_work(run, [run.files.work, run.files.index, run.files.polygons])
+        kept = [run.files.index, run.files.polygons, run.files.region_work]
+        removed = remove_work(run, [run.files.work, *kept])
         return "\n".join([f"{run}: {len(removed)} work files or folders removed", *removed])
 
 

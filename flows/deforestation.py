@@ -21,7 +21,7 @@ from landcover.change.rule import ChangeSettings
 from landcover.notices import Notice
 from landcover.period import Period
 from tasks.access.blocks import Blocks
-from tasks.access.settings import AoiSettings, DeforestationSettings
+from tasks.access.settings import AoiSettings, DeforestationSettings, RegionSettings
 from tasks.artifacts import show_summary
 from tasks.catalogue import list_maps
 from tasks.change import assemble_record, plan_update, update_windows_of_record
@@ -29,9 +29,10 @@ from tasks.deforestation_records import find_record, record_deforestation
 from tasks.deforestation_report import write_deforestation_report
 from tasks.history import History, look_back
 from tasks.record import open_record, tidy_up_record
+from tasks.regions import Regions, fetch_regions, record_regions_of, regions_file
 from tasks.run import Run, remove_work
 
-NEEDS = (AoiSettings, DeforestationSettings)
+NEEDS = (AoiSettings, DeforestationSettings, RegionSettings)
 
 
 @dataclass(frozen=True)
@@ -98,15 +99,17 @@ def deforestation(
     with open_record(Period(year, month), blocks, NEEDS) as run:
         # At once, because the Prefect server that is asked may be away later.
         made_by = describe_run(run, run.settings[DeforestationSettings], change)
+        regions = fetch_regions(run, run.files.record_work)
         history = look_back(run, since, change)
         before, finished = history.before, None
         for mapped in history.left:
             now = run.of(mapped.period)
-            finished = update_record(now, mapped, before, history, change, made_by)
+            finished = update_record(now, mapped, before, history, change, made_by, regions)
             before = finished.as_record(
                 now.files.maps, history.digests(now.period), history.made_with
             )
             steps.done(str(now))
+        remove_work(run, [run.files.record_work])
         return finish(run, finished, steps)
 
 
@@ -117,6 +120,7 @@ def update_record(
     history: History,
     settings: ChangeSettings,
     made_by: Mapping[str, object],
+    regions: Regions | None = None,
 ) -> FinishedRecord:
     """Bring the record up to one more month.
 
@@ -127,6 +131,7 @@ def update_record(
         history: the maps that the record rests on.
         settings: when lost forest is believed.
         made_by: command, code version, flow run and settings.
+        regions: that hectares are given for, if any.
 
     Raises:
         Exception: that of the first window to fail.
@@ -137,9 +142,10 @@ def update_record(
         update_windows_of_record, plan.windows, f"Updating {run}", f"deforestation-{run}",
         run=run, plan=plan,
     )  # fmt: skip
-    finished = assemble_record(run, plan, history, windows)
+    finished = assemble_record(run, plan, history, windows, regions)
     write_deforestation_report(run, finished, history, made_by)
     record_deforestation(run, finished, history, made_by)
+    record_regions_of(run, "deforestation", finished.regions, made_by)
     list_maps(run)
     remove_work(run, [run.files.record_work])
     return finished
@@ -165,6 +171,11 @@ def finish(run: Run, finished: FinishedRecord | None, steps: Steps) -> Outcome:
             "alerts": files["patches"],
             "raster": files["deforestation"],
             "new alerts for phones": files["new_kml"],
+            **(
+                {"regions": regions_file(reached, "deforestation")}
+                if finished and finished.regions
+                else {}
+            ),
         },
         notices=finished.notices if finished else (),
     )

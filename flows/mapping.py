@@ -17,6 +17,7 @@ from tasks.assembly import assemble_map
 from tasks.catalogue import list_maps
 from tasks.cluster import Cluster
 from tasks.records import record_prediction
+from tasks.regions import Regions, record_regions_of, regions_file
 from tasks.report import write_report
 from tasks.run import Run, remove_work
 from tasks.training import Training
@@ -33,6 +34,7 @@ def map_survey(
     made_by: Mapping[str, object],
     steps: Steps,
     cluster: Cluster,
+    regions: Regions | None = None,
 ) -> FinishedMap:
     """Predict, assemble, report and record a month's map.
 
@@ -46,6 +48,7 @@ def map_survey(
         made_by: command, code version, flow run and settings.
         steps: the clock of the run.
         cluster: what predicts.
+        regions: that hectares are given for, if any.
 
     Raises:
         Exception: that of the first window to fail.
@@ -55,7 +58,7 @@ def map_survey(
     pieces = make_pieces(run, plan, mosaic, model, settings.smallest_patch, cluster)
     steps.done("prediction")
 
-    finished = assemble_map(run, plan, pieces, mosaic, model)
+    finished = assemble_map(run, plan, pieces, mosaic, model, regions)
     steps.done("map")
 
     sources = describe_sources(finished, training, made_by)
@@ -63,6 +66,7 @@ def map_survey(
     steps.done("report")
 
     record_prediction(run, survey, training, finished, model_id, made_by)
+    record_regions_of(run, "prediction", finished.regions, made_by)
     list_maps(run)
     remove_work(run, [run.files.work])
     steps.done("record")
@@ -82,6 +86,7 @@ def files_of_map(run: Run, finished: FinishedMap) -> dict[str, UPath]:
         "map": classes,
         "confidence": confidence,
         "model": finished.model.path,
+        **({"regions": regions_file(run, "prediction")} if finished.regions else {}),
     }
 
 

@@ -21,8 +21,10 @@ from tasks.access.blocks import Blocks
 from tasks.access.settings import (
     AoiSettings,
     ClusterSettings,
+    DeforestationSettings,
     MosaicSettings,
     PolygonSettings,
+    RegionSettings,
 )
 from tasks.cluster import find_cluster
 from tasks.coverage import measure_coverage
@@ -30,11 +32,12 @@ from tasks.mosaic import find_mosaic
 from tasks.polygons import fetch_polygons
 from tasks.radiometry import measure_radiometry
 from tasks.records import load_classes, record_model
+from tasks.regions import fetch_regions
 from tasks.run import open_run
 from tasks.sampling import sample_mosaic
 from tasks.training import train_model
 
-NEEDS = (PolygonSettings, AoiSettings, ClusterSettings)
+NEEDS = (PolygonSettings, AoiSettings, ClusterSettings, DeforestationSettings, RegionSettings)
 
 
 @flow(name="monthly-pipeline", flow_run_name="{year}-{month:02d}")
@@ -78,6 +81,7 @@ def monthly_pipeline(
         made_by = describe_run(run, prediction)
         check_bands_of(forest.indices, run.settings[MosaicSettings].mosaic_bands)
 
+        regions = fetch_regions(run, run.files.work)
         classes = load_classes(run, other_labels)
         mosaic = find_mosaic(run, mosaic_path)
         cluster = find_cluster(run, dask_scheduler, mosaic)
@@ -94,7 +98,7 @@ def monthly_pipeline(
 
         survey = Survey(mosaic, coverage, radiometry)
         finished = map_survey(
-            run, survey, training, model_id, polygons, prediction, made_by, steps, cluster
+            run, survey, training, model_id, polygons, prediction, made_by, steps, cluster, regions
         )
         return finish(
             run,

@@ -15,16 +15,22 @@ from landcover.imagery.survey import Survey
 from landcover.maps.prediction import PredictionSettings
 from landcover.period import Period
 from tasks.access.blocks import Blocks
-from tasks.access.settings import AoiSettings, ClusterSettings
+from tasks.access.settings import (
+    AoiSettings,
+    ClusterSettings,
+    DeforestationSettings,
+    RegionSettings,
+)
 from tasks.cluster import find_cluster
 from tasks.coverage import measure_coverage
 from tasks.mosaic import find_mosaic
 from tasks.polygons import find_polygons
 from tasks.radiometry import measure_radiometry
 from tasks.records import find_model
+from tasks.regions import fetch_regions
 from tasks.run import open_run
 
-NEEDS = (AoiSettings, ClusterSettings)
+NEEDS = (AoiSettings, ClusterSettings, DeforestationSettings, RegionSettings)
 
 
 @flow(name="run-predictions", flow_run_name="{year}-{month:02d}")
@@ -53,6 +59,7 @@ def run_predictions(
         # At once, because the Prefect server that is asked may be away later.
         made_by = describe_run(run, prediction)
 
+        regions = fetch_regions(run, run.files.work)
         model_id, training = find_model(run)
         polygons = find_polygons(run, training.polygons_sha256)
         mosaic = find_mosaic(run, mosaic_path)
@@ -61,7 +68,7 @@ def run_predictions(
         radiometry = measure_radiometry(run, mosaic, None)
         survey = Survey(mosaic, coverage, radiometry)
         finished = map_survey(
-            run, survey, training, model_id, polygons, prediction, made_by, steps, cluster
+            run, survey, training, model_id, polygons, prediction, made_by, steps, cluster, regions
         )
         return finish(
             run,

@@ -71,6 +71,8 @@ NAMES: Mapping[str, str] = {
     "record_legend": "deforestation_{key}.tif.aux.xml",
     "record_item": "deforestation_{key}.json",
     "record_page": "deforestation_{key}.html",
+    "regions": "regions_{key}.csv",
+    "deforestation_regions": "deforestation_regions_{key}.csv",
     "index": "mosaic_{key}.parquet",
     "polygons": "polygons_{key}.parquet",
     **_SAMPLE,

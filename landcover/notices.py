@@ -99,6 +99,17 @@ ENGLISH: Mapping[str, str] = {
     "areas_few": "Only {count} of the points that are mapped as {name}, or were found to be it, "
     "are not both. With fewer than 15 such points an interval of 95 % is often too narrow: label "
     "more points before this one is relied on.",
+    "regions_no_polygons": "Features of the regions that are not polygons with an area, and are "
+    "left out: {count}.",
+    "regions_unnamed": "Regions without a name, which are left out: {count} (rows {rows}); name "
+    "them, or set REGIONS_NAME_COL to the column that does.",
+    "regions_joined": "Names of regions that come more than once, each of which is counted as one "
+    "region: {count} ({names}); where they are different regions, give them different names.",
+    "regions_outside": "Regions without a pixel in the area of interest, which are left out: "
+    "{count} of {total} ({names}).",
+    "regions_overlap": "Pairs of regions that overlap: {count}, most of all {one} and {other} "
+    "({hectares} ha). That land counts for each of them, so the regions add up to more than there "
+    "is.",
     "class_colours": "There are classes of the same colour, because only {most} colours can be "
     "told apart by eye: tell them apart by their codes, or use fewer labels.",
 }

@@ -193,7 +193,8 @@ def check_there(file: VectorFile, setting: str) -> None:
         SettingsError: if it is not there, may not be read, or is not a vector file.
     """
     scheme, remote, _ = file.text.partition("://")
-    if remote:
+    # One of a bucket that was fetched is on this machine.
+    if remote and not file.exists():
         raise SettingsError(
             f"{setting} should be on this machine, but is at {scheme}://...: fetch the file, and "
             "give its path."

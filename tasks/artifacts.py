@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
+import pandas
 from prefect.artifacts import (
     create_markdown_artifact,
     create_progress_artifact,
@@ -31,6 +32,9 @@ Item = TypeVar("Item")
 # In percent. Progress is shown no more often than this, because each update is a request to the
 # server.
 STEP = 5
+
+# More regions make a page slow; the table on the disk has all.
+MOST_REGIONS = 200
 
 
 def show_progress(items: Iterable[Item], total: int, key: str, doing: str) -> Iterator[Item]:
@@ -220,6 +224,22 @@ def show_comparison(label: str, result: Comparison) -> None:
     ]
     with _unless_away(key := f"comparison-{label}"):
         create_table_artifact(rows, key=key, description="True hectares by what either map says")
+
+
+def show_regions(key: str, table: pandas.DataFrame) -> None:
+    """Show hectares by region as a table.
+
+    Args:
+        key: what they were measured on and when, such as prediction-2025-06.
+        table: see `landcover.maps.regional.RegionalAreas`.
+    """
+    regions = table.pivot_table("hectares", "region", "class", sort=False).iloc[:MOST_REGIONS]
+    rows: list[dict[str, Any]] = [
+        {"region": region, **{str(name): f"{area:,.1f}" for name, area in row.items()}}
+        for region, row in regions.iterrows()
+    ]
+    with _unless_away(key):
+        create_table_artifact(rows, key=f"regions-{key}", description="True hectares by region")
 
 
 def _figure(column: str, value: str | float) -> str:

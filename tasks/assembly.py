@@ -26,6 +26,7 @@ from landcover.model.forest import Model
 from landcover.publishing import publish_all
 from landcover.version import code_version
 from tasks.catalogue import build_companions
+from tasks.regions import Regions, regions_of_map
 from tasks.retries import io_task
 from tasks.run import Run
 from tasks.windows import describe_loss
@@ -33,7 +34,12 @@ from tasks.windows import describe_loss
 
 @io_task("assemble map", "assemble map {run}")
 def assemble_map(
-    run: Run, plan: Plan, pieces: list[Piece], mosaic: Mosaic, model: Model
+    run: Run,
+    plan: Plan,
+    pieces: list[Piece],
+    mosaic: Mosaic,
+    model: Model,
+    regions: Regions | None = None,
 ) -> FinishedMap:
     """Assemble the pieces into the month's map, check it, and add up its classes.
 
@@ -45,6 +51,7 @@ def assemble_map(
         pieces: of its windows.
         mosaic: the imagery.
         model: what predicted.
+        regions: that hectares are given for, if any.
 
     Raises:
         LandcoverError: if the map is not what its pieces are, if one cannot be read, if the
@@ -72,6 +79,7 @@ def assemble_map(
             built, counts = zip(*pool.map(assemble, plan.layers), strict=True)
         check_complete(plan, pieces, counts)
         digest = sha256(built[0])
+        by_region = regions_of_map(run, regions, built[0], digest, model.names) if regions else None
         companions = build_companions(built[0], digest, run, plan.classes, model, mosaic.origin)
         publish_all({plan.folder / file.name: file for file in (*built, *companions)})
     get_run_logger().info("Map assembled and found to be what its windows are")
@@ -91,5 +99,6 @@ def assemble_map(
         sieved=share_of_sieved(pieces),
         pixels=counts[0].total(),
         notices=notices,
+        regions=by_region,
         thumbnails=tuple(map(plan.thumbnail, plan.windows)) if plan.thumbnails else (),
     )

@@ -17,7 +17,12 @@ from rasterio.windows import Window
 from sqlalchemy import select
 from upath import UPath
 
-from landcover.change.alert_files import read_geopackage, write_for_phones, write_geopackage
+from landcover.change.alert_files import (
+    REGIONS,
+    read_geopackage,
+    write_for_phones,
+    write_geopackage,
+)
 from landcover.change.alerts import (
     new_since,
     no_alerts,
@@ -60,6 +65,7 @@ from landcover.windows import memory_for_run, plan_windows
 from tasks.access.settings import DeforestationSettings
 from tasks.access.tables import PEOPLES, REJECTED, deforestation_alerts
 from tasks.history import History, digest_of
+from tasks.regions import Regions, regions_of_record, with_names
 from tasks.retries import io_task
 from tasks.run import Run
 from tasks.windows import name_windows
@@ -188,7 +194,11 @@ def _update_window(window: Window, run: Run, plan: UpdatePlan) -> UpdatedWindow:
 
 @io_task("assemble record", "assemble record {run}")
 def assemble_record(
-    run: Run, plan: UpdatePlan, history: History, windows: Sequence[UpdatedWindow]
+    run: Run,
+    plan: UpdatePlan,
+    history: History,
+    windows: Sequence[UpdatedWindow],
+    regions: Regions | None = None,
 ) -> FinishedRecord:
     """Put the windows of a record together, check it, and bring its alerts up to the month.
 
@@ -199,6 +209,7 @@ def assemble_record(
         plan: what it was made from.
         history: the maps that it rests on.
         windows: all of its windows.
+        regions: that hectares are given for, if any.
 
     Raises:
         LandcoverError: if the record is not what its windows are, or the map was made again
@@ -217,6 +228,7 @@ def assemble_record(
         standing = geopandas.read_parquet(BytesIO(plan.alerts.read_bytes()))
         before = alerts_of(plan.before, local)
         alerts = update_alerts(before, standing, joined, plan.grid, period, settings)
+        alerts = with_names(run, alerts, regions)
         new = new_since(alerts, before)
         said = _said(run)
         rejected = frozenset(said.index[said["verification"] == REJECTED])
@@ -225,6 +237,11 @@ def assemble_record(
         phone_files = write_for_phones(new, period, local)
         digests = {layer.key: sha256(path) for layer, path in zip(plan.layers, built, strict=True)}
         digests["patches"] = sha256(written[0])
+        by_region = (
+            regions_of_record(run, regions, built[0], digests["deforestation"], alerts, rejected)
+            if regions
+            else None
+        )
         companions = _companions(run, plan, built[0], digests["deforestation"])
         files = [*built, *written, *phone_files, *companions]
         publish_all({plan.folder / file.name: file for file in files})
@@ -243,6 +260,7 @@ def assemble_record(
         counts=counts,
         rejected=rejected,
         notices=notices,
+        regions=by_region,
     )
 
 
@@ -284,7 +302,10 @@ def alerts_of(record: MonthOfRecord | None, folder: Path) -> geopandas.GeoDataFr
         record: up to some month.
         folder: on this machine, for a copy.
     """
-    return read_alerts(record.path("patches"), folder) if record else no_alerts()
+    if record is None:
+        return no_alerts()
+    # Regions may be others since.
+    return read_alerts(record.path("patches"), folder).drop(columns=REGIONS, errors="ignore")
 
 
 def _check_map(month: MappedMonth) -> None:

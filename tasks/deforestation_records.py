@@ -133,9 +133,12 @@ def _write_alerts(connection: Connection, run: Run, alerts: geopandas.GeoDataFra
     """Write a row for each alert, but for what people write in it."""
     known = alerts[list(ATTRIBUTES)].astype(object)
     known = known.where(known.notna(), None)
+    regions = alerts["regions"] if "regions" in alerts else [None] * len(alerts)
     rows = [
-        {**row, "regions": None, "geometry": area_value(connection, outline)}
-        for row, outline in zip(known.to_dict("records"), alerts.geometry, strict=True)
+        {**row, "regions": names, "geometry": area_value(connection, outline)}
+        for row, names, outline in zip(
+            known.to_dict("records"), regions, alerts.geometry, strict=True
+        )
     ]
     replace_rows(connection, deforestation_alerts, rows)
     columns = deforestation_alerts.c

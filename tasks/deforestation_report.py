@@ -23,6 +23,7 @@ from tasks.artifacts import show_alerts, show_pictures
 from tasks.change import read_alerts, reading
 from tasks.history import History
 from tasks.mosaic import describe_imagery
+from tasks.regions import page_with_regions
 from tasks.retries import io_task
 from tasks.run import Run
 
@@ -87,7 +88,9 @@ def write_deforestation_report(
         built = folder / file_name("record_page", run.period)
         page = render_loss(report, language, pictures)
         digest = finished.sha256["deforestation"]
-        built.write_text(with_areas(run, "deforestation", page, digest), "utf-8")
+        page = with_areas(run, "deforestation", page, digest)
+        page = page_with_regions(run, "deforestation", page, finished.regions)
+        built.write_text(page, "utf-8")
         waiting = finished.waiting / built.name
         publish(built, waiting)
     show_pictures(f"deforestation-{run}", pictures)

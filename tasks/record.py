@@ -10,7 +10,7 @@ from tasks.access.blocks import Blocks
 from tasks.access.lock import RECORD, only_run
 from tasks.access.tables import CHANGE, deforestation_records
 from tasks.retries import io_task
-from tasks.run import Run, check, prepare_run, tidy
+from tasks.run import Run, check, prepare_run, tables_of_regions, tidy
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def check_record_places(run: Run) -> None:
         LandcoverError: if a folder or a table cannot be made or written.
         TransientError: if database or bucket cannot be reached.
     """
-    check(run, CHANGE, run.files.of_record)
+    check(run, (*CHANGE, *tables_of_regions(run)), run.files.of_record)
 
 
 @io_task("tidy up", "tidy up {run}")

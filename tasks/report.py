@@ -17,6 +17,7 @@ from landcover.publishing import publish
 from tasks.access.settings import ReportSettings
 from tasks.area_estimates import with_areas
 from tasks.artifacts import show_pictures
+from tasks.regions import page_with_regions
 from tasks.retries import io_task
 from tasks.run import Run
 from tasks.training import Training
@@ -77,6 +78,7 @@ def write_report(
             pictures = draw_pictures(report, language)
         built = folder / run.files.report.name
         page = with_areas(run, "prediction", render(report, language, pictures), finished.sha256)
+        page = page_with_regions(run, "prediction", page, finished.regions)
         built.write_text(page, "utf-8")
         waiting = finished.folder / built.name
         publish(built, waiting)

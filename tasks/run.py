@@ -38,12 +38,14 @@ from tasks.access.settings import (
     EVERY_RUN,
     AoiSettings,
     FolderSettings,
+    RegionSettings,
     Settings,
     read_settings,
 )
 from tasks.access.storage import storage
 from tasks.access.tables import (
     MAPS,
+    REGIONS,
     check_tables,
     ml_models,
     raster_predictions,
@@ -85,6 +87,8 @@ class Files:
     """Headers of the image files; kept for the next run."""
     polygons: UPath
     """The training polygons, as they were fetched; kept for the next run."""
+    region_work: UPath
+    """The folder of work of a run that measures regions alone."""
     work: UPath
     """The folder of work in progress."""
     record: Mapping[str, UPath]
@@ -144,6 +148,7 @@ def files_of(period: Period, folders: FolderSettings) -> Files:
         item=maps / file_name("item", period),
         index=work / file_name("index", period),
         polygons=work / file_name("polygons", period),
+        region_work=work / f"regions_{period.key}",
         work=work / period.key,
         record={name: maps / file_name(name, period) for name in OF_RECORD},
         record_work=work / f"deforestation_{period.key}",
@@ -300,7 +305,17 @@ def check_places(run: Run) -> None:
         LandcoverError: if a folder or a table cannot be made or written.
         TransientError: if database or bucket cannot be reached.
     """
-    check(run, MAPS, run.files.of_period)
+    check(run, (*MAPS, *tables_of_regions(run)), run.files.of_period)
+
+
+def tables_of_regions(run: Run) -> tuple[Table, ...]:
+    """Return the tables of hectares by region; none where the settings name no regions.
+
+    Args:
+        run: whose settings.
+    """
+    wanted = RegionSettings in run.settings and run.settings[RegionSettings].regions
+    return REGIONS if wanted else ()
 
 
 def check(run: Run, wanted: Sequence[Table], finals: Sequence[UPath]) -> None:

@@ -456,6 +456,10 @@ def test_the_record_lies_in_the_bucket_and_in_postgis(
         S3_ACCESS_KEY_ID=bucket.server.key,
         S3_SECRET_ACCESS_KEY=bucket.server.secret,
     )
+    west, rest = pixel_box(0, 0, 200, HEIGHT), pixel_box(200, 0, WIDTH, HEIGHT)
+    parishes = geopandas.GeoDataFrame({"name": ["West", "East"]}, geometry=[west, rest], crs=3857)
+    parishes.to_postgis("parishes", engine)
+    settings(REGIONS="parishes")
     for period, codes in list(months.items())[:3]:
         map_month(period, codes)
     for path in MAPS.iterdir():
@@ -471,6 +475,7 @@ def test_the_record_lies_in_the_bucket_and_in_postgis(
         "deforestation_202503.tif",
         "deforestation_202503.html",
         "deforestation_202503.gpkg",
+        "deforestation_regions_202503.csv",
         "alerts_202503.kml",
     } <= made
     assert not [name for name in made if name.startswith(".")]
@@ -484,6 +489,8 @@ def test_the_record_lies_in_the_bucket_and_in_postgis(
         ).all()
         assert alert[:4] == ("ST_MultiPolygon", 4326, "warning", "unverified")
         assert alert[4] < 0.01
+        regions = connection.scalar(text("SELECT regions FROM deforestation_alerts"))
+        assert regions == ["West"]
         assert connection.scalar(text("SELECT count(*) FROM deforestation_records")) == 3
         kinds = dict(
             connection.execute(

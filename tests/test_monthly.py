@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+import shapely
 from rio_cogeo.cogeo import cog_validate
 from sqlalchemy import URL, Engine, text
 
@@ -152,8 +153,20 @@ def costa_rica(settings: Callable[..., None]) -> None:
     )
 
 
+def write_halves(path: str) -> None:
+    """Write two regions that meet within the scenes of Costa Rica, in longitude and latitude."""
+    with rasterio.open(REAL / "costa_rica_landsat" / "L5TSR_2001.tif") as scene:
+        west, south, east, north = scene.bounds
+    middle = (west + east) / 2
+    halves = [shapely.box(west, south, middle, north), shapely.box(middle, south, east, north)]
+    frame = geopandas.GeoDataFrame({"name": ["West", "East"]}, geometry=halves, crs=32616)
+    frame.to_crs(4326).to_file(path)
+
+
 @pytest.mark.usefixtures("costa_rica")
-def test_costa_rica_2001_from_a_geopackage_leaves_metadata_in_the_embedded_database():
+def test_costa_rica_2001_from_a_geopackage_leaves_metadata_in_the_embedded_database(settings):
+    settings(REGIONS="halves.gpkg")
+    write_halves("halves.gpkg")
     path = run_month(2001, 1)
 
     codes = read_codes(path)
@@ -163,6 +176,11 @@ def test_costa_rica_2001_from_a_geopackage_leaves_metadata_in_the_embedded_datab
             "SELECT json_extract(metrics, '$.accuracy') FROM ml_models"
         ).fetchone()
         names = database.execute("SELECT prediction_filename FROM raster_predictions").fetchall()
+        (details,) = database.execute("SELECT details FROM raster_predictions").fetchone()
+    by_region = pd.read_csv(MAPS / "regions_200101.csv").groupby("class")["hectares"].sum()
+    for name, hectares in json.loads(details)["hectares"].items():
+        assert by_region[name] == pytest.approx(hectares, abs=0.01)
+    assert "By region" in (MAPS / "report_200101.html").read_text("utf-8")
     assert accuracy > 0.85
     assert names == [("prediction_200101.tif",)]
 

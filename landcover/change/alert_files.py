@@ -1,5 +1,6 @@
 """Files of alerts: a GeoPackage of all, and small files of a month's new ones for a phone's map."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from landcover.files import file_name
 from landcover.period import Period
 
 LAYER = "alerts"
+
+# The column of the names of regions, where they are set.
+REGIONS = "regions"
 
 # Bytes: what maps on phones take.
 LARGEST_FILE = 10_000_000
@@ -38,7 +42,8 @@ def write_geopackage(
     """Write alerts as a GeoPackage, whose dates are dates: QGIS can play them in time.
 
     Args:
-        alerts: see `landcover.change.alerts`.
+        alerts: see `landcover.change.alerts`; the names of their `regions`, if any, are written as
+            JSON.
         path: the file to write, which is not there yet.
         said: what people have said of them, as text, by `alert_id`; the columns follow.
 
@@ -47,6 +52,9 @@ def write_geopackage(
     """
     # A table without alerts does not show what its columns are of.
     typed = alerts.astype(_TYPES)
+    if REGIONS in typed:
+        typed[REGIONS] = [json.dumps(names, ensure_ascii=False) for names in typed[REGIONS]]
+        typed = typed.astype({REGIONS: str})
     if said is not None:
         typed = typed.merge(said.astype(str), how="left", left_on="alert_id", right_index=True)
     # Without Arrow, dates would become date-times.
@@ -59,7 +67,11 @@ def read_geopackage(path: Path) -> geopandas.GeoDataFrame:
     Args:
         path: of the file on this machine: the library that reads it knows no bucket.
     """
-    alerts = geopandas.read_file(path, layer=LAYER)[[*ATTRIBUTES, "geometry"]]
+    alerts = geopandas.read_file(path, layer=LAYER)
+    regions = [REGIONS] if REGIONS in alerts else []
+    alerts = alerts[[*ATTRIBUTES, *regions, "geometry"]]
+    for name in regions:
+        alerts[name] = [json.loads(names) for names in alerts[name]]
     for name in DATES:
         dates = [None if pd.isna(moment) else moment.date() for moment in alerts[name]]
         alerts[name] = pd.Series(dates, alerts.index, dtype=object)

@@ -18,6 +18,7 @@ from landcover.grid import Grid
 from landcover.imagery.images import gdal_path
 from landcover.imagery.kernels import compiled
 from landcover.maps.layers import Layer
+from landcover.maps.regional import RegionalAreas
 from landcover.notices import Notice
 from landcover.period import Period, months_between
 
@@ -120,6 +121,8 @@ class FinishedRecord:
     """The ids of the alerts that people have rejected."""
     notices: tuple[Notice, ...] = ()
     """What is probably wrong with it."""
+    regions: RegionalAreas | None = None
+    """What it says of regions; None where none are set."""
 
     @property
     def period(self) -> Period:

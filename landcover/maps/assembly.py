@@ -14,6 +14,7 @@ from landcover.maps.cog import write_cog
 from landcover.maps.layers import Layer
 from landcover.maps.measure import Counts, count_map
 from landcover.maps.pieces import Piece, Plan
+from landcover.maps.regional import RegionalAreas
 from landcover.model.forest import Model
 from landcover.notices import Notice
 
@@ -50,6 +51,8 @@ class FinishedMap:
     """The share of its pixels that took the class of what surrounds them, without a confidence."""
     notices: tuple[Notice, ...] = ()
     """What is probably wrong with it."""
+    regions: RegionalAreas | None = None
+    """What it says of regions; None where none are set."""
     thumbnails: tuple[UPath, ...] = ()
     """Of its windows; none where the imagery can be drawn from its quads."""
 

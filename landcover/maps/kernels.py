@@ -54,6 +54,102 @@ def add_areas(
 
 
 @compiled
+def crossings(
+    edges: NDArray[np.float64], top: int, rows: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where edges of polygons cross the middles of rows.
+
+    Args:
+        edges: x and y of their upper and lower ends in pixels of a grid, (edges, 4).
+        top: the first row of the grid that is looked at.
+        rows: how many are.
+
+    Returns:
+        Where the crossings of each row begin, (rows + 1,); and the column of the first centre that
+        is not left of each, sorted within rows. From one of odd place to the next lies the polygon.
+    """
+    begin = np.zeros(rows + 1, np.int64)
+    for edge in range(edges.shape[0]):
+        # Row 3 is crossed in its middle, 3.5: by what goes from at most there to beyond.
+        first = max(int(np.ceil(edges[edge, 1] - 0.5)) - top, 0)
+        last = min(int(np.ceil(edges[edge, 3] - 0.5)) - top, rows)
+        for row in range(first, last):
+            begin[row + 1] += 1
+    begin = np.cumsum(begin)
+    columns, at = np.empty(begin[rows], np.int64), begin[:rows].copy()
+    for edge in range(edges.shape[0]):
+        x, y, end_x, end_y = edges[edge]
+        first = max(int(np.ceil(y - 0.5)) - top, 0)
+        last = min(int(np.ceil(end_y - 0.5)) - top, rows)
+        for row in range(first, last):
+            crossed = x + (row + top + 0.5 - y) / (end_y - y) * (end_x - x)
+            columns[at[row]] = int(np.ceil(crossed - 0.5))
+            at[row] += 1
+    for row in range(rows):
+        columns[begin[row] : begin[row + 1]].sort()
+    return begin, columns
+
+
+@compiled
+def add_region(
+    codes: NDArray[np.uint8],
+    counts: NDArray[np.bool_],
+    begin: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    knots: NDArray[np.float64],
+    step: int,
+    pixels: NDArray[np.int64],
+    areas: NDArray[np.float64],
+    number: int,
+    owners: NDArray[np.uint16],
+    shared: NDArray[np.int64],
+) -> None:
+    """Do as `add_areas` with the pixels of a region, and count those that were another's already.
+
+    Args:
+        codes: (rows, columns).
+        counts: which pixels count at all, (rows, columns).
+        begin: see `crossings`.
+        columns: see `crossings`, from the first column of the codes.
+        knots: see `add_areas`.
+        step: see `add_areas`.
+        pixels: what is added to, (256,).
+        areas: what is added to, (256,).
+        number: of the region, from 1.
+        owners: what is written: the number of the last region of each pixel, 0 where there is none.
+        shared: what is added to: the pixels that were another's, by its number.
+    """
+    for row in range(codes.shape[0]):
+        above = row // step
+        down = (row + 0.5) / step - above
+        for crossing in range(begin[row], begin[row + 1], 2):
+            at = max(columns[crossing], 0)
+            end = min(columns[crossing + 1], codes.shape[1])
+            while at < end:
+                first = at // step * step
+                column = at // step
+                left = knots[above, column] * (1 - down) + knots[above + 1, column] * down
+                right = knots[above, column + 1] * (1 - down) + knots[above + 1, column + 1] * down
+                slope = (right - left) / step
+                area = left + slope / 2
+                last = min(first + step, end)
+                while at < last:
+                    if not counts[row, at]:
+                        at += 1
+                        continue
+                    # Neighbours are mostly alike, and a run's pixels are counted at once.
+                    code, start = codes[row, at], at
+                    while at < last and counts[row, at] and codes[row, at] == code:
+                        if owners[row, at]:
+                            shared[owners[row, at]] += 1
+                        owners[row, at] = number
+                        at += 1
+                    run = at - start
+                    pixels[code] += run
+                    areas[code] += run * (area + slope * (start - first + (run - 1) / 2))
+
+
+@compiled
 def _four(values: NDArray[np.integer[Any]], row: int, column: int, nodata: np.integer[Any]) -> Four:
     """Return the four pixels beneath one of half the size, nodata beyond the edges."""
     rows, columns = values.shape

@@ -47,15 +47,17 @@ def section_of(areas: Areas, map_sha256: str, language: Language) -> str:
     return template("areas.html.j2").render(say=wording.say, **told)
 
 
-def with_section(page: str, section: str) -> str | None:
-    """Return a page with the section in its place; None where it has no such place.
+def with_section(page: str, section: str, first: str = BEGIN, last: str = END) -> str | None:
+    """Return a page with a section in its place; None where it has no such place.
 
     Args:
         page: of a month, or about deforestation; one of an earlier version has no such place.
         section: as `section_of` returns it.
+        first: what the place begins with.
+        last: what it ends with.
     """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = page.partition(first)
+    _, end, after = rest.partition(last)
     return f"{before}{begin}\n{section}\n{end}{after}" if begin and end else None
 
 

@@ -223,6 +223,27 @@ class DeforestationSettings(_Settings):
     )
 
 
+class RegionSettings(_Settings):
+    """Which regions hectares are given for, if any."""
+
+    regions: str | None = Field(
+        default=None,
+        description="polygons that hectares are given for, such as parishes or protected areas: "
+        "table, schema.table, or the path of a vector file, in any coordinate reference system "
+        "(left out: none)",
+    )
+    regions_name_col: str | None = Field(
+        default=None,
+        description="the column that holds each region's name (left out: name or nombre, or the "
+        "one column of text)",
+    )
+
+    @property
+    def vector_file(self) -> VectorFile | None:
+        """The file of the regions where they are in a file, else None."""
+        return vector_file(self.regions) if self.regions and is_vector_file(self.regions) else None
+
+
 class FolderSettings(_Settings):
     """Where results and work files go: folders, or s3:// addresses of folders in a bucket."""
 
@@ -311,6 +332,7 @@ SETTINGS_GROUPS = (
     AoiSettings,
     PolygonSettings,
     DeforestationSettings,
+    RegionSettings,
     FolderSettings,
     ClusterSettings,
     ReportSettings,

@@ -217,6 +217,28 @@ area_estimates = Table(
     Column(DETAILS, _JSON),
 )
 
+
+def _example_statistic(period: Period) -> str:
+    return f"{file_name('regions', period)}: Alto Tambo: Forest"
+
+
+region_statistics = Table(
+    "region_statistics",
+    metadata,
+    Column("statistic_id", Integer, primary_key=True),
+    Column("statistic_name", String, unique=True, info={"example": _example_statistic}),
+    Column("region", String),
+    Column("class", String),
+    Column("hectares", Float),
+    Column("share", Float),
+    Column("year", Integer, info={"example": attrgetter("year")}),
+    Column("month", Integer, info={"example": attrgetter("month")}),
+    Column("generated_at", DateTime(timezone=True), server_default=func.now()),
+    Column(DETAILS, _JSON),
+    Column("raster", String, info={"example": lambda _: "prediction"}),
+    Column("alerts", Integer),
+)
+
 # What people say of an alert.
 REJECTED = "rejected"
 PEOPLES = ("verification", "verified_by", "verified_at", "comment")
@@ -228,6 +250,9 @@ CHANGE = (deforestation_records, deforestation_alerts)
 # What a run records that draws points for people to label, and one that takes labels back.
 SAMPLES = (reference_samples,)
 ESTIMATES = (area_estimates,)
+
+# What a run records where regions are set.
+REGIONS = (region_statistics,)
 
 
 @contextmanager
@@ -304,12 +329,12 @@ def replace_row(
 def replace_rows(
     connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]
 ) -> None:
-    """Insert rows, or put them in place of those with the same key; other columns stay.
+    """Insert rows, or put them in place of those with the same unique value; other columns stay.
 
     Args:
         connection: to the tables.
         table: whose rows.
-        rows: all of the same columns, with the key.
+        rows: all of the same columns, with the unique one: the key, where there is no other.
 
     Raises:
         LandcoverError: if the table does not take them.
@@ -317,9 +342,9 @@ def replace_rows(
     insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
     if not rows:
         return
-    key = _key(table).name
-    values = {name: insert.excluded[name] for name in rows[0] if name != key}
-    statement = insert.on_conflict_do_update(index_elements=[key], set_=values)
+    unique = _unique(table)
+    values = {name: insert.excluded[name] for name in rows[0] if name != unique}
+    statement = insert.on_conflict_do_update(index_elements=[unique], set_=values)
     with _explained(connection, table):
         connection.execute(statement, rows)
 

@@ -7,6 +7,7 @@ from landcover.report.texts import Texts
 from landcover.report.texts.areas_en import AREAS_ENGLISH
 from landcover.report.texts.compare_en import COMPARE_ENGLISH
 from landcover.report.texts.loss_en import LOSS_ENGLISH
+from landcover.report.texts.regions_en import REGIONS_ENGLISH
 from landcover.report.texts.sample_en import SAMPLE_ENGLISH
 
 ENGLISH = Texts(
@@ -65,6 +66,7 @@ ENGLISH = Texts(
         **AREAS_ENGLISH,
         **COMPARE_ENGLISH,
         **SAMPLE_ENGLISH,
+        **REGIONS_ENGLISH,
         "without_class": "{share} of the area of interest has no class, because there is no valid "
         "imagery of it.",
         "all_classes": "All of the area of interest has a class.",

@@ -5,6 +5,7 @@ from landcover.report.texts import NARROW, Texts
 from landcover.report.texts.areas_es import AREAS_SPANISH
 from landcover.report.texts.compare_es import COMPARE_SPANISH
 from landcover.report.texts.loss_es import LOSS_SPANISH
+from landcover.report.texts.regions_es import REGIONS_SPANISH
 from landcover.report.texts.sample_es import SAMPLE_SPANISH
 
 SPANISH = Texts(
@@ -226,6 +227,7 @@ SPANISH = Texts(
         **AREAS_SPANISH,
         **COMPARE_SPANISH,
         **SAMPLE_SPANISH,
+        **REGIONS_SPANISH,
     },
     thousands=".",
     decimal_mark=",",
