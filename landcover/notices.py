@@ -58,6 +58,12 @@ ENGLISH: Mapping[str, str] = {
     "much_fell": "The alerts that {month} brought cover {share} of the forest: so much seldom "
     "falls in a month, but haze or a month that is scaled differently looks like it; look at the "
     "map and the imagery of that month, and wait for the next one to confirm it.",
+    "annual_gap": "There is no map of {months}: the annual map rests on {count} of twelve months, "
+    "and land that those did not see has no data; map the missing months and make it again.",
+    "annual_too_few": "The rule {rule} needs {least} clear months, and only {count} of the year "
+    "have a map: no pixel has a class; map more months, or take another rule (--rule).",
+    "annual_warned": "The map of {month} was made with warnings ({count}), which its report tells: "
+    "read them before relying on the annual map.",
     "areas_unlabelled": "{count} of the {drawn} points are not labelled. They do not count: the "
     "others of their stratum stand for them, so label them too, above all if they are missing for "
     "being hard.",

@@ -46,7 +46,13 @@ CONFIDENCE_COLOURS = "cividis"
 UNKNOWN: Colour = (90, 90, 90)
 
 
-def land_cover_map(path: str, area: BaseGeometry, frame: Frame, wording: Wording) -> Figure:
+def land_cover_map(
+    path: str,
+    area: BaseGeometry,
+    frame: Frame,
+    wording: Wording,
+    colours: Mapping[int, Colour] | None = None,
+) -> Figure:
     """Draw a land-cover map in its classes' colours.
 
     Args:
@@ -55,9 +61,11 @@ def land_cover_map(path: str, area: BaseGeometry, frame: Frame, wording: Wording
         area: of interest, in that CRS.
         frame: of the picture.
         wording: of the scale bar and the coordinates.
+        colours: of its codes; those of land-cover classes if left out.
     """
     figure, axes = new_map(frame)
-    _add_codes(axes, path, area, frame, {code: colour(code) for code in range(NODATA)})
+    shades = colours or {code: colour(code) for code in range(NODATA)}
+    _add_codes(axes, path, area, frame, shades)
     return _finish(figure, axes, frame, area, wording)
 
 

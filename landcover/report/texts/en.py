@@ -4,6 +4,7 @@ from landcover import notices
 from landcover.model.metrics import WHOLE_BLOCKS, WHOLE_POLYGONS
 from landcover.period import MONTH_NAMES
 from landcover.report.texts import Texts
+from landcover.report.texts.annual_en import ANNUAL_ENGLISH
 from landcover.report.texts.areas_en import AREAS_ENGLISH
 from landcover.report.texts.loss_en import LOSS_ENGLISH
 from landcover.report.texts.sample_en import SAMPLE_ENGLISH
@@ -57,6 +58,7 @@ ENGLISH = Texts(
         "warnings_title": "Warnings and gaps",
         **notices.ENGLISH,
         **LOSS_ENGLISH,
+        **ANNUAL_ENGLISH,
         **AREAS_ENGLISH,
         **SAMPLE_ENGLISH,
         "without_class": "{share} of the area of interest has no class, because there is no valid "

@@ -2,6 +2,7 @@
 
 from landcover.period import MONTH_NAMES
 from landcover.report.texts import NARROW, Texts
+from landcover.report.texts.annual_es import ANNUAL_SPANISH
 from landcover.report.texts.areas_es import AREAS_SPANISH
 from landcover.report.texts.loss_es import LOSS_SPANISH
 from landcover.report.texts.sample_es import SAMPLE_SPANISH
@@ -217,7 +218,16 @@ SPANISH = Texts(
         "much_fell": "Las alertas que trajo {month} cubren el {share} del bosque: rara vez cae "
         "tanto en un mes, pero la neblina o un mes con otra escala se le parecen; mire el mapa y "
         "las imágenes de ese mes, y espere a que el siguiente lo confirme.",
+        "annual_gap": "No hay mapa de {months}: el mapa anual se basa en {count} de doce meses, y "
+        "la tierra que estos no vieron queda sin datos; haga el mapa de los meses que faltan y "
+        "hágalo de nuevo.",
+        "annual_too_few": "La regla {rule} necesita {least} meses despejados y solo {count} del "
+        "año tienen mapa: ningún píxel tiene clase; haga el mapa de más meses o elija otra regla "
+        "(--rule).",
+        "annual_warned": "El mapa de {month} se hizo con advertencias ({count}), que su informe "
+        "cuenta: léalas antes de fiarse del mapa anual.",
         **LOSS_SPANISH,
+        **ANNUAL_SPANISH,
         **AREAS_SPANISH,
         **SAMPLE_SPANISH,
     },
