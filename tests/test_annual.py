@@ -10,6 +10,7 @@ import pytest
 import rasterio
 from pystac.validation import JsonSchemaSTACValidator
 from rasterio import Affine
+from sqlalchemy import Engine, text, update
 from upath import UPath
 
 from flows import annual
@@ -18,7 +19,9 @@ from landcover.files import file_name, sha256
 from landcover.period import CalendarYear, Period
 from landcover.report import cartography
 from tasks.access.lock import only_run
+from tasks.access.tables import raster_predictions, tables
 from tests.rasters import ORIGIN, pixel_box
+from tests.servers.environment import of_bucket
 from tests.test_deforestation import (
     CLOUD,
     FIELD,
@@ -155,3 +158,36 @@ def test_what_a_year_cannot_be_made_of_is_told_in_a_sentence(settings, capfd, pr
     with only_run(CalendarYear(2024), None):
         assert make() == 1
     assert "Another run of 2024 is at work" in capfd.readouterr().err
+
+
+# --- PostGIS and S3 -------------------------------------------------------------------------------
+
+
+def test_an_annual_map_lies_in_the_bucket_and_in_postgis(
+    in_database, bucket, engine: Engine, year, settings
+):
+    settings(
+        PREDICTION_OUTPUT_DIR=f"{bucket.url}/maps",
+        WORK_DIR=f"{bucket.url}/work",
+        **of_bucket(bucket.server),
+    )
+    for path in MAPS.glob("*.tif"):
+        bucket.filesystem.put_file(str(path), f"{bucket.name}/maps/{path.name}")
+    with tables(None) as connection:
+        place = raster_predictions.c.prediction_filename
+        connection.execute(
+            update(raster_predictions).values(prediction_path=f"{bucket.url}/maps/" + place)
+        )
+    before = set(bucket.filesystem.find(bucket.name))
+    assert make() == 0
+    made = {path.rpartition("/")[2] for path in {*bucket.filesystem.find(bucket.name)} - before}
+    assert made == {
+        *("forest_2024.tif", "forest_2024.tif.aux.xml", "forest_2024.json", "forest_2024.html"),
+        *("clear_months_2024.tif", "collection.json"),
+    }
+    with engine.connect() as connection:
+        row = connection.execute(text("SELECT * FROM annual_maps")).mappings().one()
+    assert row["annual_path"] == f"{bucket.url}/maps/forest_2024.tif"
+    assert row["details"]["rule"] == "hmm"
+    assert set(row["details"]["parameters"]) == {"loss", "regain", "most_said", "least_said"}
+    assert row["generated_at"].tzinfo is not None
