@@ -11,6 +11,7 @@ data. Land that was never seen gets no class from any rule.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Literal, Self
 
 import numpy as np
@@ -29,15 +30,15 @@ from landcover.imagery.kernels import compiled
 
 Rule = Literal["majority", "trend", "change_point", "latest", "weighted", "hmm"]
 
-MAJORITY, TREND, CHANGE_POINT, LATEST, WEIGHTED, HMM = range(6)
+MAJORITY, TREND, CHANGE_POINT, LATEST, WEIGHTED = range(5)
 
+# Of the rules that need no confidence.
 NUMBERS: Mapping[Rule, int] = {
     "majority": MAJORITY,
     "trend": TREND,
     "change_point": CHANGE_POINT,
     "latest": LATEST,
     "weighted": WEIGHTED,
-    "hmm": HMM,
 }
 
 # How many months must be clear.
@@ -163,20 +164,29 @@ def annual_classes(
         `FOREST`, `NON_FOREST` or `NODATA`, (pixels,).
     """
     classes = np.empty(said.shape[1], np.uint8)
-    assert not settings.needs_confidence or confidence is not None
-    sure = np.empty((0, 0), np.uint8) if confidence is None else confidence
-    _classify(
-        said,
-        sure,
-        np.array(months, np.int64),
-        NUMBERS[settings.rule],
-        settings.least,
-        np.exp(-FADING * (MONTHS - np.array(months, np.float64))),
-        chances(settings.least_said, settings.most_said),
-        settings.loss,
-        settings.regain,
-        classes,
-    )
+    numbers = np.array(months, np.int64)
+    if settings.rule == "hmm":
+        assert confidence is not None
+        chance = chances(settings.least_said, settings.most_said)
+        rates = np.float32(settings.loss), np.float32(settings.regain)
+        _classify_hmm(said, confidence, numbers, settings.least, chance, *rates, classes)
+    else:
+        _look_up(said, _answers(settings.rule, tuple(months)), classes)
+    return classes
+
+
+@lru_cache(maxsize=4)
+def _answers(rule: Rule, months: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return the class of every series that months may be, by its number (see `_look_up`).
+
+    Of twelve months there are half a million series, fewer than a window has pixels: each is asked
+    once.
+    """
+    count = len(months)
+    said = np.indices((3,) * count, np.int8).reshape(count, -1) - np.int8(1)
+    weights = np.exp(-FADING * (MONTHS - np.array(months, np.float64)))
+    classes = np.empty(said.shape[1], np.uint8)
+    _classify(said, NUMBERS[rule], LEAST[rule], weights, classes)
     return classes
 
 
@@ -267,9 +277,9 @@ def hmm(
     confidence: NDArray[np.uint8],
     months: NDArray[np.int64],
     chance: NDArray[np.float64],
-    loss: float,
-    regain: float,
-) -> NDArray[np.float64]:
+    loss: np.float32,
+    regain: np.float32,
+) -> NDArray[np.float32]:
     """Return how much likelier non-forest is at the end of the year, in a hidden Markov model.
 
     Land is forest or not, by an even chance at first, and passes from one to the other with the
@@ -286,11 +296,11 @@ def hmm(
         regain: the probability of the reverse.
     """
     # Without a branch a pixel, so that what is seldom foreseen costs nothing.
-    likely = np.ones((3, 256))
+    likely = np.ones((3, 256), np.float32)
     for sure in range(256):
         likely[SAYS_FOREST + 1, sure] = chance[sure]
         likely[SAYS_NON_FOREST + 1, sure] = 1 - chance[sure]
-    forest, other = np.full(said.shape[1], 0.5), np.full(said.shape[1], 0.5)
+    forest, other = np.ones(said.shape[1], np.float32), np.ones(said.shape[1], np.float32)
     for month in range(said.shape[0]):
         if month > 0:
             _pass(forest, other, months[month] - months[month - 1], loss, regain)
@@ -304,11 +314,11 @@ def hmm(
 
 @compiled
 def _pass(
-    forest: NDArray[np.float64],
-    other: NDArray[np.float64],
+    forest: NDArray[np.float32],
+    other: NDArray[np.float32],
     months: int,
-    loss: float,
-    regain: float,
+    loss: np.float32,
+    regain: np.float32,
 ) -> None:
     """Let months go by, without anything that is seen."""
     for _ in range(months):
@@ -319,28 +329,62 @@ def _pass(
 
 
 @compiled
-def _classify(
+def _look_up(
+    said: NDArray[np.int8], answers: NDArray[np.uint8], classes: NDArray[np.uint8]
+) -> None:
+    """Look the class of every pixel up; what is written is `classes`.
+
+    The number of a series has a digit of base three for each month, the first month's first.
+    """
+    for first in range(0, said.shape[1], CHUNK):
+        part = said[:, first : first + CHUNK]
+        number = np.zeros(part.shape[1], np.int32)
+        for month in range(part.shape[0]):
+            for pixel in range(part.shape[1]):
+                number[pixel] = 3 * number[pixel] + part[month, pixel] + 1
+        for pixel in range(part.shape[1]):
+            classes[first + pixel] = answers[number[pixel]]
+
+
+@compiled
+def _classify_hmm(
     said: NDArray[np.int8],
     confidence: NDArray[np.uint8],
     months: NDArray[np.int64],
+    least: int,
+    chance: NDArray[np.float64],
+    loss: np.float32,
+    regain: np.float32,
+    classes: NDArray[np.uint8],
+) -> None:
+    """Apply `hmm` to every pixel; what is written is `classes`."""
+    for first in range(0, said.shape[1], CHUNK):
+        part = said[:, first : first + CHUNK]
+        counts = count_clear(part)
+        balance = hmm(part, confidence[:, first : first + CHUNK], months, chance, loss, regain)
+        for pixel in range(part.shape[1]):
+            odds = balance[pixel]
+            if odds == 0:
+                # The months outweigh each other: what the last clear one says.
+                for month in range(part.shape[0]):
+                    odds = odds if part[month, pixel] == UNCLEAR else np.float32(part[month, pixel])
+            found = FOREST if odds < 0 else NON_FOREST
+            classes[first + pixel] = found if counts[pixel] >= least else NODATA
+
+
+@compiled
+def _classify(
+    said: NDArray[np.int8],
     rule: int,
     least: int,
     weights: NDArray[np.float64],
-    chance: NDArray[np.float64],
-    loss: float,
-    regain: float,
     classes: NDArray[np.uint8],
 ) -> None:
-    """Apply a rule to every pixel; what is written is `classes`."""
+    """Apply another rule to every pixel; what is written is `classes`."""
     for first in range(0, said.shape[1], CHUNK):
         part = said[:, first : first + CHUNK]
         series, counts = _gather(part)
-        balance = np.empty(0)
-        if rule == WEIGHTED:
-            balance = weighted(part, weights)
-        elif rule == HMM:
-            sure = confidence[:, first : first + CHUNK]
-            balance = hmm(part, sure, months, chance, loss, regain)
+        balance = weighted(part, weights)
         for pixel in range(part.shape[1]):
             count = counts[pixel]
             if count < least:
