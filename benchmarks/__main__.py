@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from matplotlib.figure import Figure as Drawing
 
-from benchmarks import bins, cells, change, intervals, machines, month, nine, stage, worlds
+from benchmarks import annual, bins, cells, change, intervals, machines, month, nine, stage, worlds
 from benchmarks.imagery import QUAD
 from benchmarks.report import FOLDER, UNTOLD, Figure, as_table, found_of
 from demo.world import build_world
@@ -35,6 +35,7 @@ def main() -> int:
         print(as_table(cells.measure(model)), flush=True)
         sampled = intervals.demo_month(world, model, folder)
         print(as_table(change.measure(folder)), flush=True)
+        print(as_table(annual.measure(folder)), flush=True)
         of_month, runs = month.measure(world, folder)
         seconds = {count: run.seconds for count, run in runs.items()}
         print(as_table([*of_month, *against_copying(seconds, figures)]), flush=True)
@@ -49,6 +50,8 @@ def main() -> int:
     print(as_table(bins.measure(study)))
     print("\nWhat the record finds of what was felled, and of what was not:\n")
     print(worlds.table(), flush=True)
+    print("\nWhich rule of annual maps is wrong how often:\n")
+    print(annual.accuracy(), flush=True)
     print("\nHow often intervals of 95 % hold the truth, and how wide they are:\n")
     outcomes = intervals.measure(sampled)
     print(intervals.as_table(outcomes), flush=True)

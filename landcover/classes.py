@@ -217,6 +217,19 @@ def legend_of(names: Mapping[int, str]) -> Legend:
     )
 
 
+def names_in_tags(tags: Mapping[str, str]) -> dict[int, str]:
+    """Return the name of each class code of a map, as its band's tags have it.
+
+    >>> names_in_tags({"class_0": "Forest", "map": "prediction_202506.tif"})
+    {0: 'Forest'}
+    """
+    return {
+        int(name.removeprefix("class_")): text
+        for name, text in tags.items()
+        if name.startswith("class_")
+    }
+
+
 def css(colour: Colour) -> str:
     """Return a colour as CSS writes it.
 

@@ -17,7 +17,7 @@ from uuid import uuid4
 from upath import UPath
 
 from landcover.errors import LandcoverError, SettingsError
-from landcover.period import Period
+from landcover.period import CalendarYear, Period
 
 # Bytes. With less than this a disk is full: a file system gives out space in blocks.
 LEAST_ROOM = 64 * 1024
@@ -51,6 +51,15 @@ _COMPARISON = {
     "comparison_page": "comparison_{key}.html",
 }
 
+# Of a year, whose key is such as 2024.
+_ANNUAL = {
+    "forest": "forest_{key}.tif",
+    "clear_months": "clear_months_{key}.tif",
+    "forest_legend": "forest_{key}.tif.aux.xml",
+    "forest_item": "forest_{key}.json",
+    "forest_page": "forest_{key}.html",
+}
+
 # The one table of names. The key of a month is such as 202506.
 NAMES: Mapping[str, str] = {
     "samples": "prepared_data_{key}.parquet",
@@ -75,6 +84,7 @@ NAMES: Mapping[str, str] = {
     "deforestation_regions": "deforestation_regions_{key}.csv",
     "index": "mosaic_{key}.parquet",
     "polygons": "polygons_{key}.parquet",
+    **_ANNUAL,
     **_SAMPLE,
     **{f"deforestation_{what}": f"deforestation_{name}" for what, name in _SAMPLE.items()},
     **_COMPARISON,
@@ -85,7 +95,7 @@ NAMES: Mapping[str, str] = {
 COLLECTION_NAME = "collection.json"
 
 
-def file_name(what: str, period: Period) -> str:
+def file_name(what: str, period: Period | CalendarYear) -> str:
     """Return the name of a period's file.
 
     Args:
@@ -134,7 +144,8 @@ def is_named(name: str, what: str) -> bool:
         what: which, of `NAMES`.
     """
     before, after = map(re.escape, NAMES[what].split("{key}"))
-    return re.fullmatch(rf"{before}\d{{4}}(0[1-9]|1[0-2]){after}", name) is not None
+    month = "" if what in _ANNUAL else "(0[1-9]|1[0-2])"
+    return re.fullmatch(rf"{before}\d{{4}}{month}{after}", name) is not None
 
 
 def is_local(path: Path | UPath) -> TypeGuard[Path]:

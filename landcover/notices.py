@@ -65,6 +65,12 @@ ENGLISH: Mapping[str, str] = {
     "--no_data none.",
     "compare_little": "{name} says nothing of {share} of the area that this map knows: see whether "
     "it covers all of the area, and whether what counts as no data is right (--no_data).",
+    "annual_gap": "There is no map of {months}: the annual map rests on {count} of twelve months, "
+    "and land that those did not see has no data; map the missing months and make it again.",
+    "annual_too_few": "The rule {rule} needs {least} clear months, and only {count} of the year "
+    "have a map: no pixel has a class; map more months, or take another rule (--rule).",
+    "annual_warned": "The map of {month} was made with warnings ({count}), which its report tells: "
+    "read them before relying on the annual map.",
     "areas_unlabelled": "{count} of the {drawn} points are not labelled. They do not count: the "
     "others of their stratum stand for them, so label them too, above all if they are missing for "
     "being hard.",

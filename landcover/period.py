@@ -73,6 +73,43 @@ class Period:
         return Period(self.year - 1, 12) if self.month == 1 else Period(self.year, self.month - 1)
 
 
+@dataclass(frozen=True, order=True)
+class CalendarYear:
+    """A year, whose maps are put together to one; as text it is its number.
+
+    >>> year = CalendarYear(2024)
+    >>> str(year), year.key, year.start, year.end, len(year.months)
+    ('2024', '2024', datetime.date(2024, 1, 1), datetime.date(2024, 12, 31), 12)
+    """
+
+    year: int
+    """Such as 2024."""
+
+    def __str__(self) -> str:
+        """Return its number."""
+        return self.key
+
+    @property
+    def key(self) -> str:
+        """What stands in the names of its files."""
+        return f"{self.year}"
+
+    @property
+    def start(self) -> date:
+        """Its first day."""
+        return date(self.year, 1, 1)
+
+    @property
+    def end(self) -> date:
+        """Its last day."""
+        return date(self.year, 12, 31)
+
+    @property
+    def months(self) -> list[Period]:
+        """Its months."""
+        return months_between(Period(self.year, 1), Period(self.year, 12))
+
+
 def months_between(first: Period, last: Period) -> list[Period]:
     """Return the months from one to another, both included.
 

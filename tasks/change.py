@@ -46,6 +46,7 @@ from landcover.change.record import (
     update_window,
 )
 from landcover.change.rule import FOREST, OUTSIDE, ChangeSettings, what_classes_say
+from landcover.classes import names_in_tags
 from landcover.errors import LandcoverError, TransientError
 from landcover.files import absolute, fetch, file_name, is_local, on_disk, scratch, sha256
 from landcover.geometry import LONLAT
@@ -97,16 +98,12 @@ def plan_update(
     ours = run.settings[DeforestationSettings]
     folder = run.files.record_work
     with run.storage(month.classes):
-        _check_map(month)
+        check_map(month)
         with reading(month.classes), open_image(month.classes) as dataset:
             grid, tags = grid_of(dataset), dataset.tags(1)
         with reading(month.confidence):
             check_same_grid(gdal_path(month.confidence), grid, absolute(month.classes))
-    names = {
-        int(name.removeprefix("class_")): text
-        for name, text in tags.items()
-        if name.startswith("class_")
-    }
+    names = names_in_tags(tags)
     says = what_classes_say(
         names, ours.forest_classes, ours.unclear_classes, absolute(month.classes)
     )
@@ -222,7 +219,7 @@ def assemble_record(
         with ThreadPoolExecutor(cores()) as pool:
             assemble = partial(_assemble, plan=plan, windows=windows, local=local)
             built = list(pool.map(assemble, plan.layers))
-        _check_map(plan.month)
+        check_map(plan.month)
         runs = [pd.read_parquet(BytesIO(plan.runs(part.window).read_bytes())) for part in windows]
         joined = join_windows(runs, plan.grid)
         standing = geopandas.read_parquet(BytesIO(plan.alerts.read_bytes()))
@@ -265,11 +262,12 @@ def assemble_record(
 
 
 @contextmanager
-def reading(path: UPath) -> Iterator[None]:
+def reading(path: UPath, whose: str = "the record of deforestation") -> Iterator[None]:
     """Say in one sentence which raster cannot be read.
 
     Args:
         path: of the raster.
+        whose: what needs it, for the message.
 
     Raises:
         TransientError: if it is in a bucket.
@@ -280,8 +278,8 @@ def reading(path: UPath) -> Iterator[None]:
     except RasterioIOError as error:
         failure = LandcoverError if is_local(path) else TransientError
         raise failure(
-            f"A raster that the record of deforestation needs cannot be read ({error}): put it "
-            "back or, where it is the map of a month, map that month again."
+            f"A raster that {whose} needs cannot be read ({error}): put it back or, where it is "
+            "the map of a month, map that month again."
         ) from error
 
 
@@ -308,9 +306,17 @@ def alerts_of(record: MonthOfRecord | None, folder: Path) -> geopandas.GeoDataFr
     return read_alerts(record.path("patches"), folder).drop(columns=REGIONS, errors="ignore")
 
 
-def _check_map(month: MappedMonth) -> None:
-    """Make sure that a month's map is the one that its row describes."""
-    if digest_of(month.classes) != month.sha256:
+def check_map(month: MappedMonth, whose: str = "the record of deforestation") -> None:
+    """Make sure that a month's map is the one that its row describes.
+
+    Args:
+        month: the map.
+        whose: what needs it, for messages.
+
+    Raises:
+        LandcoverError: if it is not, or is not there.
+    """
+    if digest_of(month.classes, whose) != month.sha256:
         raise LandcoverError(
             f"{absolute(month.classes)} is not the map that its row in raster_predictions "
             f"describes: if {month.period} was just mapped again, run this again; else map that "

@@ -85,11 +85,12 @@ def look_back(run: Run, since: str | None, settings: ChangeSettings) -> History:
     if since and since > run.period.label:
         raise SettingsError(f"--since {since} is after {run}: name an earlier month.")
     with run.tables() as connection:
-        mapped = [row for month, row in _maps(run, connection).items() if month >= (since or "")]
+        rows = recorded_maps(run, connection)
+        mapped = [row for month, row in rows.items() if month >= (since or "")]
         records = _records(connection)
         rejected = read_rejected(connection)
     with run.storage(run.files.maps):
-        months = [_with_digest(row) for row in mapped]
+        months = [with_digest(row) for row in mapped]
     _check_mapped(run, months)
     made_with = _made_with(run, settings)
     standing = standing_records(months, records, made_with)
@@ -117,8 +118,13 @@ def read_rejected(connection: Connection) -> frozenset[str]:
     return frozenset(connection.scalars(query))
 
 
-def _maps(run: Run, connection: Connection) -> dict[str, Any]:
-    """Return the rows of all maps by their month, such as 2025-06, in order."""
+def recorded_maps(run: Run, connection: Connection) -> dict[str, Any]:
+    """Return the rows of all maps by their month, such as 2025-06, in order.
+
+    Args:
+        run: of any month.
+        connection: to the tables; that of maps may be missing.
+    """
     columns = columns_there(connection, raster_predictions)
     rows = raster_predictions.c
     query = select(*columns).order_by(rows.year, rows.month)
@@ -132,8 +138,15 @@ def _maps(run: Run, connection: Connection) -> dict[str, Any]:
     }
 
 
-def _with_digest(row: Any) -> MappedMonth:  # noqa: ANN401
-    """Return what a row of a map tells; the file's digest where it does not tell that."""
+def with_digest(row: Any) -> MappedMonth:  # noqa: ANN401
+    """Return what a row of a map tells; the file's digest where it does not tell that.
+
+    Args:
+        row: see `recorded_maps`.
+
+    Raises:
+        LandcoverError: if the file is not there, and the row does not tell its digest.
+    """
     details = getattr(row, DETAILS, None)
     told = details if isinstance(details, dict) else {}
     path, warnings = UPath(row.prediction_path), told.get("warnings")
@@ -146,8 +159,12 @@ def _with_digest(row: Any) -> MappedMonth:  # noqa: ANN401
     )
 
 
-def digest_of(path: UPath) -> str:
+def digest_of(path: UPath, whose: str = "the record of deforestation") -> str:
     """Return the SHA-256 of a map, or of another raster that the record needs.
+
+    Args:
+        path: of the file.
+        whose: what needs it, for the message.
 
     Raises:
         LandcoverError: if it is not there.
@@ -156,8 +173,8 @@ def digest_of(path: UPath) -> str:
         return sha256(path)
     except FileNotFoundError as error:
         raise LandcoverError(
-            f"{absolute(path)} is not there, and the record of deforestation needs it: put it back "
-            "or, where it is the map of a month, map that month again."
+            f"{absolute(path)} is not there, and {whose} needs it: put it back or, where it is the "
+            "map of a month, map that month again."
         ) from error
 
 

@@ -45,6 +45,7 @@ from landcover.accuracy.strata import (
     strata_of_loss,
 )
 from landcover.change.dates import day_of
+from landcover.classes import names_in_tags
 from landcover.errors import LandcoverError, SettingsError, TransientError
 from landcover.files import absolute, file_name, is_local, sample_file_name, scratch, sha256
 from landcover.geometry import reproject_rows, union
@@ -391,11 +392,7 @@ def _strata(run: Run, source: MapToSample, tags: Mapping[str, str], buffer: int)
     if source.of == "deforestation":
         return strata_of_loss(buffer)
     ours = run.settings[DeforestationSettings]
-    names = {
-        int(name.removeprefix("class_")): text
-        for name, text in tags.items()
-        if name.startswith("class_")
-    }
+    names = names_in_tags(tags)
     return strata_of_classes(names, ours.forest_classes, ours.unclear_classes, buffer)
 
 

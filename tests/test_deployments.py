@@ -382,7 +382,7 @@ def test_the_documented_commands_make_the_deployments_and_their_blocks(team):
     found = {deployment["name"]: deployment for deployment in team.ask("deployments")}
     assert set(found) == {
         *("monthly", "backfill", "deforestation", "draw-sample", "estimate-areas"),
-        "regions",
+        *("regions", "annual"),
         *("prepare", "train", "predict"),
         "compare-maps",
     }

@@ -14,6 +14,7 @@ from flows.compare_maps import compare_maps
 from flows.estimate_areas import estimate_areas
 from flows.parameters import OtherRaster
 from landcover.accuracy.draw import SampleSettings
+from landcover.change.annual import AnnualSettings
 from landcover.change.rule import ChangeSettings
 from landcover.maps.prediction import PredictionSettings
 from landcover.model.forest import ForestSettings
@@ -42,6 +43,7 @@ OPTIONS = {
 # Those of flows/deforestation.py, and of flows/draw_sample.py.
 CHANGE = ChangeSettings.model_fields
 SAMPLE = SampleSettings.model_fields
+ANNUAL = AnnualSettings.model_fields  # of flows/annual.py
 # Of other programs, or of the tests.
 # What belongs to others, but is looked at.
 LOOKED_AT = {
@@ -143,6 +145,14 @@ def test_every_option_of_a_sample_has_its_row_with_its_default_and_no_other_does
         assert rows[f"--{name}"][0] == f"{field.description} Default: {default}."
 
 
+def test_every_option_of_an_annual_map_has_its_row_with_its_default_and_no_other_does():
+    rows = table_rows(below="| option of `flows/annual.py` | what it does |")
+    named = {name for first in rows for name in re.findall(r"--(\w+)", first)}
+    assert named == {"year", *ANNUAL}
+    for name, field in ANNUAL.items():
+        assert rows[f"--{name}"][0] == f"{field.description} Default: {field.default}."
+
+
 def test_every_option_of_an_estimate_has_its_row_and_no_other_does():
     rows = table_rows(below="| option of `flows/estimate_areas.py` | what it does |")
     named = {name for first in rows for name in re.findall(r"--(\w+)", first)}
@@ -168,7 +178,7 @@ def test_every_option_that_a_page_names_is_there():
     assert (
         {"year", "input_data", "allow_gaps"}
         <= named
-        <= {*OPTIONS, *CHANGE, *SAMPLE, *OTHER_OPTIONS}
+        <= {*OPTIONS, *CHANGE, *SAMPLE, *ANNUAL, *OTHER_OPTIONS}
     )
 
 

@@ -224,13 +224,16 @@ def read_baseline(path: str, grid: Grid, inside: NDArray[np.bool_]) -> NDArray[n
     return forest
 
 
-def check_same_grid(path: str, grid: Grid, of: str) -> None:
+def check_same_grid(
+    path: str, grid: Grid, of: str, instead: str = ", or begin the record after it (--since)"
+) -> None:
     """Make sure that the pixels of a raster lie on a grid.
 
     Args:
         path: what GDAL opens.
         grid: the one that they should lie on.
         of: what lies on it, for the message.
+        instead: what else may be done about it, for the message.
 
     Raises:
         LandcoverError: if they do not.
@@ -245,7 +248,7 @@ def check_same_grid(path: str, grid: Grid, of: str) -> None:
             f"{path} lies on another grid than {of} ({found.width} x {found.height} pixels from "
             f"{found.bounds[0]:.10g} {found.bounds[3]:.10g}, not {grid.width} x {grid.height} from "
             f"{grid.bounds[0]:.10g} {grid.bounds[3]:.10g}): map that month again with the same "
-            "area of interest and imagery of the same grid, or begin the record after it (--since)."
+            f"area of interest and imagery of the same grid{instead}."
         )
 
 

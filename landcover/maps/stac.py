@@ -41,7 +41,7 @@ from landcover.geometry import (
     reproject,
 )
 from landcover.grid import Grid, grid_of
-from landcover.period import Period
+from landcover.period import CalendarYear, Period
 from landcover.version import code_version
 
 COLLECTION = "chocoforest"
@@ -55,7 +55,7 @@ class Kind:
     name: str
     """Of the item's file (see `landcover.files.NAMES`)."""
     title: str
-    """Of the item, before its month."""
+    """Of the item, before its month or year."""
     asset: str
     """The key of the raster, which is there a second time as `data`."""
     asset_title: str
@@ -87,8 +87,19 @@ RECORD = Kind(
     ),
 )
 
+ANNUAL = Kind(
+    "forest_item",
+    "Forest at the end of",
+    "forest",
+    "Annual forest map",
+    (
+        ("clear_months", "clear_months", "Number of clear months", pystac.MediaType.COG, "data"),
+        ("report", "forest_page", "Report", pystac.MediaType.HTML, "overview"),
+    ),
+)
+
 # By the names of their files.
-ITEMS = (MAP.name, RECORD.name)
+ITEMS = (MAP.name, RECORD.name, ANNUAL.name)
 
 # In degrees. An area of interest may follow a coast by the metre; to find a map by, ten metres do.
 _TOLERANCE = 1e-4
@@ -102,13 +113,13 @@ def raster_item(
     kind: Kind,
     path: Path,
     digest: str,
-    period: Period,
+    period: Period | CalendarYear,
     area: BaseGeometry,
     legend: Legend,
     lineage: str,
     made: datetime,
 ) -> pystac.Item:
-    """Describe a finished map, or a record of deforestation, as a STAC item.
+    """Describe a finished map, a record of deforestation or an annual map, as a STAC item.
 
     Its footprint is where the map can hold data: the area of interest as far as the map reaches,
     to some ten metres; over the antimeridian, the west of its bounds is greater than the east. It
@@ -118,10 +129,10 @@ def raster_item(
     metres.
 
     Args:
-        kind: `MAP` or `RECORD`.
+        kind: `MAP`, `RECORD` or `ANNUAL`.
         path: the map on this machine, as `landcover.maps.cog.write_cog` writes it.
         digest: the SHA-256 of its file.
-        period: of the map.
+        period: of the map: a month, or a year.
         area: the area of interest, polygons in longitude and latitude (EPSG:4326).
         legend: of the map.
         lineage: what the map was made of and how, in a sentence; CommonMark.

@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from landcover.errors import LandcoverError, TransientError
 from landcover.files import make_file
-from landcover.period import Period
+from landcover.period import CalendarYear, Period
 from tasks.access.database import access, make_engine, set_up, translated
 from tasks.access.database_refusals import CONNECT_TIMEOUT, place_of
 from tasks.access.embedded import cannot_lock
@@ -70,8 +70,8 @@ _END = text(
 # How long the server may take to end a transaction.
 ENDING = 10  # seconds
 
-# What is run alone: the month of a map, or what is of all months, by its name.
-Alone = Period | str
+# What is run alone: the month of a map, a year, or what is of all months, by its name.
+Alone = Period | CalendarYear | str
 
 RECORD = "the record of deforestation"
 
@@ -259,8 +259,8 @@ def _end_transaction(engine: Engine, held: _Held) -> None:
 
 
 def _number(period: Alone) -> int:
-    # Months have six digits.
-    return int(period.key) if isinstance(period, Period) else 0
+    # Months have six digits, years have four.
+    return 0 if isinstance(period, str) else int(period.key)
 
 
 def _taken(period: Alone) -> LandcoverError:

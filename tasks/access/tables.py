@@ -33,7 +33,7 @@ from sqlalchemy.types import TypeEngine
 
 from landcover.errors import LandcoverError, SettingsError, TransientError
 from landcover.files import file_name
-from landcover.period import Period
+from landcover.period import CalendarYear, Period
 from tasks.access.database import check_postgis, database, schema
 from tasks.access.database_refusals import NO_PERMISSION, first_line
 
@@ -198,6 +198,10 @@ def _example_estimate(period: Period) -> str:
     return f"{file_name('areas', period)}: Forest"
 
 
+def _example_annual_map(period: Period) -> str:
+    return file_name("forest", CalendarYear(period.year))
+
+
 area_estimates = Table(
     "area_estimates",
     metadata,
@@ -239,6 +243,17 @@ region_statistics = Table(
     Column("alerts", Integer),
 )
 
+annual_maps = Table(
+    "annual_maps",
+    metadata,
+    Column("annual_id", Integer, primary_key=True),
+    Column("annual_filename", String, unique=True, info={"example": _example_annual_map}),
+    Column("annual_path", String),
+    Column("generated_at", DateTime(timezone=True), server_default=func.now()),
+    Column("year", Integer, info={"example": attrgetter("year")}),
+    Column(DETAILS, _JSON),
+)
+
 # What people say of an alert.
 REJECTED = "rejected"
 PEOPLES = ("verification", "verified_by", "verified_at", "comment")
@@ -253,6 +268,9 @@ ESTIMATES = (area_estimates,)
 
 # What a run records where regions are set.
 REGIONS = (region_statistics,)
+
+# What one records that puts the maps of a year together.
+ANNUAL = (annual_maps,)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from landcover import notices
 from landcover.model.metrics import WHOLE_BLOCKS, WHOLE_POLYGONS
 from landcover.period import MONTH_NAMES
 from landcover.report.texts import Texts
+from landcover.report.texts.annual_en import ANNUAL_ENGLISH
 from landcover.report.texts.areas_en import AREAS_ENGLISH
 from landcover.report.texts.compare_en import COMPARE_ENGLISH
 from landcover.report.texts.loss_en import LOSS_ENGLISH
@@ -20,11 +21,13 @@ ENGLISH = Texts(
         "flow_run_id": "Flow run",
         "forest": "Random forest",
         "map": "Map",
+        "maps": "Maps",
         "model": "Model",
         "mosaic": "Mosaic",
         "no_data": "No data",
         "other_map": "Other map",
         "path": "Path",
+        "rule": "Rule",
         "samples": "Samples",
         "sampling": "Sampling",
         "settings": "Settings",
@@ -63,6 +66,7 @@ ENGLISH = Texts(
         "warnings_title": "Warnings and gaps",
         **notices.ENGLISH,
         **LOSS_ENGLISH,
+        **ANNUAL_ENGLISH,
         **AREAS_ENGLISH,
         **COMPARE_ENGLISH,
         **SAMPLE_ENGLISH,

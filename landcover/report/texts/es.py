@@ -2,6 +2,7 @@
 
 from landcover.period import MONTH_NAMES
 from landcover.report.texts import NARROW, Texts
+from landcover.report.texts.annual_es import ANNUAL_SPANISH
 from landcover.report.texts.areas_es import AREAS_SPANISH
 from landcover.report.texts.compare_es import COMPARE_SPANISH
 from landcover.report.texts.loss_es import LOSS_SPANISH
@@ -26,11 +27,13 @@ SPANISH = Texts(
         "flow_run_id": "Ejecución del flujo",
         "forest": "Bosque aleatorio (random forest)",
         "map": "Mapa",
+        "maps": "Mapas",
         "model": "Modelo",
         "mosaic": "Mosaico",
         "no_data": "Sin datos",
         "other_map": "Otro mapa",
         "path": "Ruta",
+        "rule": "Regla",
         "samples": "Muestras",
         "sampling": "Muestreo",
         "settings": "Configuración",
@@ -223,7 +226,16 @@ SPANISH = Texts(
         "much_fell": "Las alertas que trajo {month} cubren el {share} del bosque: rara vez cae "
         "tanto en un mes, pero la neblina o un mes con otra escala se le parecen; mire el mapa y "
         "las imágenes de ese mes, y espere a que el siguiente lo confirme.",
+        "annual_gap": "No hay mapa de {months}: el mapa anual se basa en {count} de doce meses, y "
+        "la tierra que estos no vieron queda sin datos; haga el mapa de los meses que faltan y "
+        "hágalo de nuevo.",
+        "annual_too_few": "La regla {rule} necesita {least} meses despejados y solo {count} del "
+        "año tienen mapa: ningún píxel tiene clase; haga el mapa de más meses o elija otra regla "
+        "(--rule).",
+        "annual_warned": "El mapa de {month} se hizo con advertencias ({count}), que su informe "
+        "cuenta: léalas antes de fiarse del mapa anual.",
         **LOSS_SPANISH,
+        **ANNUAL_SPANISH,
         **AREAS_SPANISH,
         **COMPARE_SPANISH,
         **SAMPLE_SPANISH,

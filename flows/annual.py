@@ -1,0 +1,146 @@
+"""One forest map of a year, from the maps of its months."""
+
+import flows.environment  # noqa: F401
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from prefect import flow
+from upath import UPath
+
+from flows.command import command
+from flows.parallel import map_windows
+from flows.parameters import Year
+from flows.provenance import describe_run
+from flows.summary import Steps
+from landcover.change.annual import MONTHS, AnnualSettings
+from landcover.change.annual_map import NO_DATA, AnnualWindow, FinishedYear
+from landcover.change.rule import FOREST, NON_FOREST
+from landcover.notices import Notice
+from landcover.period import CalendarYear
+from tasks.access.blocks import Blocks
+from tasks.access.settings import AoiSettings, DeforestationSettings
+from tasks.annual_map import (
+    annual_files,
+    assemble_annual,
+    make_annual_windows,
+    open_annual,
+    plan_annual,
+    record_annual,
+)
+from tasks.annual_page import write_annual_page
+from tasks.artifacts import show_summary
+from tasks.catalogue import list_maps
+from tasks.run import Run, remove_work
+
+NEEDS = (AoiSettings, DeforestationSettings)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run; as text, the lines that a person reads."""
+
+    year: str
+    """Of the map."""
+    rule: str
+    """That made one class of the months."""
+    months: int
+    """How many of the year have a map."""
+    hectares: Mapping[int, float]
+    """The true area of each class, and of no data."""
+    seconds: Mapping[str, float]
+    """How long each step took."""
+    files: Mapping[str, UPath]
+    """Each file's path, by what it is."""
+    notices: tuple[Notice, ...] = ()
+    """What is probably wrong."""
+
+    def __str__(self) -> str:
+        """Return the lines that a person reads."""
+        files = [f"{what}: {path}" for what, path in self.files.items()]
+        return "\n".join([*self.findings(), *files])
+
+    def findings(self) -> list[str]:
+        """Return the results, line by line."""
+        begins = f"Forest at the end of {self.year}, by the rule {self.rule} from the maps of"
+        names = {FOREST: "forest", NON_FOREST: "non-forest", NO_DATA: "no data"}
+        seconds = ", ".join(f"{step} {taken:g}" for step, taken in self.seconds.items())
+        return [
+            f"{begins} {self.months} of {MONTHS} months:",
+            *(
+                f"  {name:<12} {self.hectares.get(code, 0):>14,.1f} ha"
+                for code, name in names.items()
+            ),
+            *(f"Warning: {notice}" for notice in self.notices),
+            f"seconds: {seconds}",
+        ]
+
+
+@flow(name="annual", flow_run_name="{year}")
+def annual(
+    year: Year, settings: AnnualSettings = AnnualSettings(), blocks: Blocks = Blocks()
+) -> Outcome:
+    """Make one forest map of a year from the maps of its months that are recorded.
+
+    A month without a map counts as not seen. Beside the map goes the number of clear months of each
+    pixel.
+
+    Args:
+        year: The year, such as 2024.
+        settings: By which rule a year's months become one class a pixel.
+        blocks: The Prefect blocks that hold the credentials of database and bucket.
+    """
+    steps = Steps()
+    with open_annual(CalendarYear(year), blocks, NEEDS) as run:
+        made_by = describe_run(run, run.settings[DeforestationSettings], settings)
+        plan = plan_annual(run, settings)
+        steps.done("plan")
+        windows: list[AnnualWindow] = map_windows(
+            make_annual_windows, plan.windows, f"Making {plan.year}", f"forest-{plan.year}",
+            run=run, plan=plan,
+        )  # fmt: skip
+        steps.done("windows")
+        finished = assemble_annual(run, plan, windows)
+        steps.done("map")
+        write_annual_page(run, finished, made_by)
+        steps.done("page")
+        record_annual(run, finished, made_by)
+        list_maps(run)
+        remove_work(run, [run.files.work])
+        steps.done("record")
+        return finish(run, finished, steps)
+
+
+def finish(run: Run, finished: FinishedYear, steps: Steps) -> Outcome:
+    """Return what came of a run, and show it on the run's page in the Prefect UI.
+
+    Args:
+        run: that ends.
+        finished: the annual map.
+        steps: the clock of its steps.
+    """
+    plan, files = finished.plan, annual_files(run)
+    outcome = Outcome(
+        year=str(plan.year),
+        rule=plan.settings.rule,
+        months=len(plan.maps),
+        hectares=finished.hectares,
+        seconds=steps.seconds,
+        files={
+            "report": files["forest_page"],
+            "map": files["forest"],
+            "clear months": files["clear_months"],
+        },
+        notices=finished.notices,
+    )
+    text = "\n".join(outcome.findings())
+    show_summary(f"forest-{plan.year}", f"# {plan.year}\n\n```\n{text}\n```", outcome.files)
+    return outcome
+
+
+main = command(annual, NEEDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,193 @@
+"""The annual map from recorded maps: files, row and page, from the command line."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pystac
+import pytest
+import rasterio
+from pystac.validation import JsonSchemaSTACValidator
+from rasterio import Affine
+from sqlalchemy import Engine, text, update
+from upath import UPath
+
+from flows import annual
+from landcover.classes import NODATA
+from landcover.files import file_name, sha256
+from landcover.period import CalendarYear, Period
+from landcover.report import cartography
+from tasks.access.lock import only_run
+from tasks.access.tables import raster_predictions, tables
+from tests.rasters import ORIGIN, pixel_box
+from tests.servers.environment import of_bucket
+from tests.test_deforestation import (
+    CLOUD,
+    FIELD,
+    HEIGHT,
+    MAPS,
+    PIXEL,
+    felled,
+    landscape,
+    map_month,
+    rows,
+)
+
+pytestmark = pytest.mark.usefixtures("prefect_api")
+
+# Of the area of interest; what lies beyond is mapped, but is not of the annual map.
+COLUMNS = 380
+
+# A part that no month sees, and one that a single month does.
+UNSEEN, ONCE = (slice(0, 20), slice(0, 50)), (slice(20, 40), slice(0, 50))
+
+
+@pytest.fixture
+def year(settings: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four months of twelve: a clearing from the third on, and an odd month."""
+    monkeypatch.setattr(cartography, "LONGEST", 300)
+    settings(AOI_DEFINITION=f"SRID=3857;{pixel_box(0, 0, COLUMNS, HEIGHT).wkt}")
+    for month, codes in ((1, landscape()), (2, landscape()), (5, felled(landscape()))):
+        codes[UNSEEN], codes[ONCE] = CLOUD, CLOUD
+        map_month(Period(2024, month), codes)
+    last = felled(landscape())
+    last[UNSEEN] = CLOUD
+    last[200:220, 100:140] = FIELD
+    map_month(Period(2024, 12), last)
+
+
+def make(*more: str) -> int:
+    return annual.main(["--year", "2024", *more])
+
+
+def values_of(what: str):
+    with rasterio.open(MAPS / file_name(what, CalendarYear(2024))) as dataset:
+        return dataset.read(1)
+
+
+@pytest.mark.usefixtures("year")
+def test_a_year_of_maps_becomes_one(capfd):
+    assert make("--rule", "trend") == 0
+    said = capfd.readouterr().out
+    assert "by the rule trend from the maps of 4 of 12 months" in said
+    assert "Warning: There is no map of 2024-03, 2024-04," in said
+
+    forest, clear = values_of("forest"), values_of("clear_months")
+    expected = np.where(felled(landscape()) == FIELD, 0, 1).astype(np.uint8)
+    expected[UNSEEN], expected[ONCE], expected[:, COLUMNS:] = NODATA, NODATA, NODATA
+    assert (forest == expected).all()
+    assert (clear[UNSEEN] == 0).all()
+    assert (clear[ONCE] == 1).all()
+    assert set(np.unique(clear)) == {0, 1, 4, NODATA}
+    assert (clear[:, COLUMNS:] == NODATA).all()
+
+    with rasterio.open(MAPS / "forest_2024.tif") as dataset:
+        assert dataset.tags(1)["class_1"] == "Forest"
+        assert dataset.colormap(1)[1][:3] == (27, 120, 55)
+        assert dataset.nodata == NODATA
+
+    ((name, told),) = rows("SELECT annual_filename, details FROM annual_maps")
+    details = json.loads(told)
+    assert name == "forest_2024.tif"
+    assert details["rule"] == "trend"
+    assert details["sha256"] == sha256(UPath(MAPS / name))
+    assert details["maps"] == {
+        f"2024-{month:02d}": sha256(UPath(MAPS / f"prediction_2024{month:02d}.tif"))
+        for month in (1, 2, 5, 12)
+    }
+    for what, code in (("Forest", 1), ("Non-forest", 0)):
+        assert details["hectares"][what] == pytest.approx((forest == code).sum() * PIXEL, rel=1e-3)
+    assert details["hectares"]["No data"] == pytest.approx(40 * 50 * PIXEL, rel=1e-3)
+    assert details["clear_months_ha"]["1"] == pytest.approx(20 * 50 * PIXEL, abs=0.01)
+
+    item = pystac.Item.from_file(MAPS / "forest_2024.json")
+    document = item.to_dict(include_self_link=False)
+    JsonSchemaSTACValidator().validate_core(document, item.STAC_OBJECT_TYPE, "1.1.0")
+    assert document["properties"]["start_datetime"] == "2024-01-01T00:00:00Z"
+    assert document["properties"]["end_datetime"] == "2024-12-31T23:59:59Z"
+    assert {"forest", "data", "clear_months", "report"} == set(item.assets)
+    assert all((MAPS / asset.href).exists() for asset in item.assets.values())
+    collection = pystac.Collection.from_file(MAPS / "collection.json")
+    assert "./forest_2024.json" in [link.href for link in collection.get_item_links()]
+    page = (MAPS / "forest_2024.html").read_text()
+    for part in ("Forest at the end of 2024", "4 of 12", "by the rule trend", "no map"):
+        assert part in page
+    assert not Path("data/work/forest_2024").exists()
+
+
+@pytest.mark.usefixtures("year")
+def test_a_year_made_again_replaces_its_row_and_files(settings):
+    settings(REPORT_LANGUAGE="es")
+    assert make() == 0
+    once = rows("SELECT annual_id FROM annual_maps")
+    assert make("--rule", "latest") == 0
+    ((again, rule),) = rows("SELECT annual_id, json_extract(details, '$.rule') FROM annual_maps")
+    assert [(again,)] == once
+    assert rule == "latest"
+    assert (values_of("forest")[ONCE] == 1).all()
+    page = (MAPS / "forest_2024.html").read_text()
+    assert "Bosque a fines de 2024" in page
+    assert "Es lo que dice su último mes despejado." in page
+
+
+@pytest.mark.usefixtures("year")
+def test_what_a_year_cannot_be_made_of_is_told_in_a_sentence(settings, capfd, prefect_api):
+    assert annual.main(["--year", "2020"]) == 1
+    assert "No map of a month of 2020 is recorded in raster_predictions" in capfd.readouterr().err
+
+    settings(FOREST_CLASSES="Mangrove")
+    assert make() == 1
+    assert "has none of the classes Mangrove (FOREST_CLASSES)" in capfd.readouterr().err
+    settings(FOREST_CLASSES="Forest")
+
+    path = MAPS / "prediction_202405.tif"
+    kept = path.read_bytes()
+    path.unlink()
+    assert make() == 1
+    assert "prediction_202405.tif is not there, and the annual map needs" in capfd.readouterr().err
+    path.write_bytes(kept + b"\0")
+    assert make() == 1
+    assert "prediction_202405.tif is not the map that its row" in capfd.readouterr().err
+
+    map_month(Period(2024, 5), landscape(), ORIGIN @ Affine.translation(1, 0))
+    assert make() == 1
+    assert "lies on another grid than that of 2024-01" in capfd.readouterr().err
+    assert rows("SELECT * FROM annual_maps") == []
+
+    with only_run(CalendarYear(2024), None):
+        assert make() == 1
+    assert "Another run of 2024 is at work" in capfd.readouterr().err
+
+
+# --- PostGIS and S3 -------------------------------------------------------------------------------
+
+
+def test_an_annual_map_lies_in_the_bucket_and_in_postgis(
+    in_database, bucket, engine: Engine, year, settings
+):
+    settings(
+        PREDICTION_OUTPUT_DIR=f"{bucket.url}/maps",
+        WORK_DIR=f"{bucket.url}/work",
+        **of_bucket(bucket.server),
+    )
+    for path in MAPS.glob("*.tif"):
+        bucket.filesystem.put_file(str(path), f"{bucket.name}/maps/{path.name}")
+    with tables(None) as connection:
+        place = raster_predictions.c.prediction_filename
+        connection.execute(
+            update(raster_predictions).values(prediction_path=f"{bucket.url}/maps/" + place)
+        )
+    before = set(bucket.filesystem.find(bucket.name))
+    assert make() == 0
+    made = {path.rpartition("/")[2] for path in {*bucket.filesystem.find(bucket.name)} - before}
+    assert made == {
+        *("forest_2024.tif", "forest_2024.tif.aux.xml", "forest_2024.json", "forest_2024.html"),
+        *("clear_months_2024.tif", "collection.json"),
+    }
+    with engine.connect() as connection:
+        row = connection.execute(text("SELECT * FROM annual_maps")).mappings().one()
+    assert row["annual_path"] == f"{bucket.url}/maps/forest_2024.tif"
+    assert row["details"]["rule"] == "hmm"
+    assert set(row["details"]["parameters"]) == {"loss", "regain", "most_said", "least_said"}
+    assert row["generated_at"].tzinfo is not None
