@@ -76,7 +76,7 @@ def assemble_map(
         publish_all({plan.folder / file.name: file for file in (*built, *companions)})
     get_run_logger().info("Map assembled and found to be what its windows are")
     hectares = total_hectares([piece.hectares for piece in pieces])
-    notices = find_notices(doubts, mosaic.origin)
+    notices = find_notices(doubts, mosaic.origin, mosaic.grid)
     for notice in notices:
         get_run_logger().warning("%s", notice)
     return FinishedMap(
@@ -92,4 +92,5 @@ def assemble_map(
         pixels=counts[0].total(),
         notices=notices,
         thumbnails=tuple(map(plan.thumbnail, plan.windows)) if plan.thumbnails else (),
+        places=doubts.places,
     )

@@ -20,6 +20,9 @@ from landcover.model.balance import at_most_per_class
 from landcover.model.forest import ForestSettings
 from landcover.model.ground import Together, ground_of
 
+# Each month that is held out is a forest to train.
+MOST_MONTHS = 12
+
 Indices = NDArray[np.intp]
 Fold = tuple[Indices, Indices]
 
@@ -138,6 +141,42 @@ def block_folds(
     dealer = StratifiedGroupKFold(number, shuffle=True, random_state=seed)
     away = _deal(dealer, dealt["code"], dealt["block"])
     return _split(block, [dealt["block"].iloc[held_out] for held_out in away], codes)
+
+
+def month_folds(months: pd.Series, grounds: pd.Series, codes: pd.Series, seed: int) -> list[Fold]:
+    """Hold out whole months, at most `MOST_MONTHS` of them, spread over the time that there is.
+
+    No sample of the month trains the model that predicts it, nor does one of another month from the
+    same ground (Meyer et al. 2018, Improving performance of spatio-temporal machine learning models
+    using forward feature selection and target-oriented validation,
+    doi:10.1016/j.envsoft.2017.12.001). So where ground recurs, half of it is predicted by what the
+    other months show of the other half.
+
+    Args:
+        months: the month of each sample.
+        grounds: its ground (see `landcover.model.ground.ground_of`).
+        codes: its class code.
+        seed: of the halving.
+
+    Returns:
+        Row numbers of the training and of the held-out samples of each fold; no fold of a month
+        whose classes no other month has.
+    """
+    every = np.sort(months.unique())
+    chosen = every[np.unique(np.linspace(0, len(every) - 1, MOST_MONTHS).round().astype(int))]
+    folds = []
+    for month in chosen:
+        its = months == month
+        here = np.random.default_rng(seed).permutation(np.sort(grounds[its].unique()))
+        recurs = grounds[~its].isin(here).any()
+        for part in np.array_split(here, 2 if recurs and len(here) > 1 else 1):
+            on_it = grounds.isin(part)
+            train = ~its & ~on_it
+            known = codes.isin(codes[train].unique())
+            test = np.flatnonzero(its & on_it & known)
+            if test.size:
+                folds.append((np.flatnonzero(train), test))
+    return folds
 
 
 def pixel_folds(codes: pd.Series, among: Indices, folds: int, seed: int) -> list[Fold]:
