@@ -18,8 +18,10 @@ from sqlalchemy import URL, Engine
 from upath import UPath
 
 from flows import backfill, monthly
+from flows.command import read_arguments
 from flows.train_model import train_model
 from landcover.errors import LandcoverError
+from landcover.grid import Grid
 from landcover.imagery.unseen import SIDE, STEP, look, share_outside, unseen_notices
 from landcover.model.folds import month_folds
 from landcover.model.ground import ground_of
@@ -46,7 +48,7 @@ JUNE = replace(MAY, month="2025-06", polygons_sha256="cd")
 
 
 def samples(places: Mapping[str, int], seed: int = 0, scale: int = 1) -> pd.DataFrame:
-    """Return nine samples of each polygon, given as id: place; its class is the id's first letter."""
+    """Return nine samples of each polygon, given as id: place; its class is the first letter."""
     x, y = np.meshgrid(np.arange(3.0), np.arange(3.0))
     ids = np.repeat(list(places), 9)
     code = pd.Series(ids).str[0].map(ord).to_numpy()
@@ -100,8 +102,6 @@ def test_months_within_reach_are_counted_over_the_year():
 
 def test_samples_are_given_once_each_or_all_at_once():
     given = ["--year=2025", "--month=6", "--input-data", "a", "--input_data", "b", "c"]
-    from flows.command import read_arguments
-
     assert read_arguments(train_model, given)["input_data"] == ("a", "b", "c")
 
 
@@ -215,8 +215,6 @@ def test_pixels_outside_the_range_are_counted_by_place():
     rows, left, right = (len(range(0, size, STEP)) for size in (50, SIDE // 2, 100))
     assert found == {(2, 1): (rows * left, 0), (2, 2): (rows * right, rows * right)}
     assert share_outside(found) == pytest.approx(right / (left + right))
-    from landcover.grid import Grid
-
     (notice,) = unseen_notices(found, Grid("EPSG:3857", ORIGIN, 3 * SIDE, 3 * SIDE))
     assert notice.values["where"] == "-79.28, 0.28"
     assert unseen_notices({(0, 0): (1000, 250)}, Grid("EPSG:3857", ORIGIN, 9, 9)) == ()
@@ -268,7 +266,8 @@ def test_a_month_without_polygons_is_mapped_by_pooling_and_says_so(months: Path,
     assert "2025-02 does not teach the model, although it has training polygons" in said
     assert "months held out whole (2; ± standard error over months): accuracy" in said
     ((parameters, metrics, details),) = queried(
-        "SELECT parameters, metrics, details FROM raster_predictions JOIN ml_models USING (model_id)"
+        "SELECT parameters, metrics, details FROM raster_predictions "
+        "JOIN ml_models USING (model_id)"
     )
     model, found = json.loads(parameters), json.loads(details)
     assert list(model["taught_by"]) == list(found["taught_by"]) == ["2025-03", "2025-05"]

@@ -167,10 +167,12 @@ def month_folds(months: pd.Series, grounds: pd.Series, codes: pd.Series, seed: i
     folds = []
     for month in chosen:
         its = months == month
-        here = np.random.default_rng(seed).permutation(np.sort(grounds[its].unique()))
-        recurs = grounds[~its].isin(here).any()
-        for part in np.array_split(here, 2 if recurs and len(here) > 1 else 1):
-            on_it = grounds.isin(part)
+        of_ground = codes[its].groupby(grounds[its]).first()
+        # Of each class, one half is dealt to each part.
+        dealt = of_ground.sample(frac=1, random_state=seed).sort_values(kind="stable").index
+        parts = 2 if grounds[~its].isin(dealt).any() else 1
+        for first in range(parts):
+            on_it = grounds.isin(dealt[first::parts])
             train = ~its & ~on_it
             known = codes.isin(codes[train].unique())
             test = np.flatnonzero(its & on_it & known)
