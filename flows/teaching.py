@@ -94,17 +94,22 @@ def learn(
     """
     if train_on.month is not None:
         model_id, training = find_model(run.of(train_on.month))
-        return model_id, _of_other_month(training, run)
+        return model_id, for_month(training, run)
     training = train_model(run, lessons.samples, forest, classes)
     training = replace(training, notices=(*training.notices, *lessons.notices))
     return record_model(run, training, made_by), training
 
 
-def _of_other_month(training: Training, run: Run) -> Training:
-    """Return an earlier model as the one that maps a month, and say if that did not teach it."""
-    training = replace(training, polygons_sha256=training.taught_by.get(str(run)))
-    if str(run) in training.taught_by:
-        return training
+def for_month(training: Training, run: Run) -> Training:
+    """Return an earlier model as the one that maps a month, and say if that did not teach it.
+
+    Args:
+        training: the model of another month.
+        run: of the month that is mapped.
+    """
     told = taught_by_others(training.taught_by)
-    notices = (told, *(its for its in training.notices if its.key != told.key))
-    return replace(training, notices=notices)
+    notices = tuple(its for its in training.notices if its.key != told.key)
+    if str(run) not in training.taught_by:
+        notices = (told, *notices)
+    sha256 = training.taught_by.get(str(run))
+    return replace(training, notices=notices, polygons_sha256=sha256)

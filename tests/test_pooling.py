@@ -19,6 +19,7 @@ from upath import UPath
 
 from flows import backfill, monthly
 from flows.command import read_arguments
+from flows.teaching import for_month
 from flows.train_model import train_model
 from landcover.errors import LandcoverError
 from landcover.grid import Grid
@@ -29,6 +30,7 @@ from landcover.model.metrics import CarriedOver, Estimate, Metrics, Overall, des
 from landcover.model.pooling import Pool, TrainOn, pool, pooling_notices
 from landcover.model.reflectance import Reflectance
 from landcover.model.sampling import Origin, SamplingSettings
+from landcover.notices import Notice
 from landcover.period import Period
 from landcover.report import cartography
 from tasks.access.settings import AoiSettings, PolygonSettings
@@ -36,6 +38,7 @@ from tasks.polygons import months_with_polygons
 from tasks.pooling import prepare_month
 from tests.months import run_of
 from tests.rasters import ORIGIN, pixel_box
+from tests.rows import training
 from tests.servers.environment import of_bucket
 from tests.servers.swift import Bucket
 from tests.test_backfill import SIZE, write_month, write_polygons
@@ -280,28 +283,24 @@ def test_a_month_without_polygons_is_mapped_by_pooling_and_says_so(months: Path,
     assert "In a month that the model has not seen" in page
     assert "Where the imagery is unlike what the model learned from" in page
 
-    # What is prepared is used again, unless its polygons are others now.
-    prepared = {path: path.stat().st_mtime_ns for path in Path("data/prepared").iterdir()}
-    assert [path.name for path in sorted(prepared)] == [
-        "prepared_data_202503.parquet", "prepared_data_202505.parquet"
-    ]  # fmt: skip
+    # It is made again where their polygons are others now.
     row = ["--from=2025-04", "--to=2025-04", "--dry_run", "--train_on=pool:2"]
     assert backfill.main(row) == 0
     assert "up to date" in shown()
-    write_polygons(months / "polygons.gpkg", {3: "Palm", 5: "Papaya"})
+    write_polygons(months / "polygons.gpkg", {2: "Palm", 3: "Palm", 5: "Papaya"})
     assert backfill.main(row) == 0
     assert "the polygons of the months that taught its model have changed" in shown()
-    assert april("pool:1") == 0
-    now = {path: path.stat().st_mtime_ns for path in Path("data/prepared").iterdir()}
-    assert [path.name for path in sorted(now) if now[path] != prepared[path]] == [
-        "prepared_data_202505.parquet"
-    ]
 
-    # The model of a month that others taught maps another.
-    may = ["--year=2025", "--month=5", *FEW, "--train_on=model:2025-04"]
-    assert monthly.main(may) == 0
-    assert "No polygon of this month" not in shown()
-    assert queried("SELECT count(*) FROM ml_models") == [(1,)]
+
+def test_the_model_of_another_month_says_whose_polygons_did_not_teach_it(settings):
+    settings()
+    of_others = Notice("taught_by_others", {"months": "2025-03, 2025-05"})
+    kept = Notice("not_validated_at_all")
+    taught = {"2025-03": "ab", "2025-05": "cd"}
+    model = replace(training(2025, 4), taught_by=taught, notices=(of_others, kept))
+    may, june = (for_month(model, run_of(2025, month)) for month in (5, 6))
+    assert (may.notices, may.polygons_sha256) == ((kept,), "cd")
+    assert (june.notices, june.polygons_sha256) == ((of_others, kept), None)
 
 
 def test_no_month_in_reach_and_no_column_of_months_are_told(
@@ -338,11 +337,16 @@ def test_on_postgis_and_s3_a_month_is_prepared_once(
 
     @flow
     def prepare() -> UPath:
-        return prepare_month.fn(run, Period(2025, 5), SamplingSettings())
+        return prepare_month(run, Period(2025, 5), SamplingSettings())
+
+    def version(path: UPath) -> object:
+        path.fs.invalidate_cache()
+        return path.fs.modified(path.path)
 
     path = prepare()
     assert str(path) == f"{bucket.url}/prepared/prepared_data_202505.parquet"
-    first = path.fs.info(path.path)["ETag"], path.fs.modified(path.path)
-    assert prepare() == path
-    path.fs.invalidate_cache()
-    assert (path.fs.info(path.path)["ETag"], path.fs.modified(path.path)) == first
+    first = version(path)
+    assert (prepare(), version(path)) == (path, first)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE polygons SET class = 'Papaya' WHERE class = 'Banana'")
+    assert (prepare(), version(path) > first) == (path, True)
