@@ -200,8 +200,13 @@ def tell_loss(loss: Loss, last: Period) -> None:
 
 
 def estimated_accuracy(month: Period) -> float:
-    """Return the accuracy that was recorded with a month's model."""
-    query = "SELECT json_extract(metrics, '$.accuracy') FROM ml_models WHERE year = ? AND month = ?"
+    """Return the accuracy recorded with a month's model: on months held out, if any were."""
+    query = """
+        SELECT coalesce(
+            json_extract(metrics, '$.carried_over.accuracy'), json_extract(metrics, '$.accuracy')
+        )
+        FROM ml_models WHERE year = ? AND month = ?
+    """
     with closing(sqlite3.connect("data/chocoforest.db")) as database:
         (accuracy,) = database.execute(query, (month.year, month.month)).fetchone()
     return float(accuracy)
