@@ -45,8 +45,8 @@ ENGLISH: Mapping[str, str] = {
     "taught_by_others": "No polygon of this month taught the model that made this map: it learned "
     "from those of {months}. The accuracy that is told is that on their polygons, not on the "
     "imagery of this month: draw polygons of this month, or label points of the map, to know it.",
-    "month_left_out": "{month} does not teach the model, although it has training polygons and is "
-    "near enough: {why}",
+    "month_left_out": "Although it has training polygons and is near enough, {month} does not "
+    "teach the model ({why}).",
     "pooled_unlike": "The samples of {month} differ from those of the other months that teach the "
     "model by more than season or haze explains: check that the imagery of that month is scaled as "
     "theirs, or let months teach that are alike.",

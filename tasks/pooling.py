@@ -76,7 +76,7 @@ def prepare_month(run: Run, period: Period, settings: SamplingSettings) -> UPath
     except (SettingsError, TransientError):
         raise
     except LandcoverError as error:
-        left_out = Notice("month_left_out", {"month": str(period), "why": str(error)})
+        left_out = Notice("month_left_out", {"month": str(period), "why": str(error).rstrip(".")})
         get_run_logger().warning("%s", left_out)
         return left_out
 

@@ -101,8 +101,8 @@ SPANISH = Texts(
         "aprendió de los de {months}. La exactitud que se da es la de esos polígonos, no la de las "
         "imágenes de este mes: para conocerla, dibuje polígonos de este mes o etiquete puntos del "
         "mapa.",
-        "month_left_out": "{month} no enseña al modelo, aunque tiene polígonos de entrenamiento y "
-        "está lo bastante cerca: {why}",
+        "month_left_out": "Aunque tiene polígonos de entrenamiento y está lo bastante cerca, "
+        "{month} no enseña al modelo ({why}).",
         "pooled_unlike": "Las muestras de {month} difieren de las de los otros meses que enseñan "
         "al modelo más de lo que explican la estación o la bruma: compruebe que las imágenes de "
         "ese mes tienen la misma escala, o deje que enseñen meses que se parezcan.",
