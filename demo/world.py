@@ -8,7 +8,7 @@ lies on the forest like a burn: nothing has fallen there. Everything follows fro
 Inside this module a position is (row, column) in pixels, row 0 in the north.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from pathlib import Path
@@ -290,6 +290,7 @@ def build_world(
     quad_size: int = 512,
     seed: int = 7,
     months: Sequence[Period] = MONTHS,
+    without_polygons: Collection[Period] = (),
 ) -> World:
     """Generate the world and write its files.
 
@@ -300,6 +301,7 @@ def build_world(
         quad_size: width and height of a quad in pixels; a power of two.
         seed: the same seed gives the same pixels and polygons.
         months: two or more, in a row. What is felled can be confirmed after six.
+        without_polygons: months of which nobody has drawn training polygons.
 
     Raises:
         ValueError: if the extent does not divide into quads of the grid, or is too small.
@@ -340,7 +342,8 @@ def build_world(
         write_quads(world.mosaic_dir / f"{month.year}" / f"{month.month:02d}", bands, seen, grid)
         codes = label(cover, sky, seen)
         write_truth(world.truth[month], codes, grid)
-        drawn.append(draw_polygons(rng, np.where(inside, codes, NODATA), month, grid))
+        if month not in without_polygons:
+            drawn.append(draw_polygons(rng, np.where(inside, codes, NODATA), month, grid))
     write_vectors(world, drawn, aoi)
     write_events(world, events, grid)
     return world

@@ -14,13 +14,14 @@ from flows.command import command
 from flows.deforestation import deforestation
 from flows.deployed import Job, Outcome, find_deployment, run_deployed, warn_of_own_disk
 from flows.monthly import NEEDS, monthly_pipeline
-from flows.parameters import AtOnce, MonthLabel, Months
+from flows.parameters import AtOnce, MonthLabel, Months, Teachers
 from flows.server import explain
 from flows.unforeseen import report
 from landcover.change.rule import ChangeSettings
 from landcover.errors import LandcoverError, SettingsError
 from landcover.maps.prediction import PredictionSettings
 from landcover.model.forest import ForestSettings
+from landcover.model.pooling import TrainOn
 from landcover.model.sampling import SamplingSettings
 from landcover.period import Period
 from tasks.access.blocks import Blocks
@@ -44,6 +45,7 @@ def backfill(
     since: MonthLabel | None = None,
     deployment: str | None = None,
     at_once: AtOnce = 2,
+    train_on: Teachers = "own",
     sampling: SamplingSettings = SamplingSettings(),
     forest: ForestSettings = ForestSettings(),
     prediction: PredictionSettings = PredictionSettings(),
@@ -67,6 +69,9 @@ def backfill(
         deployment: Let the months be run by a deployment, such as monthly-pipeline/monthly, on the
             hosts that have a worker of its work pool; here, one after the other, if left out.
         at_once: How many months the deployment is given at a time.
+        train_on: Which months' polygons teach the model of each month: own, pool:2, all or
+            model:2025-03, as flows/monthly.py takes it. Without own, months that have no polygons
+            are mapped too.
         sampling: How pixels are taken from under the training polygons.
         forest: The random forest and its validation.
         prediction: How the map is made.
@@ -77,7 +82,8 @@ def backfill(
     runs = [prepare_run(period, blocks, NEEDS) for period in months.periods()]
     if on:
         warn_of_own_disk(runs[0])
-    reviews = [review_month(run, other_code) for run in runs]
+    alone = TrainOn.read(train_on).kind == "own"
+    reviews = [review_month(run, other_code, alone) for run in runs]
     listed = [_list(review) for review in reviews]
     if dry_run:
         show_months(str(months), listed, "What would be mapped")
@@ -86,6 +92,7 @@ def backfill(
 
     given = {
         "other_labels": tuple(sorted({label for review in reviews for label in review.labels})),
+        "train_on": train_on,
         "sampling": sampling,
         "forest": forest,
         "prediction": prediction,

@@ -156,7 +156,8 @@ def _option(field: FieldInfo) -> dict[str, Any]:
     if words := [word for kind in kinds for word in get_args(kind) if isinstance(word, str)]:
         return option | {"choices": [*words, *(["none"] if NoneType in kinds else [])]}
     if get_origin(field.annotation) is tuple:
-        return option | {"nargs": "*"}
+        # Several may follow the option, and it may be given again.
+        return option | {"nargs": "+" if required else "*", "action": "extend"}
     if not required and (int in kinds or float in kinds):
         return option | {"metavar": "N"}
     return option

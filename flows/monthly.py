@@ -8,13 +8,15 @@ from prefect import flow
 
 from flows.command import command
 from flows.mapping import files_of_map, map_survey
-from flows.parameters import Month, MonthLabel, Scheduler, Year
+from flows.parameters import Month, MonthLabel, Scheduler, Teachers, Year
 from flows.provenance import describe_run
 from flows.summary import Steps, Summary, finish
+from flows.teaching import gather_samples, learn
 from landcover.imagery.survey import Survey
 from landcover.maps.prediction import PredictionSettings
 from landcover.model.forest import ForestSettings
 from landcover.model.indices import check_bands_of
+from landcover.model.pooling import TrainOn
 from landcover.model.sampling import SamplingSettings
 from landcover.period import Period, read_month
 from tasks.access.blocks import Blocks
@@ -29,13 +31,10 @@ from tasks.access.settings import (
 from tasks.cluster import find_cluster
 from tasks.coverage import measure_coverage
 from tasks.mosaic import find_mosaic
-from tasks.polygons import fetch_polygons
 from tasks.radiometry import measure_radiometry
-from tasks.records import load_classes, record_model
+from tasks.records import load_classes
 from tasks.regions import fetch_regions
 from tasks.run import open_run
-from tasks.sampling import sample_mosaic
-from tasks.training import train_model
 
 NEEDS = (PolygonSettings, AoiSettings, ClusterSettings, DeforestationSettings, RegionSettings)
 
@@ -47,6 +46,7 @@ def monthly_pipeline(
     mosaic_path: str | None = None,
     other_labels: tuple[str, ...] = (),
     month_before: MonthLabel | None = None,
+    train_on: Teachers = "own",
     sampling: SamplingSettings = SamplingSettings(),
     forest: ForestSettings = ForestSettings(),
     prediction: PredictionSettings = PredictionSettings(),
@@ -68,6 +68,10 @@ def monthly_pipeline(
         month_before: The month, such as 2025-05, with whose imagery this month's is compared; for
             months that are run side by side. If left out, it is the latest of the earlier months
             whose map is recorded.
+        train_on: Which months' polygons teach the model, each on its own imagery: own, the month's
+            alone; pool:2, those of the months within 2 of it (or another number); all, those of all
+            months that have polygons and imagery; or model:2025-03, no new model but that of an
+            earlier month. A month without polygons needs one of the last three.
         sampling: How pixels are taken from under the training polygons.
         forest: The random forest and its validation.
         prediction: How the map is made.
@@ -78,7 +82,8 @@ def monthly_pipeline(
     steps = Steps()
     with open_run(Period(year, month), blocks, NEEDS) as run:
         # At once, because the Prefect server that is asked may be away later.
-        made_by = describe_run(run, prediction)
+        made_by = {**describe_run(run, prediction), "train_on": train_on}
+        teachers = TrainOn.read(train_on)
         check_bands_of(forest.indices, run.settings[MosaicSettings].mosaic_bands)
 
         regions = fetch_regions(run, run.files.work)
@@ -86,25 +91,32 @@ def monthly_pipeline(
         mosaic = find_mosaic(run, mosaic_path)
         cluster = find_cluster(run, dask_scheduler, mosaic)
         coverage = measure_coverage(run, mosaic, prediction.allow_gaps)
-        polygons = fetch_polygons(run)
-        samples = sample_mosaic(run, mosaic, polygons, sampling)
+        lessons = gather_samples(run, mosaic, teachers, sampling)
         before = None if month_before is None else read_month(month_before)
-        radiometry = measure_radiometry(run, mosaic, samples, before)
+        radiometry = measure_radiometry(run, mosaic, lessons.samples, before)
         steps.done("samples")
 
-        training = train_model(run, samples, forest, classes)
-        model_id = record_model(run, training, made_by)
+        model_id, training = learn(run, lessons, teachers, forest, classes, made_by)
         steps.done("model")
 
         survey = Survey(mosaic, coverage, radiometry)
         finished = map_survey(
-            run, survey, training, model_id, polygons, prediction, made_by, steps, cluster, regions
+            run,
+            survey,
+            training,
+            model_id,
+            lessons.polygons,
+            prediction,
+            made_by,
+            steps,
+            cluster,
+            regions,
         )
         return finish(
             run,
             f"{run} is mapped.",
             steps,
-            {**files_of_map(run, finished), "samples": samples},
+            {**files_of_map(run, finished), **lessons.files()},
             training,
             survey,
             finished,

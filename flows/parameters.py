@@ -3,9 +3,10 @@
 import re
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from landcover.accuracy.other_map import read_no_data, read_rule
+from landcover.model.pooling import CHOICES, TrainOn
 from landcover.period import Period, months_between, read_month
 from tasks.access.settings import scheduler_address
 
@@ -32,6 +33,26 @@ def _check_month(label: str) -> str:
 # The form checks the pattern too; said by pydantic, it would not be understood.
 MonthLabel = Annotated[
     str, AfterValidator(_check_month), Field(json_schema_extra={"pattern": _LABEL})
+]
+
+
+def _check_train_on(text: str) -> str:
+    TrainOn.read(text)
+    return text
+
+
+Teachers = Annotated[
+    str,
+    AfterValidator(_check_train_on),
+    Field(title="Trained on", json_schema_extra={"pattern": CHOICES}),
+]
+
+
+# A single one may be written as text, as before there could be several.
+InputData = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda given: (given,) if isinstance(given, str) else given),
+    Field(title="Samples", min_length=1),
 ]
 
 

@@ -52,6 +52,7 @@ def describe_sources(
         "map": {"path": absolute(finished.path), "sha256": finished.sha256},
         "model": {"path": absolute(training.model.path), "sha256": training.model.sha256},
         "samples": training.source,
+        "taught_by": list(training.taught_by),
         "mosaic": finished.source_mosaic,
         **training.settings,
         **made_by,

@@ -65,7 +65,7 @@ def run_predictions(
         mosaic = find_mosaic(run, mosaic_path)
         cluster = find_cluster(run, dask_scheduler, mosaic)
         coverage = measure_coverage(run, mosaic, prediction.allow_gaps)
-        radiometry = measure_radiometry(run, mosaic, None)
+        radiometry = measure_radiometry(run, mosaic, ())
         survey = Survey(mosaic, coverage, radiometry)
         finished = map_survey(
             run, survey, training, model_id, polygons, prediction, made_by, steps, cluster, regions

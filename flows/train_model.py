@@ -8,9 +8,10 @@ from prefect import flow
 from upath import UPath
 
 from flows.command import command
-from flows.parameters import Month, Year
+from flows.parameters import InputData, Month, Year
 from flows.provenance import describe_run
 from flows.summary import Steps, Summary, finish
+from flows.teaching import Lessons
 from landcover.addresses import check_place
 from landcover.files import expanded
 from landcover.model.forest import ForestSettings
@@ -23,7 +24,7 @@ from tasks.training import train_model as train
 
 @flow(name="train-model", flow_run_name="{year}-{month:02d}")
 def train_model(
-    input_data: str,
+    input_data: InputData,
     year: Year,
     month: Month,
     forest: ForestSettings = ForestSettings(),
@@ -32,20 +33,22 @@ def train_model(
     """Train and record the month's random forest.
 
     Args:
-        input_data: The parquet file of samples that prepare-data wrote.
+        input_data: The parquet files of samples that prepare-data wrote, one for each month that
+            teaches the model.
         year: The year that the model is for, such as 2025.
         month: The month that the model is for, 1 to 12.
         forest: The random forest and its validation.
         blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
-    check_place(input_data, "the samples")
+    for path in input_data:
+        check_place(path, "the samples")
     steps = Steps()
     with open_run(Period(year, month), blocks) as run:
         # At once, because the Prefect server that is asked may be away later.
         made_by = describe_run(run)
 
-        samples = UPath(expanded(input_data))
-        training = train(run, samples, forest, load_classes(run))
+        lessons = Lessons(tuple(UPath(expanded(path)) for path in input_data), None)
+        training = train(run, lessons.samples, forest, load_classes(run))
         record_model(run, training, made_by)
         remove_work(run, [run.files.training])
         steps.done("model")
@@ -54,7 +57,7 @@ def train_model(
             run,
             f"The model of {run} is trained.",
             steps,
-            {"model": training.model.path, "samples": samples},
+            {"model": training.model.path, **lessons.files()},
             training,
         )
 

@@ -23,3 +23,7 @@ class TransientError(LandcoverError):
 
 class NothingThereError(LandcoverError):
     """Where something was looked for there is nothing, or nothing of that name."""
+
+
+class NoPolygonsError(LandcoverError):
+    """There are no training polygons of a month, which others may stand in for."""

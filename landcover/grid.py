@@ -43,6 +43,11 @@ class Grid:
         return west, south, east, north
 
     @property
+    def pixel(self) -> float:
+        """The side of a pixel, the smaller of the two, in CRS units."""
+        return float(min(self.transform.a, -self.transform.e))
+
+    @property
     def whole(self) -> Window:
         """The window that covers it."""
         return Window(0, 0, self.width, self.height)

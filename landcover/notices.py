@@ -42,6 +42,18 @@ ENGLISH: Mapping[str, str] = {
     "imagery is looked for: {files}; if that is not meant, make the VRT that names them anew.",
     "not_validated_at_all": "Nothing could be validated, because no class has training polygons in "
     "two places, so that the accuracy of the map is not known: draw more polygons.",
+    "taught_by_others": "No polygon of this month taught the model that made this map: it learned "
+    "from those of {months}. The accuracy that is told is that on their polygons, not on the "
+    "imagery of this month: draw polygons of this month, or label points of the map, to know it.",
+    "month_left_out": "Although it has training polygons and is near enough, {month} does not "
+    "teach the model ({why}).",
+    "pooled_unlike": "The samples of {month} differ from those of the other months that teach the "
+    "model by more than season or haze explains: check that the imagery of that month is scaled as "
+    "theirs, or let months teach that are alike.",
+    "unseen_places": "{share} of the map lies in places where more than a quarter of the pixels "
+    "are darker or brighter than what the model learned from, most of all around {where} "
+    "(longitude, latitude): it has nothing to go by there, so look at the report's map of such "
+    "places before trusting a class, and draw polygons on such ground (clouds too).",
     "class_lookalike": "The class {name} is new and has the code {code}, but its name is much like "
     "{others}, which has a code already: if they are one class, give its polygons that label and "
     "run the month again.",

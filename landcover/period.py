@@ -68,6 +68,11 @@ class Period:
         """Its last day."""
         return self.start.replace(day=monthrange(self.year, self.month)[1])
 
+    @property
+    def number(self) -> int:
+        """Months since the year 0, so that the difference of two says how far they are apart."""
+        return self.year * 12 + self.month - 1
+
     def previous(self) -> "Period":
         """Return the month before."""
         return Period(self.year - 1, 12) if self.month == 1 else Period(self.year, self.month - 1)
@@ -116,7 +121,7 @@ def months_between(first: Period, last: Period) -> list[Period]:
     >>> [str(month) for month in months_between(Period(2024, 12), Period(2025, 2))]
     ['2024-12', '2025-01', '2025-02']
     """
-    numbers = range(first.year * 12 + first.month - 1, last.year * 12 + last.month)
+    numbers = range(first.number, last.number + 1)
     return [Period(number // 12, number % 12 + 1) for number in numbers]
 
 

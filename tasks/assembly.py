@@ -84,7 +84,7 @@ def assemble_map(
         publish_all({plan.folder / file.name: file for file in (*built, *companions)})
     get_run_logger().info("Map assembled and found to be what its windows are")
     hectares = total_hectares([piece.hectares for piece in pieces])
-    notices = find_notices(doubts, mosaic.origin)
+    notices = find_notices(doubts, mosaic.origin, mosaic.grid)
     for notice in notices:
         get_run_logger().warning("%s", notice)
     return FinishedMap(
@@ -101,4 +101,5 @@ def assemble_map(
         notices=notices,
         regions=by_region,
         thumbnails=tuple(map(plan.thumbnail, plan.windows)) if plan.thumbnails else (),
+        places=doubts.places,
     )

@@ -7,12 +7,14 @@ import pyarrow
 from prefect.logging import get_run_logger
 from upath import UPath
 
-from landcover.errors import LandcoverError
+from landcover.errors import NoPolygonsError, SettingsError
 from landcover.files import scratch
 from landcover.model.polygons import digest, tidy_polygons
+from landcover.period import Period
 from landcover.publishing import publish
-from tasks.access.polygon_file import read_file
-from tasks.access.polygon_table import read_table
+from tasks.access.polygon_checks import OTHERS
+from tasks.access.polygon_file import months_in_file, read_file
+from tasks.access.polygon_table import months_in_table, read_table
 from tasks.access.settings import PolygonSettings
 from tasks.retries import io_task
 from tasks.run import Run
@@ -30,16 +32,53 @@ def fetch_polygons(run: Run) -> UPath:
 
     Raises:
         SettingsError: if the table, file or a column is not there.
-        LandcoverError: if there are no polygons, or a model cannot be trained on them.
+        NoPolygonsError: if there are no polygons.
+        LandcoverError: if a model cannot be trained on them.
         TransientError: if the database cannot be reached.
     """
+    return _fetch(run)
+
+
+@io_task("fetch polygons", "fetch polygons {run}")
+def fetch_polygons_if_any(run: Run) -> UPath | None:
+    """Do as `fetch_polygons`, but return None where the month has no polygons."""
+    try:
+        return _fetch(run)
+    except NoPolygonsError as error:
+        get_run_logger().warning("No polygon of %s itself teaches the model: %s", run, error)
+        return None
+
+
+def _fetch(run: Run) -> UPath:
     polygons, warnings = read_polygons(run)
-    _log(polygons, warnings, run.settings[PolygonSettings].training_polygon_table)
+    log_polygons(polygons, warnings, run.settings[PolygonSettings].training_polygon_table)
     with run.storage(run.files.polygons), scratch(run.files.work) as folder:
         built = folder / run.files.polygons.name
         polygons.to_parquet(built)
         publish(built, run.files.polygons)
     return run.files.polygons
+
+
+def months_with_polygons(run: Run) -> list[Period]:
+    """Return the months of which there are training polygons, wherever these lie, sorted.
+
+    Args:
+        run: whose settings say where they are.
+
+    Raises:
+        SettingsError: if the table, file or a column is not there, or no column says the month.
+        LandcoverError: if that column does not hold months.
+        TransientError: if the database cannot be reached.
+    """
+    settings = run.settings[PolygonSettings]
+    if not settings.training_polygon_month_col:
+        raise SettingsError(
+            "TRAINING_POLYGON_MONTH_COL is not set, so the polygons of one month cannot be told "
+            "from those of another, as --train_on pool and all need it: set it, or train on own."
+        )
+    if settings.vector_file:
+        return months_in_file(settings.vector_file, settings)
+    return months_in_table(settings, run.blocks.database_block)
 
 
 def read_polygons(run: Run) -> tuple[geopandas.GeoDataFrame, list[str]]:
@@ -53,7 +92,8 @@ def read_polygons(run: Run) -> tuple[geopandas.GeoDataFrame, list[str]]:
 
     Raises:
         SettingsError: if the table, file or a column is not there.
-        LandcoverError: if there are no polygons, or a model cannot be trained on them.
+        NoPolygonsError: if there are no polygons.
+        LandcoverError: if a model cannot be trained on them.
         TransientError: if the database cannot be reached.
     """
     settings = run.settings[PolygonSettings]
@@ -109,15 +149,22 @@ def kept_polygons(run: Run, sha256: str | None) -> geopandas.GeoDataFrame | None
 def _check_any(found: geopandas.GeoDataFrame, when: str, settings: PolygonSettings) -> None:
     missing = found.geometry.isna() | found.geometry.is_empty
     if missing.all():
-        raise LandcoverError(
+        raise NoPolygonsError(
             f"No training polygon of {settings.training_polygon_table} touches the area of "
             f"interest{f' in {when}' if settings.training_polygon_month_col else ''}"
             f"{f' ({len(found)} have no geometry)' if len(found) else ''}: draw some there, or "
-            "check AOI_DEFINITION."
+            f"check AOI_DEFINITION{f', {OTHERS}' if settings.training_polygon_month_col else ''}."
         )
 
 
-def _log(polygons: geopandas.GeoDataFrame, warnings: list[str], where: str) -> None:
+def log_polygons(polygons: geopandas.GeoDataFrame, warnings: list[str], where: str) -> None:
+    """Say in the log how many polygons there are, and what was mended.
+
+    Args:
+        polygons: as `read_polygons` returned them.
+        warnings: the same.
+        where: they come from.
+    """
     logger = get_run_logger()
     for warning in warnings:
         logger.warning(warning)

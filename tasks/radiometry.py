@@ -1,5 +1,6 @@
 """Whether the month's imagery is as bright as the month before's, and as the month's samples."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Annotated, Self
 
@@ -29,14 +30,14 @@ from tasks.run import Run
 
 @io_task("check radiometry", "check radiometry {run}")
 def measure_radiometry(
-    run: Run, mosaic: Mosaic, samples: UPath | None, before: Period | None = None
+    run: Run, mosaic: Mosaic, samples: Sequence[UPath], before: Period | None = None
 ) -> Radiometry:
     """Compare the band values of a mosaic with those of the month before and of the samples.
 
     Args:
         run: that maps the month.
         mosaic: the imagery, of which a small part is read.
-        samples: what the model is trained on, as `sample_mosaic` writes it; None if that is not at
+        samples: what the model is trained on, as `sample_mosaic` writes it; none if that is not at
             hand.
         before: the month before, whose imagery is read too. If left out, or where its imagery
             cannot be read, the latest of the earlier ones whose map is recorded with what was
@@ -46,15 +47,17 @@ def measure_radiometry(
         TransientError: if the imagery cannot be read, or the database cannot be reached.
     """
     pixels = _draw(run, mosaic)
-    rows = None
-    if samples is not None:
-        with run.storage(samples):
-            rows, _ = read_samples(samples, list(mosaic.bands))
+    rows = pd.concat([_read(run, mosaic, path) for path in samples]) if samples else None
     earlier = (before and _measured_now(run, before)) or _recorded(run)
     radiometry = compare_imagery(mosaic, pixels, earlier, rows)
     for warning in radiometry.warnings:
         get_run_logger().warning("%s", warning)
     return radiometry
+
+
+def _read(run: Run, mosaic: Mosaic, samples: UPath) -> pd.DataFrame:
+    with run.storage(samples):
+        return read_samples(samples, list(mosaic.bands))[0]
 
 
 def _draw(run: Run, mosaic: Mosaic) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from landcover.errors import LandcoverError
 from landcover.files import absolute
 from landcover.geometry import LONLAT, LONLAT_SRID
 from landcover.imagery.survey import Survey
+from landcover.imagery.unseen import share_outside
 from landcover.maps.assembly import FinishedMap
 from landcover.model.forest import Model
 from landcover.model.metrics import Metrics
@@ -58,6 +59,7 @@ class _Parameters(_Classes):
 
     bands: list[str]
     sha256: str
+    ranges: dict[str, tuple[float, float]] = {}
 
 
 @io_task("load classes", "load classes {run}")
@@ -138,6 +140,8 @@ def _write_model(
                 **({"reserved_classes": dict(training.reserved)} if training.reserved else {}),
                 "sha256": model.sha256,
                 "polygons_sha256": training.polygons_sha256,
+                "taught_by": dict(training.taught_by),
+                "ranges": {band: list(found) for band, found in model.ranges.items()},
                 "notices": [notice.to_json() for notice in training.notices],
                 **made_by,
             },
@@ -219,7 +223,7 @@ def find_model(run: Run) -> tuple[int, Training]:
             "month's model again."
         ) from error
     names = {code: label for label, code in told.classes.items()}
-    model = Model(run.files.model, told.sha256, tuple(told.bands), names)
+    model = Model(run.files.model, told.sha256, tuple(told.bands), names, told.ranges)
     settings = {name: row.parameters.get(name) for name in ("forest", "sampling")}
     return row.model_id, Training(
         model,
@@ -228,6 +232,7 @@ def find_model(run: Run) -> tuple[int, Training]:
         Metrics.from_json(row.metrics) if row.metrics and isinstance(row.metrics, dict) else None,
         row.parameters.get("polygons_sha256"),
         tuple(map(Notice.from_json, row.parameters.get("notices", ()))),
+        taught_by=row.parameters.get("taught_by") or {f"{run}": None},
     )
 
 
@@ -306,6 +311,8 @@ def _details(survey: Survey, training: Training, finished: FinishedMap) -> dict[
         "model_sha256": finished.model.sha256,
         "mosaic_fingerprint": survey.mosaic.fingerprint,
         "polygons_sha256": training.polygons_sha256,
+        "taught_by": dict(training.taught_by),
+        "outside_samples": round(share_outside(finished.places), 4) if finished.places else None,
         RADIOMETRY: survey.radiometry.measured,
         "warnings": [
             str(notice) for notice in (*training.notices, *survey.notices, *finished.notices)

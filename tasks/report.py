@@ -73,6 +73,9 @@ def write_report(
             warnings=(*training.notices, *survey.notices, *finished.notices),
             provenance=provenance,
             sieved=finished.sieved,
+            places=finished.places,
+            grid=mosaic.grid,
+            taught_by=tuple(training.taught_by),
         )
         with run.imagery(mosaic, "to draw the report"):
             pictures = draw_pictures(report, language)

@@ -12,10 +12,10 @@ from shapely.geometry.base import BaseGeometry
 from sqlalchemy import select
 from upath import UPath
 
-from landcover.errors import LandcoverError, TransientError
+from landcover.errors import LandcoverError, NoPolygonsError, TransientError
 from landcover.geometry import LONLAT
 from landcover.model.polygons import digest
-from landcover.period import Period
+from landcover.period import Period, read_month
 from landcover.version import code_version
 from tasks.access.tables import DETAILS, columns_there, ml_models, raster_predictions
 from tasks.mosaic import look_at_imagery
@@ -69,12 +69,13 @@ class Review:
 
 
 @io_task("review month", "review {run}")
-def review_month(run: Run, other_code: bool = False) -> Review:
+def review_month(run: Run, other_code: bool = False, needs_polygons: bool = True) -> Review:
     """Compare what a month's map was made of with what there is now; nothing is written.
 
     Args:
         run: whose map.
         other_code: whether a map that another version of the code has made is to be made again.
+        needs_polygons: whether it cannot be mapped without polygons of its own.
 
     Raises:
         SettingsError: if the database refuses the settings.
@@ -93,6 +94,10 @@ def review_month(run: Run, other_code: bool = False) -> Review:
         "polygons_sha256": None if found is None else digest(found),
     }
     reasons = _reasons(run, recorded, now)
+    if recorded and not reasons and _other_teachers(run, recorded, found is not None):
+        reasons.append("the polygons of the months that taught its model have changed")
+    if isinstance(no_polygons, NoPolygonsError) and not needs_polygons:
+        no_polygons = None
     if by_other_code and other_code:
         reasons.append("another version of the code has made its map")
     return Review(
@@ -187,6 +192,32 @@ def _reasons(run: Run, recorded: RecordedMap | None, now: Mapping[str, str | Non
         "its training polygons have changed": changed["polygons_sha256"],
     }
     return [reason for reason, holds in reasons.items() if holds]
+
+
+def _other_teachers(run: Run, recorded: RecordedMap, has_polygons: bool) -> bool:
+    """Tell whether months that taught a pooled model would teach it something else now.
+
+    Args:
+        run: whose map.
+        recorded: what is known of it.
+        has_polygons: whether the month has polygons of its own.
+    """
+    taught_by = _mapping(recorded.details.get("taught_by"))
+    if not str(recorded.details.get("train_on")).startswith(("pool", "all")):
+        return False
+    if has_polygons and str(run) not in taught_by:
+        return True
+    return any(
+        before not in (None, _digest_now(run.of(read_month(month))))
+        for month, before in taught_by.items()
+        if month != str(run)
+    )
+
+
+def _digest_now(run: Run) -> str | None:
+    """Return the digest of a month's polygons as they are; None where they cannot be used."""
+    polygons, _ = _try(lambda: read_polygons(run)[0])
+    return None if polygons is None else digest(polygons)
 
 
 def _is_other(recorded: BaseGeometry | None, area: BaseGeometry) -> bool:

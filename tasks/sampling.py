@@ -1,5 +1,6 @@
 """Samples of the mosaic under the training polygons, as a parquet file."""
 
+from dataclasses import replace
 from functools import partial
 from io import BytesIO
 
@@ -57,9 +58,17 @@ def sample_mosaic(run: Run, mosaic: Mosaic, polygons: UPath, settings: SamplingS
             looks like no data.
         TransientError: if the imagery cannot be read.
     """
+    with run.storage(polygons):
+        found = geopandas.read_parquet(BytesIO(polygons.read_bytes()))
+    return sample(run, mosaic, found, settings)
+
+
+def sample(
+    run: Run, mosaic: Mosaic, found: geopandas.GeoDataFrame, settings: SamplingSettings
+) -> UPath:
+    """Do as `sample_mosaic` under polygons that are at hand."""
     with run.imagery(mosaic, "under the training polygons"):
         reach = partial(side_by_side, block=run.blocks.storage_block, what=mosaic.origin)
-        found = geopandas.read_parquet(BytesIO(polygons.read_bytes()))
         samples = sample_polygons(mosaic, found, settings, reach)
         reflectances = reflectances_of(mosaic)
     _log(samples)
@@ -69,14 +78,13 @@ def sample_mosaic(run: Run, mosaic: Mosaic, polygons: UPath, settings: SamplingS
             f"The training polygons gave samples of fewer than two classes from {mosaic.origin}"
             f"{_describe_skipped(samples.skipped)}: check that they lie on the month's imagery."
         )
-    origin = Origin(
-        bands=tuple(mosaic.bands),
-        mosaic=mosaic.origin,
-        polygons=run.settings[PolygonSettings].training_polygon_table,
-        polygons_sha256=digest(found),
-        sampling=settings.model_dump(),
+    origin = replace(
+        origin_of(run, mosaic, found, settings),
         together=samples.together,
         reflectances=reflectances,
+        dtype=", ".join(mosaic.dtypes()),
+        crs=mosaic.grid.crs,
+        pixel=mosaic.grid.pixel,
     )
     final = run.files.samples
     with run.storage(final), scratch(run.files.work) as folder:
@@ -85,6 +93,28 @@ def sample_mosaic(run: Run, mosaic: Mosaic, polygons: UPath, settings: SamplingS
         publish(built, final)
     get_run_logger().info("%d samples written to %s", len(samples.rows), final)
     return final
+
+
+def origin_of(
+    run: Run, mosaic: Mosaic, polygons: geopandas.GeoDataFrame, settings: SamplingSettings
+) -> Origin:
+    """Return what samples are made of, and by which it is known whether they would be others now.
+
+    Args:
+        run: whose samples.
+        mosaic: the imagery.
+        polygons: the training polygons.
+        settings: how pixels are drawn.
+    """
+    return Origin(
+        bands=tuple(mosaic.bands),
+        mosaic=mosaic.origin,
+        polygons=run.settings[PolygonSettings].training_polygon_table,
+        polygons_sha256=digest(polygons),
+        sampling=settings.model_dump(),
+        month=str(run),
+        fingerprint=mosaic.fingerprint,
+    )
 
 
 def _check_flat(samples: Samples, run: Run, mosaic: Mosaic) -> None:

@@ -154,7 +154,7 @@ def _predict_window(window: Window, run: Run, plan: Plan, mosaic: Mosaic, model:
                 if plan.thumbnails
                 else None
             )
-            inspection = Inspection.of(mosaic, model.bands)
+            inspection = Inspection.of(mosaic, model.bands, model.ranges)
             area = run.area(mosaic.grid.crs)
             layers = predict(mosaic, predictor, model.bands, area, window, thumbnail, inspection)
             grid = plan.grid.part(window)

@@ -80,7 +80,7 @@ def told_by_help(main, capsys) -> tuple[str, dict[str, str]]:
     [
         (
             monthly.main,
-            ["mosaic_path", "other_labels", "dask_scheduler", "month_before"],
+            ["mosaic_path", "other_labels", "dask_scheduler", "month_before", "train_on"],
             {**SAMPLING, **FOREST, **PREDICTION, **BLOCKS},
         ),
         (prepare_data.main, ["mosaic_path"], {**SAMPLING, **BLOCKS}),

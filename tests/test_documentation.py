@@ -58,6 +58,7 @@ OTHER_VARIABLES = LOOKED_AT | {
 }
 OF_MONTHLY = {
     *("year", "month", "mosaic_path", "other_labels", "dask_scheduler", "month_before"),
+    "train_on",
 }
 OTHER_OPTIONS = OF_MONTHLY | {
     *("from", "to", "keep_going", "dry_run", "other_code", "without_record", "since"),

@@ -246,9 +246,9 @@ def test_nodata_in_some_bands_is_told_with_its_hectares(tmp_path: Path) -> None:
     with mosaic.open() as reader:
         inspection.add(mosaic.grid.whole, reader.read([1, 2, 3, 4], mosaic.grid.whole), inside)
     assert inspection.found.partial == pytest.approx(1500 * PIXEL, rel=2e-3)
-    (notice,) = find_notices(inspection.found, "a.tif")
+    (notice,) = find_notices(inspection.found, "a.tif", mosaic.grid)
     assert str(notice).startswith("3.4 hectares of the mosaic a.tif hold no data in some of the")
-    assert find_notices(Doubts(), "a.tif") == ()
+    assert find_notices(Doubts(), "a.tif", mosaic.grid) == ()
 
 
 def test_a_piece_keeps_doubts_for_the_map_that_is_made_of_it(tmp_path: Path) -> None:

@@ -301,7 +301,8 @@ def check(
 ) -> Radiometry:
     check_tables(None)
     mosaic = mosaic_of([scene], folder)
-    return measure_radiometry(run_of(year, month, aoi=aoi_of(mosaic)), mosaic, samples)
+    paths = () if samples is None else (samples,)
+    return measure_radiometry(run_of(year, month, aoi=aoi_of(mosaic)), mosaic, paths)
 
 
 def record(engine: Engine, year: int, month: int, details: Any, origin: str = "old.tif") -> None:
@@ -397,7 +398,7 @@ def test_a_month_before_that_is_not_recorded_is_measured_as_its_own_run_does(set
     def measured(month: int, before: int | None) -> Radiometry:
         run = run_of(2025, month, AoiSettings)
         mosaic = find_mosaic(run, None)
-        found = measure_radiometry(run, mosaic, None, before and Period(2025, before))
+        found = measure_radiometry(run, mosaic, (), before and Period(2025, before))
         # Of the month before nothing is kept.
         assert not before or not run.of(Period(2025, before)).files.index.exists()
         remove(run.files.index)

@@ -42,7 +42,7 @@ def trained(**changed: object) -> Training:
 
     @flow
     def training() -> Training:
-        return train_model(run, PATH, ForestSettings(**{"trees": 5, **changed}), KnownClasses())
+        return train_model(run, [PATH], ForestSettings(**{"trees": 5, **changed}), KnownClasses())
 
     return training()
 

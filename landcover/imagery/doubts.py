@@ -1,5 +1,8 @@
 """Doubts about pixels: valid ones that look like no data, and some bands' nodata among data.
 
+Beside them, where there are samples to compare with, ground that these say nothing of (see
+`landcover.imagery.unseen`).
+
 Where nothing says which value stands for no data, all bands hold one same value there: 0, 255,
 65535, -9999. So do saturated clouds and the darkest water in few bits; but those are reached band
 by band, so that beside them some bands hold the value already and others do not yet, while beside
@@ -11,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 from rasterio.windows import Window
 
 from landcover.areas import SQUARE_METRES_A_HECTARE, pixel_areas
@@ -19,6 +23,7 @@ from landcover.grid import Grid
 from landcover.imagery.kernels import mark_flat
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.pixels import Mask, Pixels, Values
+from landcover.imagery.unseen import Places, Ranges, limits_of, look
 from landcover.windows import BLOCK, split, within
 
 # The share of an area that is a trifle, and of a block so many pixels. Measured on the real scenes
@@ -78,6 +83,8 @@ class Doubts:
     """What is valid and holds one same value in all bands, by the value."""
     partial: float = 0.0
     """Hectares that hold nodata in some of the bands but not in all."""
+    places: Places = field(default_factory=dict)
+    """Of how many pixels samples say nothing, where they are compared with some."""
 
     def __add__(self, other: "Doubts") -> "Doubts":
         """Return the doubts about both parts together."""
@@ -85,25 +92,39 @@ class Doubts:
             value: self.flat.get(value, Flat()) + other.flat.get(value, Flat())
             for value in {**self.flat, **other.flat}
         }
-        return Doubts(self.seen + other.seen, flat, self.partial + other.partial)
+        places = {**self.places, **other.places}
+        return Doubts(self.seen + other.seen, flat, self.partial + other.partial, places)
 
     def to_json(self) -> str:
         """Return them as JSON."""
         flat = [[value, *astuple(areas)] for value, areas in self.flat.items()]
-        return json.dumps({"seen": self.seen, "flat": flat, "partial": self.partial})
+        places = [[*place, *found] for place, found in self.places.items()]
+        return json.dumps(
+            {"seen": self.seen, "flat": flat, "partial": self.partial, "places": places}
+        )
 
     @classmethod
     def from_json(cls, text: str) -> "Doubts":
         """Return what `to_json` wrote."""
         found = json.loads(text)
         flat = {value: Flat(*areas) for value, *areas in found["flat"]}
-        return cls(found["seen"], flat, found["partial"])
+        places = {
+            (row, column): (looked_at, outside)
+            for row, column, looked_at, outside in found.get("places", ())
+        }
+        return cls(found["seen"], flat, found["partial"], places)
 
 
 class Inspection:
     """Doubts about the pixels of a mosaic, found while they are read for something else."""
 
-    def __init__(self, grid: Grid, flat: bool = True, imagery: Sequence[int] | None = None) -> None:
+    def __init__(
+        self,
+        grid: Grid,
+        flat: bool = True,
+        imagery: Sequence[int] | None = None,
+        limits: NDArray[np.float64] | None = None,
+    ) -> None:
         """Start without doubts.
 
         Args:
@@ -111,25 +132,32 @@ class Inspection:
             flat: whether to look for what holds one value in all bands.
             imagery: where the bands of the imagery stand among those that are read: what does not
                 change says nothing of empty parts. None for all.
+            limits: of the bands that are read, outside of which there are no samples (see
+                `landcover.imagery.unseen.limits_of`); None where there is nothing to compare with.
         """
         self._pixel_area = pixel_areas(grid)
         self._flat = flat
         self._imagery = slice(None) if imagery is None else list(imagery)
+        self._limits = limits
         self.found = Doubts()
 
     @classmethod
-    def of(cls, mosaic: Mosaic, bands: Sequence[str] | None = None) -> "Inspection":
+    def of(
+        cls, mosaic: Mosaic, bands: Sequence[str] | None = None, ranges: Ranges | None = None
+    ) -> "Inspection":
         """Return one that looks for what `MOSAIC_NODATA` leaves in doubt.
 
         Args:
             mosaic: the imagery.
             bands: the names of those that are read; None for all.
+            ranges: of the samples that the pixels are compared with, if they are.
         """
         names = list(mosaic.bands) if bands is None else bands
         seen = [place for place, name in enumerate(names) if name in mosaic.imagery]
         # A model of what does not change alone looks at no imagery.
         flat = mosaic.nodata != "none" and bool(seen)
-        return cls(mosaic.grid, flat, None if len(seen) == len(names) else seen)
+        limits = limits_of(names, ranges) if ranges else None
+        return cls(mosaic.grid, flat, None if len(seen) == len(names) else seen, limits)
 
     def add(self, window: Window, pixels: Pixels, inside: Mask) -> None:
         """Look at the pixels of a window.
@@ -152,7 +180,10 @@ class Inspection:
                 for value, count, kind in _find_flat(values, valid, inside[place]):
                     areas = {kind: count * self._hectares(block)}
                     flat[value] = flat.get(value, Flat()) + Flat(**areas)
-        self.found += Doubts(seen, flat, partial)
+        places: Places = {}
+        if self._limits is not None:
+            places = look(window, pixels.values, pixels.valid & inside, self._limits)
+        self.found += Doubts(seen, flat, partial, places)
 
     def _hectares(self, window: Window) -> float:
         return self._pixel_area(window) / SQUARE_METRES_A_HECTARE

@@ -69,3 +69,35 @@ def mark_flat(
                 count += found
             flat[row, column] = found
     return count
+
+
+@compiled
+def count_outside(
+    values: NDArray[np.generic],
+    counted: NDArray[np.bool_],
+    limits: NDArray[np.float64],
+    step: int,
+) -> tuple[int, int]:
+    """Count pixels, and those that hold a value outside the limits of its band.
+
+    Args:
+        values: (bands, rows, columns).
+        counted: which pixels to look at, (rows, columns).
+        limits: the lowest and the highest value of each band, (2, bands).
+        step: of rows and columns, one in so many is looked at.
+
+    Returns:
+        How many were looked at, and how many of these are outside.
+    """
+    looked_at, outside = 0, 0
+    for row in range(0, counted.shape[0], step):
+        for column in range(0, counted.shape[1], step):
+            if not counted[row, column]:
+                continue
+            looked_at += 1
+            for band in range(values.shape[0]):
+                value = values[band, row, column]
+                if value < limits[0, band] or value > limits[1, band]:
+                    outside += 1
+                    break
+    return looked_at, outside

@@ -166,6 +166,15 @@ class Mosaic:
         several = len(self.endings) > 1 or bool(self.static)
         return common_type(dtypes).itemsize * (2 if several else 1)
 
+    def dtypes(self) -> list[str]:
+        """Return the data types of its bands, each once.
+
+        Raises:
+            LandcoverError: if another run has found other imagery for the month since.
+        """
+        names = list(self.bands)
+        return sorted({dtype for raster in self.rasters() for dtype in raster.dtypes(names)})
+
     def quads(self) -> tuple[Quad, ...]:
         """Return the headers of the imagery's files.
 

@@ -17,6 +17,7 @@ from shapely.geometry.base import BaseGeometry
 
 from landcover.imagery.doubts import Inspection, check_flat
 from landcover.imagery.mosaic import Mosaic
+from landcover.imagery.unseen import MOST_OUTSIDE, RANGE
 from landcover.notices import IN_ENGLISH, Notice, Phrasing, Told
 from landcover.windows import part_windows_touching, pixels_inside
 
@@ -53,12 +54,6 @@ FACTOR = 4.0
 # this part of it, and that number at least doubles the darkest band. Measured between true months:
 # they are 0.6 off such a number at best, whatever the clouds; 0.2 with 1000 added, 0.4 with 500.
 UNEVEN = 0.4
-
-# The quantiles of samples that bound their range, and the share of a mosaic's pixels outside it, in
-# one band, that is too much. Measured on scenes and their own samples: 0.08 at most (Costa Rica, 30
-# polygons of 4 pixels).
-RANGE = [0.005, 0.995]
-MOST_OUTSIDE = 0.25
 
 # A band of fewer values may hold classes, whose numbers mean nothing; of so few pixels, one value
 # may be an accident.

@@ -2,14 +2,16 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rasterio.windows import Window
 from upath import UPath
 
 from landcover.errors import LandcoverError
+from landcover.grid import Grid
 from landcover.imagery.doubts import Doubts
+from landcover.imagery.unseen import Places, unseen_notices
 from landcover.maps.cog import write_cog
 from landcover.maps.layers import Layer
 from landcover.maps.measure import Counts, count_map
@@ -55,6 +57,8 @@ class FinishedMap:
     """What it says of regions; None where none are set."""
     thumbnails: tuple[UPath, ...] = ()
     """Of its windows; none where the imagery can be drawn from its quads."""
+    places: Places = field(default_factory=dict)
+    """Where the imagery lies outside of what the model has seen; none where that is not known."""
 
     @property
     def path(self) -> UPath:
@@ -116,16 +120,19 @@ def check_complete(plan: Plan, pieces: Sequence[Piece], counts: Sequence[Counts]
         )
 
 
-def find_notices(doubts: Doubts, origin: str) -> tuple[Notice, ...]:
+def find_notices(doubts: Doubts, origin: str, grid: Grid) -> tuple[Notice, ...]:
     """Return what is to be told about a map for the sake of its imagery.
 
     Args:
         doubts: about the imagery in the area of interest.
         origin: where it was found.
+        grid: its grid.
     """
+    notices = unseen_notices(doubts.places, grid)
     if doubts.partial < LEAST_TOLD:
-        return ()
-    return (Notice("partial_nodata", {"hectares": doubts.partial, "mosaic": origin}),)
+        return notices
+    values = {"hectares": doubts.partial, "mosaic": origin}
+    return (Notice("partial_nodata", values), *notices)
 
 
 def share_of_low_confidence(confidence: Counts, classes: Counts) -> float:

@@ -20,6 +20,9 @@ from landcover.model.balance import at_most_per_class
 from landcover.model.forest import ForestSettings
 from landcover.model.ground import Together, ground_of
 
+# Each month that is held out is a forest to train.
+MOST_MONTHS = 12
+
 Indices = NDArray[np.intp]
 Fold = tuple[Indices, Indices]
 
@@ -138,6 +141,44 @@ def block_folds(
     dealer = StratifiedGroupKFold(number, shuffle=True, random_state=seed)
     away = _deal(dealer, dealt["code"], dealt["block"])
     return _split(block, [dealt["block"].iloc[held_out] for held_out in away], codes)
+
+
+def month_folds(months: pd.Series, grounds: pd.Series, codes: pd.Series, seed: int) -> list[Fold]:
+    """Hold out whole months, at most `MOST_MONTHS` of them, spread over the time that there is.
+
+    No sample of the month trains the model that predicts it, nor does one of another month from the
+    same ground (Meyer et al. 2018, Improving performance of spatio-temporal machine learning models
+    using forward feature selection and target-oriented validation,
+    doi:10.1016/j.envsoft.2017.12.001). So where ground recurs, half of it is predicted by what the
+    other months show of the other half.
+
+    Args:
+        months: the month of each sample.
+        grounds: its ground (see `landcover.model.ground.ground_of`).
+        codes: its class code.
+        seed: of the halving.
+
+    Returns:
+        Row numbers of the training and of the held-out samples of each fold; no fold of a month
+        whose classes no other month has.
+    """
+    every = np.sort(months.unique())
+    chosen = every[np.unique(np.linspace(0, len(every) - 1, MOST_MONTHS).round().astype(int))]
+    folds = []
+    for month in chosen:
+        its = months == month
+        of_ground = codes[its].groupby(grounds[its]).first()
+        # Of each class, one half is dealt to each part.
+        dealt = of_ground.sample(frac=1, random_state=seed).sort_values(kind="stable").index
+        parts = 2 if grounds[~its].isin(dealt).any() else 1
+        for first in range(parts):
+            on_it = grounds.isin(dealt[first::parts])
+            train = ~its & ~on_it
+            known = codes.isin(codes[train].unique())
+            test = np.flatnonzero(its & on_it & known)
+            if test.size:
+                folds.append((np.flatnonzero(train), test))
+    return folds
 
 
 def pixel_folds(codes: pd.Series, among: Indices, folds: int, seed: int) -> list[Fold]:

@@ -5,7 +5,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Annotated, Literal
 
@@ -20,6 +20,7 @@ from sklearn.preprocessing import FunctionTransformer
 from upath import UPath
 
 from landcover.errors import LandcoverError
+from landcover.imagery.unseen import Ranges
 from landcover.model import bins, indices
 from landcover.model.balance import at_most_per_class
 from landcover.model.bins import LogBins
@@ -240,6 +241,10 @@ class Model:
 
     names: Mapping[int, str]
     """The name of each class code that it gives."""
+
+    ranges: Ranges = field(default_factory=dict)
+    """The lowest and the highest value of each band in its samples; empty where an earlier version
+    did not record them."""
 
 
 def load(path: UPath, digest: str) -> Pipeline:

@@ -79,6 +79,27 @@ def _overlap(
     return enough
 
 
+def joined(groups: Sequence[Sequence[str]]) -> Together:
+    """Join the groups that have a polygon in common.
+
+    >>> joined([("a", "b"), ("c", "d"), ("b", "e")])
+    (('a', 'b', 'e'), ('c', 'd'))
+
+    Args:
+        groups: the ids of polygons that lie on the same ground.
+    """
+    ids = pd.Index(sorted({name for group in groups for name in group}), dtype=object)
+    pairs = [(group[0], name) for group in groups for name in group]
+    if not pairs:
+        return ()
+    one, other = (
+        ids.get_indexer(pd.Index(names, dtype=object)) for names in zip(*pairs, strict=True)
+    )
+    links = coo_array((np.ones(len(pairs)), (one, other)), shape=(len(ids),) * 2)
+    _, ground = connected_components(links, directed=False)
+    return tuple(tuple(its) for _, its in ids.to_series().groupby(ground))
+
+
 def ground_of(polygons: pd.Series, together: Together) -> pd.Series:
     """Return the ground of each sample: the id of its polygon, or of one that shares its ground.
 

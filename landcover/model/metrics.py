@@ -104,6 +104,26 @@ class Overall:
 
 
 @dataclass(frozen=True)
+class CarriedOver(Overall):
+    """How well months are predicted that were held out whole; its folds are these months, over
+    which standard errors are taken."""
+
+    months: Mapping[str, Overall]
+    """Each of them by itself."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain numbers under their names."""
+        months = {name: found.to_json() for name, found in self.months.items()}
+        return {**super().to_json(), "months": months}
+
+    @classmethod
+    def from_json(cls, json: Json) -> "CarriedOver":
+        """Return what `to_json` wrote."""
+        months = {name: Overall.from_json(found) for name, found in json["months"].items()}
+        return cls(**vars(Overall.from_json(json)), months=months)
+
+
+@dataclass(frozen=True)
 class Scores(Overall):
     """How well held-out pixels are predicted, class by class too."""
 
@@ -202,6 +222,10 @@ class Metrics(Scores):
     """The forests tried, the best first (see `landcover.model.tuning.Tuning`); empty without a
     search."""
 
+    carried_over: CarriedOver | None = None
+    """How well the model carries over to a month that it has not seen; None where all its samples
+    are of one."""
+
     def to_json(self) -> dict[str, Any]:
         """Return the column `metrics` of `ml_models`, whose keys other software reads."""
         holdout, random = self.holdout, self.random_pixels
@@ -215,6 +239,7 @@ class Metrics(Scores):
             "oob_accuracy": self.oob_accuracy,
             "suspected_mislabels": [asdict(suspect) for suspect in self.suspected_mislabels],
             **({"tuning": [dict(row) for row in self.tuning]} if self.tuning else {}),
+            **({"carried_over": self.carried_over.to_json()} if self.carried_over else {}),
         }
 
     @classmethod
@@ -225,7 +250,7 @@ class Metrics(Scores):
             json: what `to_json` returned; earlier versions left some keys out.
         """
         random = json.get("random_pixels")
-        classes = json.get("classes", {})
+        classes, carried = json.get("classes", {}), json.get("carried_over")
         return cls(
             accuracy=_estimate(json, "accuracy"),
             macro_f1=_estimate(json, "macro_f1"),
@@ -239,6 +264,7 @@ class Metrics(Scores):
             oob_accuracy=json.get("oob_accuracy"),
             suspected_mislabels=tuple(map(Suspect.from_json, json.get("suspected_mislabels", ()))),
             tuning=tuple(json.get("tuning", ())),
+            carried_over=CarriedOver.from_json(carried) if carried else None,
         )
 
 
@@ -286,6 +312,7 @@ def describe_metrics(metrics: Metrics) -> str:
         [
             *_overall_lines(metrics),
             classes.to_string(),
+            *_month_lines(metrics.carried_over),
             *_confusion_lines(metrics),
             *_suspect_lines(metrics.suspected_mislabels),
         ]
@@ -310,6 +337,17 @@ def _overall_lines(metrics: Metrics) -> list[str]:
             f"not validated, polygons in fewer than two places: {', '.join(metrics.not_validated)}"
         )
     return lines
+
+
+def _month_lines(found: CarriedOver | None) -> list[str]:
+    if found is None or found.accuracy.value is None:
+        return []
+    head = f"months held out whole ({found.folds}; ± standard error over months)"
+    lines = {head: found, **{f"  {name}": of_it for name, of_it in found.months.items()}}
+    return [
+        f"{what}: accuracy {of_it.accuracy}, macro F1 {of_it.macro_f1}"
+        for what, of_it in lines.items()
+    ]
 
 
 def _confusion_lines(metrics: Metrics) -> list[str]:

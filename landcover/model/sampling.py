@@ -115,6 +115,17 @@ class Origin:
     that is not known."""
     reflectances: Reflectances | None = None
     """What makes the values of the bands reflectances; None where that is not known."""
+    month: str | None = None
+    """Of the imagery, such as 2025-06; None, as all that follows, where an earlier version did not
+    write it."""
+    fingerprint: str | None = None
+    """Of the imagery (see `Mosaic.fingerprint`)."""
+    dtype: str | None = None
+    """The data types of the imagery's bands."""
+    crs: str | None = None
+    """The coordinate reference system of `x` and `y`, as WKT."""
+    pixel: float | None = None
+    """The side of a pixel in it, the smaller of the two."""
 
 
 class Each(Protocol):
@@ -171,6 +182,9 @@ def read_samples(path: UPath, bands: Sequence[str]) -> tuple[pd.DataFrame, Origi
         sampling=rows.attrs.get("sampling"),
         together=_together(rows.attrs.get("together")),
         reflectances=_reflectances(rows.attrs.get("reflectances")),
+        **{
+            name: rows.attrs.get(name) for name in ("month", "fingerprint", "dtype", "crs", "pixel")
+        },
     )
     # Pandas would copy them with every table that is made of these rows.
     rows.attrs = {}
@@ -243,8 +257,7 @@ def sample_polygons(
     """
     shapes = reproject_rows(polygons.geometry, mosaic.grid.crs).array
     ids = polygons["polygon_id"].map(str).to_numpy()
-    pixel = min(mosaic.grid.transform.a, -mosaic.grid.transform.e)
-    together = tuple(tuple(ids[members]) for members in same_ground(shapes, pixel))
+    together = tuple(tuple(ids[members]) for members in same_ground(shapes, mosaic.grid.pixel))
 
     def draw(numbers: Sequence[int]) -> tuple[list[Pixels | str], Doubts]:
         inspection = Inspection.of(mosaic)

@@ -1,7 +1,7 @@
 """How good a model is, by predicting polygons that it was not trained on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from sklearn.pipeline import Pipeline
 
-from landcover.model.folds import capped, pixel_folds, validation_folds
+from landcover.model.folds import capped, month_folds, pixel_folds, validation_folds
 from landcover.model.forest import ForestSettings, oob_accuracy
-from landcover.model.ground import Together
+from landcover.model.ground import Together, ground_of
 from landcover.model.held_out import HeldOut, predict_held_out
 from landcover.model.metrics import (
     BY_CLASS,
+    CarriedOver,
     ClassMetrics,
     Estimate,
     Holdout,
@@ -50,8 +51,9 @@ def validate(
     names: Mapping[int, str],
     settings: ForestSettings,
     together: Together = (),
+    months: pd.Series | None = None,
 ) -> Validation:
-    """Cross-validate a trained model with whole polygons or blocks held out.
+    """Cross-validate a trained model with whole polygons or blocks held out, and whole months.
 
     The same is then done with single pixels held out: how much better that looks is the share of
     the accuracy that is memory of the same polygon.
@@ -65,6 +67,7 @@ def validate(
         names: the name of each class code.
         settings: of the forest and its validation.
         together: the ids of polygons that lie on the same ground, which are held out together.
+        months: the month of each sample; None where all are of one.
 
     Raises:
         SettingsError: if blocks are to be held out, and no class lies in two of them.
@@ -78,6 +81,12 @@ def validate(
     scores = score(held_out, polygons, codes, names)
     random = score(at_random, polygons, codes, names)
     by_polygon = held_out_by_polygon(held_out, polygons, names)
+    carried_over = None
+    if months is not None:
+        grounds = ground_of(polygons, together)
+        left_out = capped(month_folds(months, grounds, codes, settings.seed), codes, settings)
+        of_months = predict_held_out(pipeline, values, codes, left_out)
+        carried_over = _carried_over(of_months, months, sorted(names))
     metrics = Metrics(
         **vars(scores),
         holdout=_holdout(settings),
@@ -85,6 +94,7 @@ def validate(
         optimism=_difference(random.accuracy.value, scores.accuracy.value),
         oob_accuracy=_rounded(oob_accuracy(pipeline, codes, settings)),
         suspected_mislabels=suspects(by_polygon),
+        carried_over=carried_over,
     )
     return Validation(metrics, by_polygon)
 
@@ -130,6 +140,30 @@ def score(
             for i, true in enumerate(every)
         },
     )
+
+
+def _carried_over(held_out: HeldOut, months: pd.Series, every: list[int]) -> CarriedOver:
+    """Return how well months are predicted that were held out whole."""
+    of_sample, names = pd.factorize(months.iloc[held_out.samples], sort=True)
+    held_out = replace(held_out, fold=of_sample + 1)
+    values, errors = _measure_with_errors(held_out, every)
+    by_month = {}
+    for number, name in enumerate(names, 1):
+        rows = held_out.fold == number
+        found = _measure(held_out.true[rows], held_out.predicted[rows], every)
+        by_month[str(name)] = Overall(_estimate(found, "accuracy"), _estimate(found, "macro_f1"), 1)
+    return CarriedOver(
+        accuracy=_estimate(values, "accuracy", errors),
+        macro_f1=_estimate(values, "macro_f1", errors),
+        folds=len(names),
+        months=by_month,
+    )
+
+
+def _estimate(values: pd.Series, measure: str, errors: pd.Series | None = None) -> Estimate:
+    """Return a measure over all classes."""
+    error = None if errors is None else _rounded(errors[ALL, measure])
+    return Estimate(_rounded(values[ALL, measure]), error)
 
 
 def _holdout(settings: ForestSettings) -> Holdout:

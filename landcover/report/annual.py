@@ -12,7 +12,7 @@ from landcover.change.rule import FOREST, NON_FOREST
 from landcover.classes import Colour, css
 from landcover.report.cartography import Frame, frame_around
 from landcover.report.deforestation import Number
-from landcover.report.maps import CONFIDENCE_COLOURS, land_cover_map
+from landcover.report.maps import CONFIDENCE_COLOURS, code_map
 from landcover.report.page import template
 from landcover.report.pictures import Picture, map_as_picture
 from landcover.report.tables import ClassRow, provenance_rows

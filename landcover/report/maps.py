@@ -12,14 +12,16 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
+from rasterio.windows import Window
 from shapely import box
 from shapely.geometry.base import BaseGeometry
 from shapely.plotting import patch_from_polygon
 
 from landcover.classes import NODATA, Colour, colour, label_key
 from landcover.geometry import reproject_rows
-from landcover.grid import Bounds, grid_of
+from landcover.grid import Bounds, Grid, grid_of
 from landcover.imagery.mosaic import Mosaic
+from landcover.imagery.unseen import SIDE, Places
 from landcover.report.cartography import (
     BORDER,
     DPI,
@@ -43,6 +45,7 @@ SMALLEST = 10
 BAR_SPACE, BAR_HEIGHT = 100, 20
 
 CONFIDENCE_COLOURS = "cividis"
+UNSEEN_COLOURS = "YlOrBr"
 UNKNOWN: Colour = (90, 90, 90)
 
 
@@ -182,7 +185,34 @@ def confidence_map(path: str, area: BaseGeometry, frame: Frame, wording: Wording
     if found is not None:
         confidence, bounds = found
         _show(axes, shades.to_rgba(confidence), bounds)
-    _add_colour_bar(figure, shades, wording)
+    _add_colour_bar(figure, shades, wording.say("confidence_axis"))
+    return _finish(figure, axes, frame, area, wording)
+
+
+def unseen_map(
+    places: Places, grid: Grid, area: BaseGeometry, frame: Frame, wording: Wording
+) -> Figure:
+    """Draw how much of each place lies outside of what the model has seen, with its colour bar.
+
+    Args:
+        places: one or more.
+        grid: the mosaic's, in the frame's CRS.
+        area: of interest, in that CRS.
+        frame: of the picture.
+        wording: of the scale bar, the colour bar and the coordinates.
+    """
+    figure, axes = new_map(frame, BAR_SPACE)
+    add_hatching(axes, frame, area)
+    rows, columns = (np.array(numbers) for numbers in zip(*places, strict=True))
+    top, left = rows.min(), columns.min()
+    shares = np.full((np.ptp(rows) + 1, np.ptp(columns) + 1), np.nan)
+    looked_at, outside = np.array(list(places.values())).T
+    shares[rows - top, columns - left] = 100 * outside / looked_at
+    shades = ScalarMappable(Normalize(0, 100), UNSEEN_COLOURS)
+    height, width = shares.shape
+    bounds = grid.part(Window(left * SIDE, top * SIDE, width * SIDE, height * SIDE)).bounds
+    _show(axes, shades.to_rgba(shares), bounds)
+    _add_colour_bar(figure, shades, wording.say("unseen_axis"))
     return _finish(figure, axes, frame, area, wording)
 
 
@@ -250,7 +280,7 @@ def _add_outlines(
             axes.add_patch(outline)
 
 
-def _add_colour_bar(figure: Figure, shades: ScalarMappable, wording: Wording) -> None:
+def _add_colour_bar(figure: Figure, shades: ScalarMappable, label: str) -> None:
     width, height = figure.get_size_inches() * figure.dpi
     inside = width - BORDER - EDGE
     place = (
@@ -260,6 +290,6 @@ def _add_colour_bar(figure: Figure, shades: ScalarMappable, wording: Wording) ->
         BAR_HEIGHT / height,
     )
     bar = figure.colorbar(shades, cax=figure.add_axes(place), orientation="horizontal")
-    bar.set_label(wording.say("confidence_axis"), fontproperties=TEXT, color=INK, labelpad=1)
+    bar.set_label(label, fontproperties=TEXT, color=INK, labelpad=1)
     bar.ax.tick_params(labelsize=TEXT.get_size_in_points(), length=2, width=0.4, pad=1, colors=INK)
     bar.outline.set(linewidth=0.4, edgecolor=INK)

@@ -1,7 +1,7 @@
 """The month's report: a single page of HTML that needs no other file."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 import geopandas
@@ -9,14 +9,22 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from shapely.geometry.base import BaseGeometry
 
 from landcover.classes import colour, css
+from landcover.grid import Grid
 from landcover.imagery.coverage import Coverage
 from landcover.imagery.mosaic import Mosaic
-from landcover.model.metrics import ClassMetrics, Estimate, Metrics
+from landcover.imagery.unseen import SIDE, Places, share_outside
+from landcover.model.metrics import CarriedOver, ClassMetrics, Estimate, Metrics
 from landcover.notices import Told
-from landcover.period import Period
+from landcover.period import Period, read_month
 from landcover.report.cartography import Frame, frame_around
 from landcover.report.charts import accuracy_chart, hectares_chart
-from landcover.report.maps import UNKNOWN, confidence_map, image_map, land_cover_map
+from landcover.report.maps import (
+    UNKNOWN,
+    confidence_map,
+    image_map,
+    land_cover_map,
+    unseen_map,
+)
 from landcover.report.pictures import (
     Picture,
     chart_as_picture,
@@ -32,7 +40,7 @@ from landcover.report.tables import (
     mislabel_rows,
     provenance_rows,
 )
-from landcover.report.wording import SMALLEST_SHARE, Language, Wording
+from landcover.report.wording import NONE, SMALLEST_SHARE, Language, Wording
 
 # At most this many classes are named in the descriptions of pictures.
 DESCRIBED = 3
@@ -87,6 +95,15 @@ class Report:
     sieved: float = 0.0
     """The share of the map, 0 to 1, that took the class of what surrounds it."""
 
+    places: Places = field(default_factory=dict)
+    """Where the imagery lies outside of what the model has seen; none where that is not known."""
+
+    grid: Grid | None = None
+    """The map's, which the places are squares of."""
+
+    taught_by: Sequence[str] = ()
+    """The months whose polygons taught the model; none where that is not known."""
+
 
 def render(report: Report, language: Language, pictures: Mapping[str, Picture]) -> str:
     """Return the report as a page of HTML.
@@ -109,6 +126,9 @@ def render(report: Report, language: Language, pictures: Mapping[str, Picture]) 
         **_headline(report, wording),
         **_areas(report, wording),
         **_quality(report, wording),
+        unseen=wording.percent(share_outside(report.places)),
+        place_side=SIDE,
+        learned_from=_learned_from(report, wording),
     )
 
 
@@ -120,7 +140,8 @@ def draw_pictures(report: Report, language: Language) -> dict[str, Picture]:
         language: of their texts and numbers.
 
     Returns:
-        `map`, `image`, `confidence`, `hectares` and, where classes could be validated, `accuracy`.
+        `map`, `image`, `confidence`, `hectares`; `unseen`, where the range of the samples is known;
+        and `accuracy`, where classes could be validated.
 
     Raises:
         RasterioIOError: if map, confidence map or imagery cannot be read.
@@ -143,7 +164,13 @@ def _draw_maps(report: Report, wording: Wording) -> dict[str, Picture]:
     area, frame = report.area, _frame(report)
     month, count = wording.month(report.period), wording.number(len(report.polygons))
     largest = _largest(report, wording)
-    return {
+    drawn = {}
+    if report.places and report.grid:
+        drawn["unseen"] = map_as_picture(
+            unseen_map(report.places, report.grid, area, frame, wording),
+            wording.say("unseen_alt", month=month),
+        )
+    return drawn | {
         "map": map_as_picture(
             land_cover_map(report.map, area, frame, wording),
             wording.say("map_alt", month=month, classes=largest),
@@ -258,7 +285,7 @@ def _areas(report: Report, wording: Wording) -> dict[str, object]:
 def _quality(report: Report, wording: Wording) -> dict[str, object]:
     metrics = report.metrics
     if metrics is None:
-        return {"quality": [], "confusion": [], "mislabels": []}
+        return {"quality": [], "confusion": [], "mislabels": [], "carried_over": None}
     matrix = {} if metrics.accuracy.value is None else metrics.confusion_matrix
     not_validated = [wording.class_name(name) for name in metrics.not_validated]
     suspects = metrics.suspected_mislabels
@@ -270,6 +297,8 @@ def _quality(report: Report, wording: Wording) -> dict[str, object]:
         "random": _random_pixels(metrics, wording),
         "oob": _known_percent(metrics.oob_accuracy, wording),
         "not_validated": ", ".join(not_validated),
+        "carried_over": _carried_over(metrics, wording),
+        "carried_over_rows": _carried_over_rows(metrics.carried_over, wording),
         "confusion": confusion_rows(matrix, wording),
         "confused": [wording.class_name(name) for name in matrix],
         "mislabels": mislabel_rows(suspects, wording),
@@ -286,6 +315,46 @@ def _random_pixels(metrics: Metrics, wording: Wording) -> str | None:
         return wording.say("random_same", accuracy=accuracy)
     optimism, honest = wording.points(metrics.optimism), wording.percent(ours)
     return wording.say("random", accuracy=accuracy, optimism=optimism, honest=honest)
+
+
+def _learned_from(report: Report, wording: Wording) -> str | None:
+    """Say which months taught the model, unless it is the month alone."""
+    if list(report.taught_by) in ([], [str(report.period)]):
+        return None
+    months = (wording.month(read_month(name)) for name in report.taught_by)
+    return wording.say("learned_from", months=", ".join(months))
+
+
+def _carried_over(metrics: Metrics, wording: Wording) -> str | None:
+    """Say how well a model of several months carries over to one that it has not seen."""
+    found = metrics.carried_over
+    if found is None:
+        return None
+    accuracy, macro_f1 = (_with_error(it, wording) for it in (found.accuracy, found.macro_f1))
+    if accuracy is None:
+        return wording.say("carried_over_none")
+    seen, seen_f1 = (_with_error(it, wording) for it in (metrics.accuracy, metrics.macro_f1))
+    return wording.say(
+        "carried_over_reading",
+        accuracy=accuracy,
+        macro_f1=macro_f1,
+        seen=seen or NONE,
+        seen_f1=seen_f1 or NONE,
+    )
+
+
+def _carried_over_rows(found: CarriedOver | None, wording: Wording) -> list[tuple[str, ...]]:
+    """Return name, accuracy and macro F1 of each month that was held out."""
+    if found is None:
+        return []
+    return [
+        (
+            wording.month(read_month(name)),
+            _with_error(of_it.accuracy, wording) or NONE,
+            _with_error(of_it.macro_f1, wording) or NONE,
+        )
+        for name, of_it in found.months.items()
+    ]
 
 
 def _with_error(found: Estimate, wording: Wording) -> str | None:

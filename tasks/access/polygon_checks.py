@@ -1,7 +1,13 @@
 """Checks shared by training polygons from a table and from a file."""
 
-from landcover.errors import LandcoverError, SettingsError
+from landcover.errors import NoPolygonsError, SettingsError
 from tasks.access.settings import PolygonSettings
+
+# What else can be done about a month without polygons.
+OTHERS = (
+    "or let other months teach (flows/monthly.py --train_on pool:2, all or model:YYYY-MM; own, the "
+    "default, takes the month's alone)"
+)
 
 NO_COLUMNS = "none (a Shapefile has them in the .dbf beside it)"
 
@@ -40,11 +46,12 @@ def check_month(months: list[str], when: str, settings: PolygonSettings) -> None
         settings: where they come from.
 
     Raises:
-        LandcoverError: if there are none; it says which months have some.
+        NoPolygonsError: if there are none; it says which months have some.
     """
     if when not in months:
         there = f"it has {', '.join(months[-12:])}" if months else "it is empty"
-        raise LandcoverError(
+        raise NoPolygonsError(
             f"{settings.training_polygon_table} has no training polygons of {when} in its column "
-            f"{settings.training_polygon_month_col}; {there}. Draw the month's polygons first."
+            f"{settings.training_polygon_month_col}; {there}. Draw the month's polygons first, "
+            f"{OTHERS}."
         )

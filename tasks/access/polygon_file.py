@@ -4,7 +4,7 @@ import geopandas
 import pandas as pd
 
 from landcover.errors import SettingsError
-from landcover.period import months_of
+from landcover.period import Period, months_of
 from landcover.text import as_text
 from landcover.vectors import (
     Features,
@@ -65,17 +65,38 @@ def read_file(
     return polygons[touching(polygons.geometry, aoi) | missing].reset_index(drop=True)
 
 
+def months_in_file(file: VectorFile, settings: PolygonSettings) -> list[Period]:
+    """Return the months that a file has polygons of, sorted.
+
+    Args:
+        file: the file.
+        settings: its columns; with that of the month.
+
+    Raises:
+        SettingsError: if the file or the column is missing, or the file cannot be read.
+        LandcoverError: if the column does not hold months.
+    """
+    name = settings.training_polygon_month_col
+    assert name
+    features = read_features(file, "TRAINING_POLYGON_TABLE", [name])
+    return sorted({month for month in _months(features, settings) if month})
+
+
 def _text(features: Features, name: str, file: VectorFile) -> pd.Series:
     return as_text(features.column(name), f"The column {name} of {file}")
 
 
 def _in_month(features: Features, settings: PolygonSettings, when: str) -> list[bool]:
+    months = [str(month or "") for month in _months(features, settings)]
+    check_month(sorted({*months} - {""}), when, settings)
+    return [month == when for month in months]
+
+
+def _months(features: Features, settings: PolygonSettings) -> list[Period | None]:
     name = settings.training_polygon_month_col
     assert name
     where = f"The column {name} of {settings.training_polygon_table}"
-    months = [str(month or "") for month in months_of(features.column(name), where)]
-    check_month(sorted({*months} - {""}), when, settings)
-    return [month == when for month in months]
+    return months_of(features.column(name), where)
 
 
 def _check_polygons(features: Features, file: VectorFile) -> None:

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from landcover.errors import SettingsError
-from landcover.period import months_of
+from landcover.period import Period, months_of
 from landcover.text import as_text
 from landcover.vectors import touching
 from tasks.access.database import database
@@ -83,6 +83,27 @@ def read_table(
         return _read(connection, polygons, settings, and_(in_month, ours), aoi, srid)
 
 
+def months_in_table(settings: PolygonSettings, database_block: str | None) -> list[Period]:
+    """Return the months that a table has polygons of, sorted.
+
+    Args:
+        settings: the table and its columns; with that of the month.
+        database_block: see `tasks.access.database.database`.
+
+    Raises:
+        SettingsError: if the table or the column is missing.
+        LandcoverError: if the column does not hold months.
+        TransientError: if the database cannot be reached.
+    """
+    named = Named(settings.training_polygon_table, "TRAINING_POLYGON_TABLE")
+    with database(database_block) as connection, decoded(named.table):
+        check_server(connection, named)
+        polygons, types = describe_table(connection, named)
+        check_columns(list(types), settings, with_geometry=True)
+        _, written = _months(connection, polygons, types, settings)
+    return sorted({month for month in written.values() if month})
+
+
 def _in_month(
     connection: Connection,
     polygons: TableClause,
@@ -90,9 +111,22 @@ def _in_month(
     settings: PolygonSettings,
     when: str,
 ) -> ColumnElement[bool]:
-    name = settings.training_polygon_month_col
-    if not name:
+    if not settings.training_polygon_month_col:
         return true()
+    text, written = _months(connection, polygons, types, settings)
+    check_month(sorted({str(month) for month in written.values() if month}), when, settings)
+    return text.in_([value for value, month in written.items() if str(month) == when])
+
+
+def _months(
+    connection: Connection,
+    polygons: TableClause,
+    types: dict[str, TypeEngine[object]],
+    settings: PolygonSettings,
+) -> tuple[ColumnElement[str], dict[str, Period | None]]:
+    """Return the text of the month's column, and the month that each of its values is."""
+    name = settings.training_polygon_month_col
+    assert name
     month: ColumnElement[Any] = polygons.c[name]
     kind = types[name]
     if isinstance(kind, DateTime) and kind.timezone:
@@ -103,10 +137,7 @@ def _in_month(
     )
     written = connection.scalars(select(text).where(text.is_not(None)).distinct()).all()
     where = f"The column {name} of {settings.training_polygon_table}"
-    months = [str(found or "") for found in months_of(written, where)]
-    check_month(sorted({*months} - {""}), when, settings)
-    ours = [value for value, found in zip(written, months, strict=True) if found == when]
-    return text.in_(ours)
+    return text, dict(zip(written, months_of(written, where), strict=True))
 
 
 def _read(

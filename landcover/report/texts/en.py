@@ -31,6 +31,8 @@ ENGLISH = Texts(
         "samples": "Samples",
         "sampling": "Sampling",
         "settings": "Settings",
+        "train_on": "Trained on",
+        "taught_by": "Months that taught the model",
         "sha256": "SHA-256",
         "values_of_forest": "Values of forest",
         "versions": "Versions",
@@ -97,6 +99,32 @@ ENGLISH = Texts(
         "the mean of what its decision trees say. Low values mark places that resemble several "
         "classes, such as the edges of clouds and of forest: check them before acting on the map. "
         "Confidence is not accuracy.",
+        "unseen": "Where the imagery is unlike what the model learned from",
+        "unseen_caption": "Share of the pixels, by squares of {size} by {size} pixels, that are "
+        "darker or brighter in some band than nearly all samples.",
+        "unseen_alt": "Map of how much of the imagery of {month} lies outside the range of the "
+        "samples, by squares.",
+        "unseen_share": "About {share} of the map lies outside the range of the samples that the "
+        "model learned from.",
+        "unseen_reading": "There the model has nothing to go by, and gives a class all the same. "
+        "Some of it is everywhere: samples show nearly all, not all, of what there is. Where a "
+        "square is dark, do not rely on its classes before training polygons lie on such ground, "
+        "clouds too.",
+        "unseen_axis": "outside the samples (%)",
+        "learned_from": "The model learned from the training polygons of {months}, each month on "
+        "its own imagery.",
+        "carried_over": "In a month that the model has not seen",
+        "carried_over_reading": "Each month was held out whole in turn, and with it all ground "
+        "that its polygons share with other months. The model that had learned from the others "
+        "gave {accuracy} of its pixels the right class (macro F1 {macro_f1}; ± standard error over "
+        "months). That is how well it carries over to a month without polygons; on held-out "
+        "polygons of months that it has seen, it is {seen} (macro F1 {seen_f1}).",
+        "carried_over_caption": "Each month, predicted by a model that learned from the others",
+        "carried_over_month": "Month held out",
+        "carried_over_accuracy": "Accuracy",
+        "carried_over_f1": "Macro F1",
+        "carried_over_none": "How well the model carries over to a month that it has not seen is "
+        "not known: no class has polygons on separate ground in two months.",
         "sieved": "On {share} of the map patches that were too small took the class of what "
         "surrounds them. Confidence in that class is not known, so there is none there.",
         "legend": "Legend",

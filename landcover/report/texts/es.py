@@ -37,6 +37,8 @@ SPANISH = Texts(
         "samples": "Muestras",
         "sampling": "Muestreo",
         "settings": "Configuración",
+        "train_on": "Entrenado con",
+        "taught_by": "Meses que enseñaron al modelo",
         "sha256": "SHA-256",
         "values_of_forest": "Valores de bosque",
         "versions": "Versiones",
@@ -104,6 +106,20 @@ SPANISH = Texts(
         "not_validated_at_all": "Nada se pudo validar, porque ninguna clase tiene polígonos de "
         "entrenamiento en dos lugares, de modo que no se conoce la exactitud del mapa: dibuje más "
         "polígonos.",
+        "taught_by_others": "Ningún polígono de este mes enseñó al modelo que hizo este mapa: "
+        "aprendió de los de {months}. La exactitud que se da es la de esos polígonos, no la de las "
+        "imágenes de este mes: para conocerla, dibuje polígonos de este mes o etiquete puntos del "
+        "mapa.",
+        "month_left_out": "Aunque tiene polígonos de entrenamiento y está lo bastante cerca, "
+        "{month} no enseña al modelo ({why}).",
+        "pooled_unlike": "Las muestras de {month} difieren de las de los otros meses que enseñan "
+        "al modelo más de lo que explican la estación o la bruma: compruebe que las imágenes de "
+        "ese mes tienen la misma escala, o deje que enseñen meses que se parezcan.",
+        "unseen_places": "El {share} del mapa está en lugares donde más de la cuarta parte de los "
+        "píxeles son más oscuros o más claros que aquello de lo que aprendió el modelo, sobre todo "
+        "alrededor de {where} (longitud, latitud): ahí no tiene en qué basarse, de modo que "
+        "conviene mirar el mapa de esos lugares en el informe antes de fiarse de una clase, y "
+        "dibujar polígonos en terreno así (también en nubes).",
         "class_lookalike": "La clase {name} es nueva y tiene el código {code}, pero su nombre se "
         "parece mucho a {others}, que ya tiene código: si son una sola clase, dé esa etiqueta a "
         "sus polígonos y procese el mes de nuevo.",
@@ -150,6 +166,32 @@ SPANISH = Texts(
         "mostrada: la media de lo que dicen sus árboles de decisión. Los valores bajos señalan "
         "lugares que se parecen a varias clases, como los bordes de las nubes y del bosque: "
         "conviene verificarlos antes de actuar según el mapa. La confianza no es la exactitud.",
+        "unseen": "Dónde las imágenes no se parecen a aquello de lo que aprendió el modelo",
+        "unseen_caption": "Proporción de píxeles, por cuadrados de {size} por {size} píxeles, que "
+        "son más oscuros o más claros en alguna banda que casi todas las muestras.",
+        "unseen_alt": "Mapa de cuánto de las imágenes de {month} queda fuera del intervalo de las "
+        "muestras, por cuadrados.",
+        "unseen_share": "Cerca del {share} del mapa queda fuera del intervalo de las muestras de "
+        "las que aprendió el modelo.",
+        "unseen_reading": "Ahí el modelo no tiene en qué basarse, y aun así da una clase. Algo de "
+        "ello hay en todas partes: las muestras enseñan casi todo lo que hay, no todo. Donde un "
+        "cuadrado es oscuro, no se fíe de sus clases antes de que haya polígonos de entrenamiento "
+        "en terreno así, también en nubes.",
+        "unseen_axis": "fuera de las muestras (%)",
+        "learned_from": "El modelo aprendió de los polígonos de entrenamiento de {months}, cada "
+        "mes sobre sus propias imágenes.",
+        "carried_over": "En un mes que el modelo no ha visto",
+        "carried_over_reading": "Cada mes se apartó entero, uno tras otro, y con él todo el "
+        "terreno que sus polígonos comparten con otros meses. El modelo que había aprendido de los "
+        "demás dio la clase correcta al {accuracy} de sus píxeles (F1 macro {macro_f1}; ± error "
+        "estándar entre meses). Así de bien sirve para un mes sin polígonos; en polígonos "
+        "apartados de meses que ha visto, es el {seen} (F1 macro {seen_f1}).",
+        "carried_over_caption": "Cada mes, clasificado por un modelo que aprendió de los demás",
+        "carried_over_month": "Mes apartado",
+        "carried_over_accuracy": "Exactitud",
+        "carried_over_f1": "F1 macro",
+        "carried_over_none": "No se sabe cuán bien sirve el modelo para un mes que no ha visto: "
+        "ninguna clase tiene polígonos en terrenos separados en dos meses.",
         "sieved": "En el {share} del mapa, manchas demasiado pequeñas tomaron la clase de lo que "
         "las rodea. No se conoce la confianza en esa clase, de modo que ahí no hay ninguna.",
         "legend": "Leyenda",
