@@ -292,6 +292,8 @@ def test_a_model_is_found_as_it_was_recorded(tables):
             "samples",
             {"forest": {"trees": 5}, "sampling": None},
             Metrics.from_json({"accuracy": 0.9}),
+            # Which polygons of its own month taught it is not in the row.
+            taught_by={"2025-06": None},
         ),
     )
     assert query(tables, "SELECT count(*) FROM ml_models") == [(1,)]
