@@ -228,7 +228,7 @@ def read_states(other: OtherMap, grid: Grid) -> tuple[States, frozenset[float]]:
         grid: such as that of a window of this one.
 
     Returns:
-        Whether it is forest, (rows, columns), and which values were seen: of many, or where the
+        Whether it is forest, (rows, columns), and which values were seen; of many, or where the
         rule is a bound, at least the smallest and the largest.
 
     Raises:
