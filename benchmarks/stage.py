@@ -27,8 +27,7 @@ from landcover.imagery.mosaic import Mosaic, mosaic_of
 from landcover.maps.assembly import assemble_layer
 from landcover.maps.layers import Layer, prediction_layers
 from landcover.maps.lookup import Lookup, Predictor
-from landcover.maps.measure import measure_classes
-from landcover.maps.pieces import Plan, piece_factors, write_piece
+from landcover.maps.pieces import Plan, measure_piece, piece_factors, write_piece
 from landcover.maps.prediction import predict_window
 from landcover.maps.tables import Table
 from landcover.model.forest import ForestSettings, fit
@@ -113,10 +112,9 @@ def predict(mosaic: Mosaic, predictor: Predictor, folder: Path, *, confidence: b
             mosaic, predictor, list(mosaic.bands), area, window, inspection=inspection
         )
         part = mosaic.grid.part(window)
+        made = measure_piece(window, plan.pieces(window), values[0], part, inspection.found)
         for layer, those in zip(plan.layers, values, strict=False):
-            built = Path(plan.piece(layer, window))
-            write_piece(layer, those, part, plan.factors, built, inspection.found)
-        measure_classes(str(plan.piece(plan.classes, window)))
+            write_piece(layer, those, part, plan.factors, Path(made.files[layer.key]), made.tags)
 
     def assemble(layer: Layer) -> Path:
         pieces = {Path(plan.piece(layer, window)): window for window in windows}

@@ -22,8 +22,7 @@ from landcover.maps.lookup import open_predictor
 from landcover.maps.pieces import (
     Piece,
     Plan,
-    check_written,
-    describe_piece,
+    measure_piece,
     piece_factors,
     read_doubts,
     read_finished,
@@ -158,11 +157,10 @@ def _predict_window(window: Window, run: Run, plan: Plan, mosaic: Mosaic, model:
             area = run.area(mosaic.grid.crs)
             layers = predict(mosaic, predictor, model.bands, area, window, thumbnail, inspection)
             grid = plan.grid.part(window)
+            piece = measure_piece(window, files, layers[0], grid, inspection.found)
             for layer, values in zip(plan.layers, layers, strict=True):
                 built = local / files[layer.key].name
-                write_piece(layer, values, grid, plan.factors, built, inspection.found)
-            piece = describe_piece(window, files, str(local / path.name))
-            check_written(piece, layers[0])
+                write_piece(layer, values, grid, plan.factors, built, piece.tags)
             # Named again: what a bucket refuses here is refused for the piece, not for the imagery.
             with run.storage(path):
                 if thumbnail is not None:
@@ -206,13 +204,12 @@ def _sieve_window(window: Window, run: Run, plan: Plan, smallest: int) -> Piece:
             except RasterioIOError as error:
                 raise TransientError(describe_loss(error)) from error
             taken = codes != values[0]
-            write_piece(plan.classes, codes, grid, plan.factors, local / path.name, doubts)
+            piece = measure_piece(window, files, codes, grid, doubts, int(taken.sum()))
+            write_piece(plan.classes, codes, grid, plan.factors, local / path.name, piece.tags)
             for layer, kept in zip(plan.layers[1:], values[1:], strict=True):
                 # That of the class that a pixel lost says nothing about the one that it took.
                 kept[taken] = layer.nodata
                 write_piece(layer, kept, grid, plan.factors, local / files[layer.key].name)
-            piece = describe_piece(window, files, str(local / path.name), int(taken.sum()))
-            check_written(piece, codes)
             # The classes last: where they are, the others are too.
             publish_all({final: local / final.name for final in files.values()})
     return piece

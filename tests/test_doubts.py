@@ -20,7 +20,7 @@ from landcover.imagery.pixels import Pixels
 from landcover.imagery.quads import Quad, find_quads, read_header, write_index
 from landcover.imagery.radiometry import draw_pixels
 from landcover.maps.assembly import find_notices
-from landcover.maps.pieces import describe_piece, read_doubts, write_piece
+from landcover.maps.pieces import measure_piece, read_again, read_doubts, write_piece
 from landcover.model.sampling import SamplingSettings, sample_polygons
 from landcover.windows import split, within
 from tests.rasters import ORIGIN, class_layer, mosaic_of, pixel_box, random_values, write_raster
@@ -255,10 +255,11 @@ def test_a_piece_keeps_doubts_for_the_map_that_is_made_of_it(tmp_path: Path) -> 
     doubts = Doubts(100, {0.0: Flat(sharp=30)}, 1.5)
     codes = np.zeros((SIDE, SIDE), dtype=np.uint8)
     path, window = tmp_path / "piece.tif", GRID.whole
-    write_piece(class_layer(), codes, GRID, [2], path, doubts)
     files = {"piece": UPath(path)}
-    piece = describe_piece(window, files, str(path))
-    assert piece.doubts == read_doubts(str(path)) == doubts
+    piece = measure_piece(window, files, codes, GRID, doubts)
+    write_piece(class_layer(), codes, GRID, [2], path, piece.tags)
+    assert read_again(window, files, str(path)) == piece
+    assert read_doubts(str(path)) == doubts
     with pytest.raises(LandcoverError, match=r"In 30.0% of the area of interest"):
         check_flat(piece.doubts, mosaic_with(None, tmp_path))
     write_piece(class_layer(), codes, GRID, [2], path)

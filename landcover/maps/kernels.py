@@ -14,6 +14,17 @@ from landcover.imagery.kernels import compiled
 Four = tuple[np.integer[Any], np.integer[Any], np.integer[Any], np.integer[Any]]
 
 
+# Pixels are counted by several counters that take turns, because one that is added to at once again
+# has to wait for itself, as where neighbours are alike.
+TURNS = 4
+
+# In blocks of so many rows, and no more columns than `landcover.areas.KNOTS`, what is added up for
+# a code fits one number: its pixels, their columns, their rows, and the products of the two. Each
+# has so many bits.
+ROWS = 16
+OF_PIXELS, OF_COLUMNS, OF_ROWS = 11, 16, 14
+
+
 @compiled
 def add_areas(
     codes: NDArray[np.uint8],
@@ -28,29 +39,81 @@ def add_areas(
         codes: (rows, columns).
         knots: the area of a pixel at every so many rows and columns, from the upper left corner to
             beyond the lower right one; between them it is linear both ways.
-        step: how many rows and columns are from one knot to the next.
+        step: how many rows and columns are from one knot to the next: 16, 32, 48 or 64.
         pixels: what is added to, (256,).
         areas: what is added to, (256,).
     """
-    for row in range(codes.shape[0]):
-        above = row // step
-        down = (row + 0.5) / step - above
-        for first in range(0, codes.shape[1], step):
-            column = first // step
-            left = knots[above, column] * (1 - down) + knots[above + 1, column] * down
-            right = knots[above, column + 1] * (1 - down) + knots[above + 1, column + 1] * down
-            slope = (right - left) / step
-            area = left + slope / 2
-            last = min(first + step, codes.shape[1])
-            at = first
-            while at < last:
-                # Neighbours are mostly alike, and a run's pixels are counted at once.
-                code, start = codes[row, at], at
-                while at < last and codes[row, at] == code:
-                    at += 1
-                run = at - start
-                pixels[code] += run
-                areas[code] += run * (area + slope * (start - first + (run - 1) / 2))
+    sums = np.zeros((TURNS, 256), np.int64)
+    for top in range(0, codes.shape[0], ROWS):
+        above = top // step
+        for left in range(0, codes.shape[1], step):
+            block = codes[top : top + ROWS, left : left + step]
+            _add_block(block, sums)
+            column = left // step
+            corners = knots[above : above + 2, column : column + 2]
+            _add_sums(sums, corners, top - above * step, step, pixels, areas)
+
+
+@compiled
+def _add_block(codes: NDArray[np.uint8], sums: NDArray[np.int64]) -> None:
+    """Add up the pixels of each code of a block (see `ROWS`), (turns, codes)."""
+    rows, columns = codes.shape
+    whole = columns - columns % TURNS
+    for row in range(rows):
+        line = codes[row]
+        each = 1 | row << (OF_PIXELS + OF_COLUMNS)
+        further = 1 << OF_PIXELS | row << (OF_PIXELS + OF_COLUMNS + OF_ROWS)
+        for column in range(0, whole, TURNS):
+            for turn in range(TURNS):
+                sums[turn, line[column + turn]] += each + turn * further
+            each += TURNS * further
+        for column in range(whole, columns):
+            sums[0, line[column]] += each
+            each += further
+
+
+@compiled
+def _add_sums(
+    sums: NDArray[np.int64],
+    corners: NDArray[np.float64],
+    top: int,
+    step: int,
+    pixels: NDArray[np.int64],
+    areas: NDArray[np.float64],
+) -> None:
+    """Add what a block adds up to, and begin anew.
+
+    Args:
+        sums: of the block, which become 0.
+        corners: the areas at the four knots about it.
+        top: its first row, from the upper knots.
+        step: see `add_areas`, as the others.
+        pixels: what is added to.
+        areas: what is added to.
+    """
+    north, east = corners[0, 0], corners[0, 1] - corners[0, 0]
+    south = corners[1, 0] - north
+    both = corners[1, 1] - corners[1, 0] - east
+    for code in range(256):
+        rest = 0
+        for turn in range(TURNS):
+            rest += sums[turn, code]
+        if rest == 0:
+            continue
+        sums[:, code] = 0
+        count = rest & ((1 << OF_PIXELS) - 1)
+        rest >>= OF_PIXELS
+        columns = rest & ((1 << OF_COLUMNS) - 1)
+        rest >>= OF_COLUMNS
+        rows = rest & ((1 << OF_ROWS) - 1)
+        products = rest >> OF_ROWS
+        # Pixels count where their centres are, half a pixel further.
+        down = top + 0.5
+        across = (columns + 0.5 * count) / step
+        along = (rows + down * count) / step
+        product = (products + down * columns + 0.5 * (rows + down * count)) / step**2
+        pixels[code] += count
+        areas[code] += north * count + east * across + south * along + both * product
 
 
 @compiled
@@ -286,14 +349,14 @@ def _first_mode(four: Four, nodata: np.integer[Any]) -> np.integer[Any]:
 @compiled
 def count_codes(codes: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Count the pixels of each of the 256 codes of a map (rows, columns)."""
-    counts = np.zeros(256, np.int64)
+    counts = np.zeros((TURNS, 256), np.int64)
+    whole = codes.shape[1] - codes.shape[1] % TURNS
     for row in range(codes.shape[0]):
-        # Neighbours are mostly alike, and counting a run takes less time than counting its pixels.
-        code, run = codes[row, 0], 0
-        for column in range(codes.shape[1]):
-            if codes[row, column] != code:
-                counts[code] += run
-                code, run = codes[row, column], 0
-            run += 1
-        counts[code] += run
-    return counts
+        line = codes[row]
+        for column in range(0, whole, TURNS):
+            for turn in range(TURNS):
+                counts[turn, line[column + turn]] += 1
+        for column in range(whole, line.size):
+            counts[0, line[column]] += 1
+    total: NDArray[np.int64] = counts.sum(axis=0)
+    return total

@@ -3,6 +3,8 @@
 All of that is done window by window and side by side, so that a map is assembled by copying.
 """
 
+import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,22 +12,21 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
 from upath import UPath
 
-from landcover.classes import NODATA
-from landcover.errors import TransientError
 from landcover.grid import Grid
 from landcover.imagery.doubts import Doubts
 from landcover.imagery.images import gdal_path
 from landcover.maps.layers import Integers, Layer
-from landcover.maps.measure import Counts, count_map, count_values, measure_classes
+from landcover.maps.measure import Counts, count_map, measure_classes, measure_codes
 from landcover.maps.tiff import write_tiff
 from landcover.maps.tiles import compress_tiles, with_overviews
 from landcover.windows import BLOCK
 
-# The tag of a piece's classes that keeps doubts about the imagery.
-DOUBTS = "DOUBTS"
+# The tags of a piece that keep doubts about the imagery, and how many pixels have each class code.
+DOUBTS, PIXELS = "DOUBTS", "PIXELS"
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,11 @@ class Piece:
     doubts: Doubts = field(default_factory=Doubts)
     """What is doubtful about the imagery that it was made from."""
 
+    @property
+    def tags(self) -> dict[str, str]:
+        """What its files keep for a run that takes it up."""
+        return {DOUBTS: self.doubts.to_json(), PIXELS: json.dumps(self.pixels)}
+
 
 def overview_factors(grid: Grid) -> list[int]:
     """Return by how much each overview of a map is coarser: 2, 4, ... until it fits one block.
@@ -131,7 +137,7 @@ def write_piece(
     grid: Grid,
     factors: Sequence[int],
     path: Path,
-    doubts: Doubts | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> None:
     """Write a layer of a window, and its overviews.
 
@@ -143,17 +149,16 @@ def write_piece(
         grid: the window's.
         factors: of the overviews.
         path: the GeoTIFF to write.
-        doubts: about the imagery, which the file is to keep for a run that takes it up.
+        tags: what else the file is to keep.
 
     Raises:
         OSError: if there is no room for it.
     """
-    tags = {DOUBTS: doubts.to_json()} if doubts is not None else {}
     halved, tiles = values, [compress_tiles(values, layer)]
     for _ in factors:
         halved = layer.halve(halved)
         tiles.append(compress_tiles(layer.shown(halved), layer))
-    rasters = with_overviews(layer, tiles, grid, tags)
+    rasters = with_overviews(layer, tiles, grid, tags or {})
     if layer.has_totals and factors:
         coarsest = grid.coarser(factors[-1])
         sums = compress_tiles(halved, layer.totals)
@@ -161,10 +166,30 @@ def write_piece(
     write_tiff(path, rasters)
 
 
-def describe_piece(
-    window: Window, files: Mapping[str, UPath], classes: str, sieved: int = 0
+def measure_piece(
+    window: Window,
+    files: Mapping[str, UPath],
+    codes: NDArray[np.uint8],
+    grid: Grid,
+    doubts: Doubts,
+    sieved: int = 0,
 ) -> Piece:
-    """Return a piece, by reading what was written of its classes.
+    """Return the piece that is to be written.
+
+    Args:
+        window: which pixels of the map.
+        files: by the layer's key.
+        codes: its class codes, (rows, columns).
+        grid: the window's.
+        doubts: about the imagery.
+        sieved: how many pixels took the class of what surrounds them.
+    """
+    pixels, hectares = measure_codes(codes, grid)
+    return Piece(window, files, hectares, pixels, sieved, doubts)
+
+
+def read_again(window: Window, files: Mapping[str, UPath], classes: str, sieved: int = 0) -> Piece:
+    """Return a piece that was written, by reading its classes.
 
     Args:
         window: which pixels of the map.
@@ -173,9 +198,13 @@ def describe_piece(
         sieved: how many pixels took the class of what surrounds them.
 
     Raises:
-        RasterioIOError: if they cannot be read.
+        RasterioIOError: if they cannot be read, or are not what was written.
     """
     pixels, hectares = measure_classes(classes)
+    with rasterio.open(classes) as dataset:
+        kept = dataset.tags().get(PIXELS, "{}")
+    if pixels != Counter({int(code): count for code, count in json.loads(kept).items()}):
+        raise RasterioIOError(f"{classes} does not hold what was written")
     return Piece(window, files, hectares, pixels, sieved, read_doubts(classes))
 
 
@@ -209,7 +238,7 @@ def read_finished(plan: Plan, window: Window) -> Piece:
     if plan.thumbnails:
         with rasterio.open(gdal_path(plan.thumbnail(window))) as thumbnail:
             thumbnail.read()
-    return describe_piece(window, files, gdal_path(files[plan.classes.key]))
+    return read_again(window, files, gdal_path(files[plan.classes.key]))
 
 
 def read_sieved(plan: Plan, window: Window, smallest: int) -> Piece:
@@ -228,7 +257,7 @@ def read_sieved(plan: Plan, window: Window, smallest: int) -> Piece:
         count_map(gdal_path(files[layer.key]), layer.nodata)
     classes = files[plan.classes.key]
     taken = read_piece(classes) != read_piece(plan.piece(plan.classes, window))
-    return describe_piece(window, files, gdal_path(classes), int(taken.sum()))
+    return read_again(window, files, gdal_path(classes), int(taken.sum()))
 
 
 def read_piece(path: UPath) -> Integers:
@@ -243,22 +272,3 @@ def read_piece(path: UPath) -> Integers:
     with rasterio.open(gdal_path(path)) as dataset:
         values: Integers = dataset.read(1)
     return values
-
-
-def check_written(piece: Piece, codes: NDArray[np.uint8]) -> None:
-    """Make sure that a piece holds what was predicted: a write that failed may leave a hole.
-
-    Args:
-        piece: as it was read again.
-        codes: what was predicted, (rows, columns).
-
-    Raises:
-        TransientError: if it does not.
-    """
-    predicted = count_values(codes)
-    del predicted[NODATA]
-    if piece.pixels != predicted:
-        raise TransientError(
-            f"The map of the window at column {piece.window.col_off}, row {piece.window.row_off} "
-            "does not hold what was predicted: check the disk of WORK_DIR."
-        )
