@@ -63,6 +63,9 @@ FADING = 0.3
 # follow it (`change_point`).
 AGREEING, AFTER = 0.6, 2
 
+# Of `hmm`: what a percent is, and the probability of either state where nothing is known.
+PERCENT, EVEN = np.float32(0.01), np.float32(0.5)
+
 
 class AnnualSettings(BaseModel):
     """By which rule a year's months become one class a pixel."""
@@ -167,9 +170,9 @@ def annual_classes(
     numbers = np.array(months, np.int64)
     if settings.rule == "hmm":
         assert confidence is not None
-        chance = chances(settings.least_said, settings.most_said)
+        limits = np.float32(settings.least_said), np.float32(settings.most_said)
         rates = np.float32(settings.loss), np.float32(settings.regain)
-        _classify_hmm(said, confidence, numbers, settings.least, chance, *rates, classes)
+        _classify_hmm(said, confidence, numbers, settings.least, *limits, *rates, classes)
     else:
         _look_up(said, _answers(settings.rule, tuple(months)), classes)
     return classes
@@ -188,19 +191,6 @@ def _answers(rule: Rule, months: tuple[int, ...]) -> NDArray[np.uint8]:
     classes = np.empty(said.shape[1], np.uint8)
     _classify(said, NUMBERS[rule], LEAST[rule], weights, classes)
     return classes
-
-
-def chances(least: float, most: float) -> NDArray[np.float64]:
-    """Return how probable a class is by the confidence of its map, a byte.
-
-    Args:
-        least: a lower confidence counts for no less, nor does one that is not known.
-        most: a higher one counts for no more.
-    """
-    percent = np.arange(256) / 100
-    percent[101:] = 0
-    chance: NDArray[np.float64] = np.clip(percent, least, most)
-    return chance
 
 
 @compiled
@@ -276,7 +266,8 @@ def hmm(
     said: NDArray[np.int8],
     confidence: NDArray[np.uint8],
     months: NDArray[np.int64],
-    chance: NDArray[np.float64],
+    least: np.float32,
+    most: np.float32,
     loss: np.float32,
     regain: np.float32,
 ) -> NDArray[np.float32]:
@@ -289,25 +280,25 @@ def hmm(
 
     Args:
         said: by each month, clear or not, (months, pixels).
-        confidence: of the months' maps, a byte, (months, pixels).
+        confidence: of the months' maps in percent, (months, pixels); more than 100 is not known.
         months: which of the year's they are, from 1.
-        chance: how probable a class is by its confidence.
+        least: the probability of a class where its confidence is lower, or not known.
+        most: the same where it is higher.
         loss: the probability that forest becomes other land in a month.
         regain: the probability of the reverse.
     """
-    # Without a branch a pixel, so that what is seldom foreseen costs nothing.
-    likely = np.ones((3, 256), np.float32)
-    for sure in range(256):
-        likely[SAYS_FOREST + 1, sure] = chance[sure]
-        likely[SAYS_NON_FOREST + 1, sure] = 1 - chance[sure]
     forest, other = np.ones(said.shape[1], np.float32), np.ones(said.shape[1], np.float32)
     for month in range(said.shape[0]):
         if month > 0:
             _pass(forest, other, months[month] - months[month - 1], loss, regain)
+        # Without a branch or a table, so that several pixels are worked on at once. What says
+        # nothing is as likely either way.
         for pixel in range(said.shape[1]):
-            says, percent = said[month, pixel], confidence[month, pixel]
-            forest[pixel] *= likely[1 + says, percent]
-            other[pixel] *= likely[1 - says, percent]
+            percent = confidence[month, pixel]
+            sure = np.float32(percent if percent <= 100 else 0) * PERCENT
+            lean = np.float32(said[month, pixel]) * (min(max(sure, least), most) - EVEN)
+            forest[pixel] *= EVEN - lean
+            other[pixel] *= EVEN + lean
     _pass(forest, other, MONTHS - months[-1], loss, regain)
     return other - forest
 
@@ -351,8 +342,9 @@ def _classify_hmm(
     said: NDArray[np.int8],
     confidence: NDArray[np.uint8],
     months: NDArray[np.int64],
-    least: int,
-    chance: NDArray[np.float64],
+    clear: int,
+    least: np.float32,
+    most: np.float32,
     loss: np.float32,
     regain: np.float32,
     classes: NDArray[np.uint8],
@@ -361,7 +353,8 @@ def _classify_hmm(
     for first in range(0, said.shape[1], CHUNK):
         part = said[:, first : first + CHUNK]
         counts = count_clear(part)
-        balance = hmm(part, confidence[:, first : first + CHUNK], months, chance, loss, regain)
+        sure = confidence[:, first : first + CHUNK]
+        balance = hmm(part, sure, months, least, most, loss, regain)
         for pixel in range(part.shape[1]):
             odds = balance[pixel]
             if odds == 0:
@@ -369,7 +362,7 @@ def _classify_hmm(
                 for month in range(part.shape[0]):
                     odds = odds if part[month, pixel] == UNCLEAR else np.float32(part[month, pixel])
             found = FOREST if odds < 0 else NON_FOREST
-            classes[first + pixel] = found if counts[pixel] >= least else NODATA
+            classes[first + pixel] = found if counts[pixel] >= clear else NODATA
 
 
 @compiled

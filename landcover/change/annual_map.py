@@ -187,11 +187,9 @@ def measure_window(
         forest: see `annual_window`, as `clear`.
         clear: how many months saw each pixel clear.
     """
-    inside = clear != NODATA
-    status = np.where(inside & (forest == NODATA), np.uint8(NO_DATA), forest)
     part = grid.part(window)
-    data = {
-        "forest": int(np.count_nonzero(forest != NODATA)),
-        "clear_months": int(np.count_nonzero(inside)),
-    }
-    return AnnualWindow(window, data, measure_codes(status, part)[1], measure_codes(clear, part)[1])
+    status = np.where((forest == NODATA) & (clear != NODATA), np.uint8(NO_DATA), forest)
+    inside, hectares = measure_codes(status, part)
+    seen, by_months = measure_codes(clear, part)
+    data = {"forest": inside.total() - inside[NO_DATA], "clear_months": seen.total()}
+    return AnnualWindow(window, data, hectares, by_months)
