@@ -41,6 +41,7 @@ from landcover.files import (
     absolute,
     comparison_files,
     expanded,
+    file_name,
     is_local,
     on_disk,
     scratch,
@@ -54,7 +55,7 @@ from landcover.maps.measure import measure_codes, total_hectares
 from landcover.maps.pieces import piece_factors, write_piece
 from landcover.maps.sidecar import sidecar_text
 from landcover.notices import Notice
-from landcover.period import Period
+from landcover.period import CalendarYear, Period
 from landcover.publishing import publish_all
 from landcover.version import code_version, library_versions
 from landcover.windows import memory_for_run, plan_windows
@@ -76,30 +77,24 @@ A_PIXEL = 40
 class Compared:
     """What is held against another map, and under which name; as text, such as 2025-06 or 2024."""
 
-    year: int
-    month: int | None
-    """None where it is the map of a year."""
-    name: str | None
+    period: Period | CalendarYear
+    """Of the map. It is locked meanwhile, so that the map is not replaced."""
+    name: str | None = None
     """What the other map is called in the names of files, where several are compared."""
 
     def __str__(self) -> str:
         """Return the month, or the year."""
-        return str(self.year if self.month is None else Period(self.year, self.month))
+        return str(self.period)
 
     @property
-    def key(self) -> str:
-        """What stands in the names of files, such as 202506 or 2024."""
-        return str(self).replace("-", "")
+    def month(self) -> Period | None:
+        """The month of the map; None where it is that of a year."""
+        return self.period if isinstance(self.period, Period) else None
 
     @property
     def label(self) -> str:
         """Its name with that of the other map, such as 2025-06-worldcover."""
         return f"{self}-{self.name}" if self.name else str(self)
-
-    @property
-    def lock(self) -> Period | str:
-        """What is locked meanwhile: the month, whose map is not replaced then, or the year."""
-        return Period(self.year, self.month) if self.month else f"the comparison of {self.year}"
 
 
 @dataclass(frozen=True)
@@ -146,12 +141,14 @@ def open_comparison(
         LandcoverError: if a place cannot be written, or a run that makes the map is at work.
         TransientError: if database or bucket cannot be reached.
     """
-    run = prepare_run(Period(compared.year, compared.month or 12), blocks, needs)
+    period = compared.period
+    last = period.months[-1] if isinstance(period, CalendarYear) else period
+    run = prepare_run(last, blocks, needs)
     work = run.files.work.with_name(f"comparison_{compared.label}")
     run = replace(run, files=replace(run.files, work=work))
     finals = list(files_of_comparison(run, compared).values())
     check_comparison_places(run, finals)
-    with only_run(compared.lock, blocks.database_block):
+    with only_run(period, blocks.database_block):
         tidy_up_comparison(run, finals)
         yield run
 
@@ -194,7 +191,7 @@ def files_of_comparison(run: Run, compared: Compared) -> dict[str, UPath]:
         run: that compares.
         compared: what is compared.
     """
-    names = comparison_files(compared.key, compared.name)
+    names = comparison_files(compared.period.key, compared.name)
     return {what: run.files.maps / name for what, name in names.items()}
 
 
@@ -240,7 +237,7 @@ def _path_of_month(run: Run, compared: Compared) -> UPath:
 
 
 def _path_of_year(run: Run, compared: Compared) -> UPath:
-    path = run.files.maps / f"forest_{compared.key}.tif"
+    path = run.files.maps / file_name("forest", compared.period)
     with run.storage(path):
         if not path.exists():
             raise LandcoverError(
@@ -385,7 +382,7 @@ def judge_both(run: Run, compared: Compared, finished: Finished, month: Period |
         SettingsError: if a month is named that has no labelled sample.
         TransientError: if the bucket cannot be reached.
     """
-    wanted = month or (run.period if compared.month else None)
+    wanted = month or compared.month
     if wanted is None:
         return finished
     theirs = run.of(wanted)
@@ -450,7 +447,7 @@ def publish_comparison(
     raster = run.files.work / finals["comparison"].name
     page = ComparisonPage(
         label=str(compared),
-        month=run.period if compared.month else None,
+        month=compared.month,
         result=finished.result,
         other=theirs,
         metres=pixel_metres(ours.grid, run.area(ours.grid.crs), ours.grid.crs),
@@ -486,7 +483,7 @@ def publish_comparison(
         for what, text in texts.items():
             built[finals[what]] = local / finals[what].name
             (local / finals[what].name).write_text(text, "utf-8")
-        hold(compared.lock)
+        hold(compared.period)
         publish_all({**built, finals["comparison"]: raster})
     show_pictures(f"comparison-{compared.label}", pictures)
     show_comparison(compared.label, finished.result)

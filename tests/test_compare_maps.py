@@ -19,8 +19,9 @@ from landcover.accuracy.comparison import (
     Comparison,
 )
 from landcover.classes import NODATA
-from landcover.period import Period
+from landcover.period import CalendarYear, Period
 from landcover.report import cartography
+from tasks.access.lock import RECORD, only_run
 from tasks.access.tables import tables
 from tests.rasters import pixel_box, write_raster
 from tests.servers.environment import of_bucket
@@ -127,6 +128,15 @@ def test_the_map_of_a_year_is_compared_with_a_named_sample(maps, shown):
     assert hectares("comparison_2025.csv")["no data", "forest"] == 0
     assert run("--sample", "2025-06", month=False) == 2
     assert "--sample names 2025-06, but no labels" in shown()
+
+
+def test_while_a_year_is_compared_its_map_is_not_made_anew_and_the_record_may_be(maps, shown):
+    write_raster(MAPS / "forest_2025.tif", np.ones((1, HEIGHT, WIDTH), np.uint8), nodata=NODATA)
+    with only_run(RECORD, None):
+        assert run(month=False) == 0
+    with only_run(CalendarYear(2025), None):
+        assert run(month=False) == 1
+    assert "Another run of 2025 is at work on the same database" in shown()
 
 
 @pytest.mark.parametrize(
