@@ -380,7 +380,6 @@ def record_annual(run: Run, finished: FinishedYear, made_by: Mapping[str, object
             annual_id = replace_row(
                 connection,
                 annual_maps,
-                "annual_filename",
                 {
                     "annual_filename": final.name,
                     "annual_path": absolute(final),

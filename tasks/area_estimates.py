@@ -12,7 +12,7 @@ import pandas
 from prefect.logging import get_run_logger
 from pydantic_settings import BaseSettings
 from rasterio.errors import RasterioIOError
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, update
 from upath import UPath
 
 from landcover.accuracy.areas import ALL, COLUMNS, Areas, areas_of_sample, areas_table
@@ -27,7 +27,7 @@ from landcover.accuracy.labels import (
 )
 from landcover.accuracy.sample_files import Sample, read_key
 from landcover.accuracy.strata import Of
-from landcover.classes import FIXED_CODES, label_key
+from landcover.classes import FIXED_CODES, label_key, names_in_tags
 from landcover.errors import LandcoverError, SettingsError, TransientError
 from landcover.files import absolute, expanded, fetch, is_local, sample_file_name, scratch, sha256
 from landcover.geometry import to_lonlat
@@ -42,14 +42,13 @@ from tasks.access.tables import (
     DETAILS,
     ESTIMATES,
     area_estimates,
-    columns_there,
     deforestation_records,
     raster_predictions,
     recorded,
     replace_row,
 )
 from tasks.artifacts import show_areas
-from tasks.records import is_recorded, load_classes
+from tasks.records import is_recorded, load_classes, path_of_map
 from tasks.reference_sample import lock_of
 from tasks.retries import io_task
 from tasks.run import Run, check, prepare_run
@@ -255,8 +254,7 @@ def _digest_of_map(run: Run, of: Of) -> object:
         else (deforestation_records, run.files.record["deforestation"])
     )
     with run.tables(reading=True) as connection:
-        there = columns_there(connection, table)
-        told = recorded(connection, table, path.name).get("sha256") if there else None
+        told = recorded(connection, table, path.name).get("sha256")
     if told:
         return told
     with run.storage(path):
@@ -414,7 +412,7 @@ def _publish(
                     "month": run.period.month,
                     DETAILS: details,
                 }
-                replace_row(connection, area_estimates, "estimate_name", values)
+                replace_row(connection, area_estimates, values)
             _empty_others(connection, final, list(table["class"]))
             publish_brought()
     get_run_logger().info("Estimated areas written to %s", final)
@@ -434,31 +432,25 @@ def _empty_others(connection: Connection, final: UPath, classes: Sequence[str]) 
 
 def _read_classes(run: Run, period: Period, points: pandas.DataFrame) -> pandas.Series:
     """Return the class of each point on the map of another month, by id; NA where it has none."""
-    name = run.of(period).files.map.name
-    rows = raster_predictions.c
-    with run.tables(reading=True) as connection:
-        found = columns_there(connection, raster_predictions)
-        query = select(rows.prediction_path).where(rows.prediction_filename == name)
-        path = connection.scalar(query) if found else None
+    path = path_of_map(run.of(period))
     if path is None:
         raise LandcoverError(
             f"No map of {period} is recorded in raster_predictions, so --other_map cannot be "
             "judged: map that month first."
         )
-    map_path = UPath(path)
     try:
-        with run.storage(map_path), open_image(map_path) as dataset:
+        with run.storage(path), open_image(path) as dataset:
             lonlat = to_lonlat(dataset.crs.to_wkt())
             x, y = lonlat.transform(points["lon"], points["lat"], direction="INVERSE")
             codes = [int(values[0]) for values in dataset.sample(zip(x, y, strict=True), 1)]
-            tags = dataset.tags(1)
+            names = names_in_tags(dataset.tags(1))
     except RasterioIOError as error:
-        failure = LandcoverError if is_local(map_path) else TransientError
+        failure = LandcoverError if is_local(path) else TransientError
         raise failure(
             f"The map of {period}, which --other_map names, cannot be read ({error}): put it back, "
             "or map that month again."
         ) from error
-    return pandas.Series(codes, points["id"]).map(lambda code: tags.get(f"class_{code}"))
+    return pandas.Series(codes, points["id"]).map(names)
 
 
 def with_areas(run: Run, of: Of, page: str, map_sha256: str) -> str:
@@ -475,8 +467,7 @@ def with_areas(run: Run, of: Of, page: str, map_sha256: str) -> str:
     """
     name = _name_of(_written(run, of)[-1], ALL)
     with run.tables(reading=True) as connection:
-        there = columns_there(connection, area_estimates)
-        details = recorded(connection, area_estimates, name) if there else {}
+        details = recorded(connection, area_estimates, name)
     if not details:
         return page
     try:

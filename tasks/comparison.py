@@ -9,7 +9,6 @@ import numpy as np
 from prefect.logging import get_run_logger
 from pydantic_settings import BaseSettings
 from rasterio.errors import RasterioIOError
-from sqlalchemy import select
 from upath import UPath
 
 from landcover.accuracy.areas import Areas
@@ -36,6 +35,7 @@ from landcover.accuracy.other_map import (
     read_rule,
 )
 from landcover.accuracy.sample_files import read_key
+from landcover.classes import names_in_tags
 from landcover.errors import LandcoverError, SettingsError, TransientError
 from landcover.files import (
     absolute,
@@ -63,9 +63,10 @@ from tasks.access.blocks import Blocks
 from tasks.access.lock import hold, only_run
 from tasks.access.settings import DeforestationSettings, ReportSettings
 from tasks.access.storage import side_by_side
-from tasks.access.tables import MAPS, columns_there, raster_predictions
+from tasks.access.tables import MAPS
 from tasks.area_estimates import file_of, read_taken
 from tasks.artifacts import show_comparison, show_pictures
+from tasks.records import path_of_map
 from tasks.retries import io_task
 from tasks.run import Run, check, prepare_run, tidy
 
@@ -210,30 +211,21 @@ def find_ours(run: Run, compared: Compared) -> Ours:
     path = _path_of_month(run, compared) if compared.month else _path_of_year(run, compared)
     ours = run.settings[DeforestationSettings]
     with run.storage(path), reading(path), open_image(path) as dataset:
-        grid, tags = grid_of(dataset), dataset.tags(1)
+        grid, names = grid_of(dataset), names_in_tags(dataset.tags(1))
     if compared.month is None:
         return Ours(path, tuple(says_of_forest_map().tolist()), grid)
-    names = {
-        int(name.removeprefix("class_")): text
-        for name, text in tags.items()
-        if name.startswith("class_")
-    }
     says = says_of_classes(names, ours.forest_classes, ours.unclear_classes, absolute(path))
     return Ours(path, tuple(says.tolist()), grid)
 
 
 def _path_of_month(run: Run, compared: Compared) -> UPath:
-    rows = raster_predictions.c
-    query = select(rows.prediction_path).where(rows.prediction_filename == run.files.map.name)
-    with run.tables(reading=True) as connection:
-        there = columns_there(connection, raster_predictions)
-        path = connection.scalar(query) if there else None
+    path = path_of_map(run)
     if path is None:
         raise LandcoverError(
             f"No map of {compared} is recorded in raster_predictions, so there is nothing to hold "
             "against another map: map that month first."
         )
-    return UPath(path)
+    return path
 
 
 def _path_of_year(run: Run, compared: Compared) -> UPath:

@@ -15,11 +15,11 @@ from landcover.publishing import brought
 from tasks.access.lock import RECORD, hold
 from tasks.access.tables import (
     DETAILS,
-    columns_there,
     deforestation_alerts,
     deforestation_records,
     replace_row,
     replace_rows,
+    row_of,
 )
 from tasks.change import read_alerts
 from tasks.history import History
@@ -68,7 +68,6 @@ def record_deforestation(
             record_id = replace_row(
                 connection,
                 deforestation_records,
-                "record_filename",
                 {
                     "record_filename": final.name,
                     "record_path": absolute(final),
@@ -99,12 +98,9 @@ def find_record(run: Run) -> int | None:
         TransientError: if the database cannot be reached.
     """
     with run.tables(reading=True) as connection:
-        if not columns_there(connection, deforestation_records):
-            return None
-        rows = deforestation_records.c
-        is_it = rows.record_filename == run.files.record["deforestation"].name
-        found: int | None = connection.scalar(select(rows.alerts).where(is_it))
-        return found
+        name = run.files.record["deforestation"].name
+        row = row_of(connection, deforestation_records, name)
+    return row["alerts"] if row else None
 
 
 def _details(finished: FinishedRecord, history: History) -> dict[str, Any]:

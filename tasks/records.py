@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, ValidationError
 from shapely.geometry import MultiPolygon
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Connection, Table, func, select, update
+from upath import UPath
 
 from landcover.classes import NODATA, KnownClasses, reserve_codes
 from landcover.errors import LandcoverError
@@ -32,6 +33,7 @@ from tasks.access.tables import (
     raster_predictions,
     recorded,
     replace_row,
+    row_of,
 )
 from tasks.retries import io_task
 from tasks.run import Run
@@ -127,7 +129,6 @@ def _write_model(
     model_id: int = replace_row(
         connection,
         ml_models,
-        "model_filename",
         {
             "model_filename": model.path.name,
             "model_type": MODEL_TYPE,
@@ -204,17 +205,16 @@ def find_model(run: Run) -> tuple[int, Training]:
     """
     name = run.files.model.name
     with run.tables() as connection:
-        row = connection.execute(
-            select(ml_models).where(ml_models.c.model_filename == name)
-        ).one_or_none()
+        row = row_of(connection, ml_models, name)
     if row is None:
         raise LandcoverError(
             f"No model of {run} is recorded in ml_models ({name}): train it first, "
             f"with python flows/monthly.py or flows/train_model.py --year "
             f"{run.period.year} --month {run.period.month}."
         )
+    parameters = row["parameters"]
     try:
-        told = _Parameters.model_validate(row.parameters or {})
+        told = _Parameters.model_validate(parameters or {})
     except ValidationError as error:
         missing = {str(item["loc"][0]) for item in error.errors() if item["loc"]}
         raise LandcoverError(
@@ -224,16 +224,31 @@ def find_model(run: Run) -> tuple[int, Training]:
         ) from error
     names = {code: label for label, code in told.classes.items()}
     model = Model(run.files.model, told.sha256, tuple(told.bands), names, told.ranges)
-    settings = {name: row.parameters.get(name) for name in ("forest", "sampling")}
-    return row.model_id, Training(
+    settings = {name: parameters.get(name) for name in ("forest", "sampling")}
+    metrics = row["metrics"]
+    return row["model_id"], Training(
         model,
-        row.training_data_source or "",
+        row["training_data_source"] or "",
         settings,
-        Metrics.from_json(row.metrics) if row.metrics and isinstance(row.metrics, dict) else None,
-        row.parameters.get("polygons_sha256"),
-        tuple(map(Notice.from_json, row.parameters.get("notices", ()))),
-        taught_by=row.parameters.get("taught_by") or {f"{run}": None},
+        Metrics.from_json(metrics) if metrics and isinstance(metrics, dict) else None,
+        parameters.get("polygons_sha256"),
+        tuple(map(Notice.from_json, parameters.get("notices", ()))),
+        taught_by=parameters.get("taught_by") or {f"{run}": None},
     )
+
+
+def path_of_map(run: Run) -> UPath | None:
+    """Return where the recorded map of a month is; None where none is recorded.
+
+    Args:
+        run: of the month.
+
+    Raises:
+        TransientError: if the database cannot be reached.
+    """
+    with run.tables(reading=True) as connection:
+        row = row_of(connection, raster_predictions, run.files.map.name)
+    return UPath(row["prediction_path"]) if row and row["prediction_path"] else None
 
 
 @io_task("record prediction", "record prediction {run}")
@@ -276,7 +291,6 @@ def record_prediction(
             prediction_id: int = replace_row(
                 connection,
                 raster_predictions,
-                "prediction_filename",
                 {
                     "prediction_filename": finished.path.name,
                     "prediction_path": absolute(finished.path),

@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings
 from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
-from sqlalchemy import func, select
+from sqlalchemy import func
 from upath import UPath
 
 from landcover.accuracy.draw import (
@@ -64,11 +64,12 @@ from tasks.access.storage import side_by_side
 from tasks.access.tables import (
     DETAILS,
     SAMPLES,
-    columns_there,
     deforestation_records,
     raster_predictions,
+    recorded,
     reference_samples,
     replace_row,
+    row_of,
 )
 from tasks.polygons import kept_polygons, read_polygons
 from tasks.records import is_recorded
@@ -236,7 +237,8 @@ def find_map_to_sample(run: Run, of: Of, since: str | None) -> MapToSample:
 
 
 def _find_prediction(run: Run) -> MapToSample:
-    row = _row_of(run, raster_predictions, run.files.map.name)
+    with run.tables(reading=True) as connection:
+        row = row_of(connection, raster_predictions, run.files.map.name)
     if row is None:
         raise LandcoverError(
             f"No map of {run} is recorded in raster_predictions, and a sample is drawn from a "
@@ -259,7 +261,8 @@ def _find_prediction(run: Run) -> MapToSample:
 
 def _find_record(run: Run, since: str | None) -> MapToSample:
     name = run.files.record["deforestation"].name
-    row = _row_of(run, deforestation_records, name)
+    with run.tables(reading=True) as connection:
+        row = row_of(connection, deforestation_records, name)
     if row is None:
         raise LandcoverError(
             f"No record of deforestation up to {run} is in deforestation_records, and loss is "
@@ -292,25 +295,15 @@ def _find_record(run: Run, since: str | None) -> MapToSample:
     )
 
 
-def _row_of(run: Run, table: Any, name: str) -> dict[str, Any] | None:  # noqa: ANN401
-    """Return the row of a file; None where there is none."""
-    with run.tables(reading=True) as connection:
-        columns = columns_there(connection, table)
-        if not columns:
-            return None
-        named = next(column for column in table.c if column.unique)
-        found = connection.execute(select(*columns).where(named == name)).mappings().one_or_none()
-    return dict(found) if found else None
-
-
 def _digests_of_polygons(run: Run, months: Sequence[Period]) -> dict[Period, str | None]:
     """Return the digests of the polygons that maps of months were made from, where rows tell."""
-    digests: dict[Period, str | None] = {}
-    for month in months:
-        row = _row_of(run, raster_predictions, run.of(month).files.map.name)
-        details = (row or {}).get(DETAILS)
-        digests[month] = details.get("polygons_sha256") if isinstance(details, dict) else None
-    return digests
+    with run.tables(reading=True) as connection:
+        return {
+            month: recorded(connection, raster_predictions, file_name("map", month)).get(
+                "polygons_sha256"
+            )
+            for month in months
+        }
 
 
 def _untold(name: str, table: str) -> LandcoverError:
@@ -621,7 +614,6 @@ def record_sample(run: Run, drawn: DrawnSample, made_by: Mapping[str, object]) -
             sample_id = replace_row(
                 connection,
                 reference_samples,
-                "sample_filename",
                 {
                     "sample_filename": final.name,
                     "sample_path": absolute(final),

@@ -21,7 +21,7 @@ from landcover.change.alert_files import read_geopackage
 from landcover.change.alerts import counted
 from landcover.change.record import LEGEND
 from landcover.change.rule import CONFIRMED, WARNING
-from landcover.classes import label_key
+from landcover.classes import label_key, names_in_tags
 from landcover.errors import LandcoverError, SettingsError
 from landcover.files import absolute, fetch, file_name, scratch, sha256
 from landcover.geometry import reproject_rows
@@ -453,7 +453,7 @@ def measure_again(
         digest = sha256(here)
         try:
             if is_map:
-                areas = regions_of_map(run, regions, here, digest, _class_names(here))
+                areas = regions_of_map(run, regions, here, digest, _names_of(here))
             else:
                 areas = _record_again(run, regions, here, digest, folder)
         except RasterioIOError as error:
@@ -470,12 +470,10 @@ def measure_again(
     return areas
 
 
-def _class_names(raster: Path) -> dict[int, str]:
+def _names_of(raster: Path) -> dict[int, str]:
     """Return the name of each class code, as a map says it of itself."""
     with open_image(UPath(raster)) as dataset:
-        tags = dataset.tags(1)
-    named = {tag: name for tag, name in tags.items() if tag.startswith("class_")}
-    return {int(tag.removeprefix("class_")): name for tag, name in named.items()}
+        return names_in_tags(dataset.tags(1))
 
 
 def _record_again(

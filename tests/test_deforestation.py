@@ -96,7 +96,7 @@ def map_month(period: Period, codes: Codes, transform: rasterio.Affine = ORIGIN)
         "details": {"sha256": sha256(UPath(path)), "warnings": []},
     }
     with tables(None) as connection:
-        replace_row(connection, raster_predictions, "prediction_filename", row)
+        replace_row(connection, raster_predictions, row)
     return path
 
 
