@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from upath import UPath
 
-from landcover.errors import LandcoverError, SettingsError
+from landcover.errors import LandcoverError, SettingsError, TransientError
 from landcover.period import CalendarYear, Period
 
 # Bytes. With less than this a disk is full: a file system gives out space in blocks.
@@ -151,6 +151,11 @@ def is_named(name: str, what: str) -> bool:
 def is_local(path: Path | UPath) -> TypeGuard[Path]:
     """Tell whether a path is on this machine, not in a bucket."""
     return isinstance(path, Path)
+
+
+def failure_of(path: Path | UPath) -> type[LandcoverError]:
+    """Return what a file that cannot be read is: in a bucket, a failure that may heal by itself."""
+    return LandcoverError if is_local(path) else TransientError
 
 
 def absolute(path: UPath) -> str:

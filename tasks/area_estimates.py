@@ -28,8 +28,15 @@ from landcover.accuracy.labels import (
 from landcover.accuracy.sample_files import Sample, read_key
 from landcover.accuracy.strata import Of
 from landcover.classes import FIXED_CODES, label_key, names_in_tags
-from landcover.errors import LandcoverError, SettingsError, TransientError
-from landcover.files import absolute, expanded, fetch, is_local, sample_file_name, scratch, sha256
+from landcover.errors import LandcoverError, SettingsError
+from landcover.files import (
+    absolute,
+    expanded,
+    failure_of,
+    fetch,
+    scratch,
+    sha256,
+)
 from landcover.geometry import to_lonlat
 from landcover.imagery.images import open_image
 from landcover.period import Period
@@ -49,7 +56,7 @@ from tasks.access.tables import (
 )
 from tasks.artifacts import show_areas
 from tasks.records import is_recorded, load_classes, path_of_map
-from tasks.reference_sample import lock_of
+from tasks.reference_sample import file_of, lock_of
 from tasks.retries import io_task
 from tasks.run import Run, check, prepare_run
 
@@ -149,17 +156,6 @@ def tidy_up_estimates(run: Run, of: Of) -> None:
             put_back(written, left, lambda kept: sha256(kept) == digest.get("sha256"))
         for path in left:
             drop(path)
-
-
-def file_of(run: Run, what: str, of: Of) -> UPath:
-    """Return where a file of a sample is.
-
-    Args:
-        run: of the month.
-        what: which, of `landcover.files.NAMES`.
-        of: what the sample is of.
-    """
-    return run.files.maps / sample_file_name(what, of, run.period)
 
 
 @io_task("take labels", "take labels {run}")
@@ -445,7 +441,7 @@ def _read_classes(run: Run, period: Period, points: pandas.DataFrame) -> pandas.
             codes = [int(values[0]) for values in dataset.sample(zip(x, y, strict=True), 1)]
             names = names_in_tags(dataset.tags(1))
     except RasterioIOError as error:
-        failure = LandcoverError if is_local(path) else TransientError
+        failure = failure_of(path)
         raise failure(
             f"The map of {period}, which --other_map names, cannot be read ({error}): put it back, "
             "or map that month again."

@@ -47,8 +47,16 @@ from landcover.change.record import (
 )
 from landcover.change.rule import FOREST, OUTSIDE, ChangeSettings, what_classes_say
 from landcover.classes import names_in_tags
-from landcover.errors import LandcoverError, TransientError
-from landcover.files import absolute, fetch, file_name, is_local, on_disk, scratch, sha256
+from landcover.errors import LandcoverError
+from landcover.files import (
+    absolute,
+    failure_of,
+    fetch,
+    file_name,
+    on_disk,
+    scratch,
+    sha256,
+)
 from landcover.geometry import LONLAT
 from landcover.grid import grid_of
 from landcover.imagery.images import gdal_path, open_image
@@ -276,7 +284,7 @@ def reading(path: UPath, whose: str = "the record of deforestation") -> Iterator
     try:
         yield
     except RasterioIOError as error:
-        failure = LandcoverError if is_local(path) else TransientError
+        failure = failure_of(path)
         raise failure(
             f"A raster that {whose} needs cannot be read ({error}): put it back or, where it is "
             "the map of a month, map that month again."

@@ -36,13 +36,13 @@ from landcover.accuracy.other_map import (
 )
 from landcover.accuracy.sample_files import read_key
 from landcover.classes import names_in_tags
-from landcover.errors import LandcoverError, SettingsError, TransientError
+from landcover.errors import LandcoverError, SettingsError
 from landcover.files import (
     absolute,
     comparison_files,
     expanded,
+    failure_of,
     file_name,
-    is_local,
     on_disk,
     scratch,
 )
@@ -64,9 +64,10 @@ from tasks.access.lock import hold, only_run
 from tasks.access.settings import DeforestationSettings, ReportSettings
 from tasks.access.storage import side_by_side
 from tasks.access.tables import MAPS
-from tasks.area_estimates import file_of, read_taken
+from tasks.area_estimates import read_taken
 from tasks.artifacts import show_comparison, show_pictures
 from tasks.records import path_of_map
+from tasks.reference_sample import file_of
 from tasks.retries import io_task
 from tasks.run import Run, check, prepare_run, tidy
 
@@ -253,7 +254,7 @@ def reading(path: UPath) -> Iterator[None]:
     try:
         yield
     except RasterioIOError as error:
-        failure = LandcoverError if is_local(path) else TransientError
+        failure = failure_of(path)
         raise failure(
             f"{absolute(path)}, which is compared, cannot be read as a raster ({error}): put it "
             "back, or fetch it again."

@@ -47,7 +47,14 @@ from landcover.accuracy.strata import (
 from landcover.change.dates import day_of
 from landcover.classes import names_in_tags
 from landcover.errors import LandcoverError, SettingsError, TransientError
-from landcover.files import absolute, file_name, is_local, sample_file_name, scratch, sha256
+from landcover.files import (
+    absolute,
+    failure_of,
+    file_name,
+    sample_file_name,
+    scratch,
+    sha256,
+)
 from landcover.geometry import reproject_rows, union
 from landcover.grid import Grid, grid_of
 from landcover.imagery.images import gdal_path, open_image
@@ -138,6 +145,17 @@ class _RecordDetails(BaseModel):
     files: dict[str, str]
 
 
+def file_of(run: Run, what: str, of: Of) -> UPath:
+    """Return where a file of a sample, or of what is estimated from its labels, is.
+
+    Args:
+        run: of the month.
+        what: which, of `landcover.files.NAMES`.
+        of: what the sample is of.
+    """
+    return run.files.maps / sample_file_name(what, of, run.period)
+
+
 def sample_files(run: Run, of: Of) -> dict[str, UPath]:
     """Return where the files of a sample are, by what they are.
 
@@ -145,7 +163,7 @@ def sample_files(run: Run, of: Of) -> dict[str, UPath]:
         run: of the month.
         of: what the sample is of.
     """
-    return {what: run.files.maps / sample_file_name(what, of, run.period) for what in FILES}
+    return {what: file_of(run, what, of) for what in FILES}
 
 
 def lock_of(run: Run, of: Of) -> Alone:
@@ -374,7 +392,7 @@ def reading_map(path: UPath) -> Iterator[None]:
     try:
         yield
     except RasterioIOError as error:
-        failure = LandcoverError if is_local(path) else TransientError
+        failure = failure_of(path)
         raise failure(
             f"The map that the sample is drawn from cannot be read ({error}): put {absolute(path)} "
             "back, or make it again."
@@ -550,8 +568,7 @@ def _design(
 
 def _check_labels(run: Run, of: Of, sample: Sample) -> None:
     """Make sure that no labels of another sample would lose their points."""
-    labels = run.files.maps / sample_file_name("labels", of, run.period)
-    key = sample_files(run, of)["sample_key"]
+    labels, key = file_of(run, "labels", of), file_of(run, "sample_key", of)
     with run.storage(labels):
         if not labels.exists():
             return
@@ -574,9 +591,9 @@ def _write_files(run: Run, of: Of, sample: Sample) -> None:
     with run.storage(waiting), scratch(waiting) as folder:
         built = {}
         for what, write in writers.items():
-            final = waiting / sample_file_name(what, of, run.period)
-            built[final] = folder / final.name
-            write(folder / final.name)
+            name = sample_file_name(what, of, run.period)
+            built[waiting / name] = folder / name
+            write(folder / name)
         publish_all(built)
 
 
