@@ -28,9 +28,9 @@ from tasks.change import assemble_record, plan_update, update_windows_of_record
 from tasks.deforestation_records import find_record, record_deforestation
 from tasks.deforestation_report import write_deforestation_report
 from tasks.history import History, look_back
-from tasks.record import open_record, tidy_up_record
+from tasks.record import open_record, places_of_record
 from tasks.regions import Regions, fetch_regions, record_regions_of, regions_file
-from tasks.run import Run, remove_work
+from tasks.run import Run, remove_work, tidy_up
 
 NEEDS = (AoiSettings, DeforestationSettings, RegionSettings)
 
@@ -99,7 +99,7 @@ def deforestation(
     with open_record(Period(year, month), blocks, NEEDS) as run:
         # At once, because the Prefect server that is asked may be away later.
         made_by = describe_run(run, run.settings[DeforestationSettings], change)
-        regions = fetch_regions(run, run.files.record_work)
+        regions = fetch_regions(run, run.files.work)
         history = look_back(run, since, change)
         before, finished = history.before, None
         for mapped in history.left:
@@ -109,7 +109,7 @@ def deforestation(
                 now.files.maps, history.digests(now.period), history.made_with
             )
             steps.done(str(now))
-        remove_work(run, [run.files.record_work])
+        remove_work(run, [run.files.work])
         return finish(run, finished, steps)
 
 
@@ -136,7 +136,7 @@ def update_record(
     Raises:
         Exception: that of the first window to fail.
     """
-    tidy_up_record(run)
+    tidy_up(run, places_of_record(run))
     plan = plan_update(run, mapped, before, settings)
     windows: list[UpdatedWindow] = map_windows(
         update_windows_of_record, plan.windows, f"Updating {run}", f"deforestation-{run}",

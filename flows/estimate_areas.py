@@ -22,6 +22,7 @@ from tasks.access.blocks import Blocks
 from tasks.access.settings import DeforestationSettings
 from tasks.area_estimates import Taken, files_of_estimate, open_estimates, record_areas, take_labels
 from tasks.artifacts import show_summary
+from tasks.run import remove_work
 
 NEEDS = (DeforestationSettings,)
 
@@ -101,11 +102,12 @@ def estimate_areas(
     period = Period(year, month)
     check_period(of, period, between)
     other = _other(of, other_map)
-    with open_estimates(period, of, blocks, NEEDS) as run:
+    with open_estimates(period, of, other, blocks, NEEDS) as run:
         # At once, because the Prefect server that is asked may be away later.
         made_by = describe_run(run, run.settings[DeforestationSettings])
         taken = take_labels(run, of, labels, label_column, between.first)
         areas = record_areas(run, of, other, taken, made_by)
+        remove_work(run, [run.files.work])
         outcome = Outcome(taken, areas, files_of_estimate(run, of, other))
         text = "\n".join(outcome.findings())
         show_summary(f"areas-{of}-{run}", f"# {run}\n\n```\n{text}\n```", outcome.files)

@@ -18,7 +18,7 @@ from landcover.period import Period
 from tasks.access.blocks import Blocks
 from tasks.access.settings import AoiSettings, DeforestationSettings, RegionSettings
 from tasks.artifacts import show_summary
-from tasks.regions import alone, fetch_regions, measure_again, prepare_regions, regions_file
+from tasks.regions import fetch_regions, measure_again, open_regions, record_alone, regions_file
 from tasks.run import remove_work
 
 NEEDS = (AoiSettings, DeforestationSettings, RegionSettings)
@@ -59,18 +59,16 @@ def measure_regions(year: Year, month: Month, blocks: Blocks = Blocks()) -> Outc
         month: The month of the map, 1 to 12.
         blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
-    run = prepare_regions(Period(year, month), blocks, NEEDS)
-    # At once, because the Prefect server that is asked may be away later.
-    made_by = describe_run(run, *(run.settings[group] for group in NEEDS[1:]))
-    regions = fetch_regions(run, run.files.region_work)
-    assert regions is not None
-    found = {}
-    for of in ("prediction", "deforestation"):
-        with alone(run, of):
-            areas = measure_again(run, regions, of, made_by)
-        if areas is not None:
-            found[of] = areas
-    remove_work(run, [run.files.region_work])
+    with open_regions(Period(year, month), blocks, NEEDS) as run:
+        # At once, because the Prefect server that is asked may be away later.
+        made_by = describe_run(run, *(run.settings[group] for group in NEEDS[1:]))
+        regions = fetch_regions(run, run.files.work)
+        assert regions is not None
+        measured = {"prediction": measure_again(run, regions, "prediction", made_by)}
+        with record_alone(run):
+            measured["deforestation"] = measure_again(run, regions, "deforestation", made_by)
+        remove_work(run, [run.files.work])
+    found = {of: areas for of, areas in measured.items() if areas is not None}
     if not found:
         raise LandcoverError(
             f"There is neither a map of {run} nor a record up to it, so regions cannot be measured "

@@ -1,9 +1,8 @@
 """Annual maps: a year's maps found, put together window by window, published and recorded."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -48,14 +47,14 @@ from landcover.publishing import brought, publish_all
 from landcover.version import code_version
 from landcover.windows import BLOCK, memory_for_run, plan_windows
 from tasks.access.blocks import Blocks
-from tasks.access.lock import hold, only_run
+from tasks.access.lock import hold
 from tasks.access.settings import DeforestationSettings
-from tasks.access.tables import ANNUAL, DETAILS, annual_maps, replace_row
+from tasks.access.tables import ANNUAL, DETAILS, annual_maps, names_of, replace_row
 from tasks.change import check_map, reading
 from tasks.history import recorded_maps, with_digest
 from tasks.records import is_recorded
 from tasks.retries import io_task
-from tasks.run import Run, check, prepare_run, tidy
+from tasks.run import Places, Run, described_by, open_alone, prepare_run
 from tasks.windows import name_windows
 
 # In the order in which they are published: the one that the row describes last.
@@ -82,18 +81,17 @@ def annual_files(run: Run) -> dict[str, UPath]:
     return {what: run.files.maps / file_name(what, year_of(run)) for what in FILES}
 
 
-@contextmanager
 def open_annual(
     year: CalendarYear, blocks: Blocks, needs: Sequence[type[BaseSettings]] = ()
-) -> Iterator[Run]:
-    """Do as `open_run` for a run that makes an annual map.
+) -> AbstractContextManager[Run]:
+    """Open a run that makes an annual map.
 
     Args:
         year: which.
         blocks: the names of the blocks with the credentials of database and bucket.
         needs: the groups of settings that it reads beside those that every run reads.
 
-    Yields:
+    Returns:
         The run, as that of the year's last month, with a work folder of its own.
 
     Raises:
@@ -102,43 +100,10 @@ def open_annual(
         LandcoverError: if a place cannot be written, or another run of the year is at work.
         TransientError: if database or bucket cannot be reached.
     """
-    run = prepare_run(year.months[-1], blocks, needs)
-    work = run.files.work.with_name(f"forest_{year}")
-    run = replace(run, files=replace(run.files, work=work))
-    check_annual_places(run)
-    with only_run(year, blocks.database_block):
-        tidy_up_annual(run)
-        yield run
-
-
-@io_task("check places", "check places", retries=3)
-def check_annual_places(run: Run) -> None:
-    """Do as `check_places` for a run that makes an annual map.
-
-    Args:
-        run: whose places.
-
-    Raises:
-        SettingsError: if credentials are refused.
-        LandcoverError: if a folder or a table cannot be made or written.
-        TransientError: if database or bucket cannot be reached.
-    """
-    check(run, ANNUAL, list(annual_files(run).values()))
-
-
-@io_task("tidy up", "tidy up {run.period.year}")
-def tidy_up_annual(run: Run) -> None:
-    """Do as `tidy_up` for an annual map.
-
-    Args:
-        run: that begins.
-
-    Raises:
-        LandcoverError: if something cannot be removed.
-        TransientError: if database or bucket cannot be reached.
-    """
-    finals = list(annual_files(run).values())
-    tidy(run, run.files.work, finals, {annual_maps: finals})
+    run = prepare_run(year.months[-1], blocks, needs).working_in(f"forest_{year}")
+    files = tuple(annual_files(run).values())
+    described = described_by(annual_maps, files)
+    return open_alone(run, year, Places(run.files.work, names_of(ANNUAL), files, (described,)))
 
 
 @io_task("plan annual map", "plan annual map {run.period.year}")

@@ -1,7 +1,7 @@
 """Areas and accuracies, estimated from the labels that people gave to the points of a sample."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -40,25 +40,25 @@ from landcover.files import (
 from landcover.geometry import to_lonlat
 from landcover.imagery.images import open_image
 from landcover.period import Period
-from landcover.publishing import brought, drop, leftovers, publish
-from landcover.publishing import settle as put_back
+from landcover.publishing import brought, publish
 from tasks.access.blocks import Blocks
-from tasks.access.lock import hold, only_run
+from tasks.access.lock import hold
 from tasks.access.settings import DeforestationSettings, ReportSettings
 from tasks.access.tables import (
     DETAILS,
     ESTIMATES,
     area_estimates,
     deforestation_records,
+    names_of,
     raster_predictions,
     recorded,
     replace_row,
 )
 from tasks.artifacts import show_areas
 from tasks.records import is_recorded, load_classes, path_of_map
-from tasks.reference_sample import file_of, lock_of
+from tasks.reference_sample import file_of, lock_of, work_name
 from tasks.retries import io_task
-from tasks.run import Run, check, prepare_run
+from tasks.run import Described, Places, Run, open_alone, prepare_run
 
 NO_LABELS = pandas.DataFrame(
     {"id": pandas.Series(dtype="int64"), "reference": pandas.Series(dtype="string"),
@@ -94,17 +94,21 @@ class Taken:
         )
 
 
-@contextmanager
 def open_estimates(
-    period: Period, of: Of, blocks: Blocks, needs: Sequence[type[BaseSettings]]
-) -> Iterator[Run]:
-    """Do as `tasks.run.open_run` for a run that estimates areas.
+    period: Period,
+    of: Of,
+    other_map: Period | None,
+    blocks: Blocks,
+    needs: Sequence[type[BaseSettings]] = (),
+) -> AbstractContextManager[Run]:
+    """Open a run that estimates areas, with a work folder of its own.
 
     It keeps others from running the month, or the record, whose page it writes.
 
     Args:
         period: the month of the map, or the last of the period.
         of: what the sample is of.
+        other_map: the month whose map is judged in place of the sample's, if any.
         blocks: the names of the blocks with the credentials of database and bucket.
         needs: the groups of settings that it reads beside those that every run reads.
 
@@ -113,49 +117,15 @@ def open_estimates(
         LandcoverError: if a place cannot be written, or another run is at work.
         TransientError: if database or bucket cannot be reached.
     """
-    run = prepare_run(period, blocks, needs)
-    check_estimate_places(run, of)
-    with only_run(lock_of(run, of), blocks.database_block):
-        tidy_up_estimates(run, of)
-        yield run
-
-
-@io_task("check places", "check places", retries=3)
-def check_estimate_places(run: Run, of: Of) -> None:
-    """Do as `tasks.run.check_places` for a run that estimates areas.
-
-    Args:
-        run: whose places.
-        of: what the sample is of.
-
-    Raises:
-        SettingsError: if credentials are refused.
-        LandcoverError: if a folder or a table cannot be made or written.
-        TransientError: if database or bucket cannot be reached.
-    """
-    check(run, ESTIMATES, [file_of(run, "labels", of), *_written(run, of)])
-
-
-@io_task("tidy up", "tidy up {run}")
-def tidy_up_estimates(run: Run, of: Of) -> None:
-    """Bring files and rows together again where a run was killed between the two.
-
-    Args:
-        run: that begins.
-        of: what the sample is of.
-
-    Raises:
-        TransientError: if database or bucket cannot be reached.
-    """
-    written = _written(run, of)
-    with run.storage(run.files.maps):
-        left = leftovers([file_of(run, "labels", of), *written])
-        if left:
-            with run.tables() as connection:
-                digest = recorded(connection, area_estimates, _name_of(written[-1], ALL))
-            put_back(written, left, lambda kept: sha256(kept) == digest.get("sha256"))
-        for path in left:
-            drop(path)
+    run = prepare_run(period, blocks, needs).working_in(work_name("areas", of, period))
+    written = _written(run, of, other_map)
+    places = Places(
+        run.files.work,
+        names_of(ESTIMATES),
+        (file_of(run, "labels", of), *written),
+        (Described(area_estimates.name, _name_of(written[-1], ALL), written),),
+    )
+    return open_alone(run, lock_of(run, of), places)
 
 
 @io_task("take labels", "take labels {run}")

@@ -1,7 +1,7 @@
 """A month's or a year's map held against another map: raster, tables, page."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -60,16 +60,16 @@ from landcover.publishing import publish_all
 from landcover.version import code_version, library_versions
 from landcover.windows import memory_for_run, plan_windows
 from tasks.access.blocks import Blocks
-from tasks.access.lock import hold, only_run
+from tasks.access.lock import hold
 from tasks.access.settings import DeforestationSettings, ReportSettings
 from tasks.access.storage import side_by_side
-from tasks.access.tables import MAPS
+from tasks.access.tables import MAPS, names_of
 from tasks.area_estimates import read_taken
 from tasks.artifacts import show_comparison, show_pictures
 from tasks.records import path_of_map
 from tasks.reference_sample import file_of
 from tasks.retries import io_task
-from tasks.run import Run, check, prepare_run, tidy
+from tasks.run import Places, Run, open_alone, prepare_run
 
 # Bytes that a pixel of a window takes: both maps, values of eight bytes, and what is written.
 A_PIXEL = 40
@@ -127,11 +127,10 @@ class Finished:
     """Why they could not be, though there is one."""
 
 
-@contextmanager
 def open_comparison(
     compared: Compared, blocks: Blocks, needs: Sequence[type[BaseSettings]]
-) -> Iterator[Run]:
-    """Do as `tasks.run.open_run` for a run that compares maps, with a work folder of its own.
+) -> AbstractContextManager[Run]:
+    """Open a run that compares maps, with a work folder of its own.
 
     Args:
         compared: what is compared.
@@ -145,45 +144,9 @@ def open_comparison(
     """
     period = compared.period
     last = period.months[-1] if isinstance(period, CalendarYear) else period
-    run = prepare_run(last, blocks, needs)
-    work = run.files.work.with_name(f"comparison_{compared.label}")
-    run = replace(run, files=replace(run.files, work=work))
-    finals = list(files_of_comparison(run, compared).values())
-    check_comparison_places(run, finals)
-    with only_run(period, blocks.database_block):
-        tidy_up_comparison(run, finals)
-        yield run
-
-
-@io_task("check places", "check places", retries=3)
-def check_comparison_places(run: Run, finals: Sequence[UPath]) -> None:
-    """Do as `check_places` for a comparison.
-
-    Args:
-        run: whose places.
-        finals: the files that it writes.
-
-    Raises:
-        SettingsError: if credentials are refused.
-        LandcoverError: if a folder or a table cannot be made or written.
-        TransientError: if database or bucket cannot be reached.
-    """
-    check(run, MAPS, finals)
-
-
-@io_task("tidy up", "tidy up {run}")
-def tidy_up_comparison(run: Run, finals: Sequence[UPath]) -> None:
-    """Remove what a comparison that was killed has left half done.
-
-    Args:
-        run: that begins.
-        finals: the files that it writes.
-
-    Raises:
-        LandcoverError: if something cannot be removed.
-        TransientError: if database or bucket cannot be reached.
-    """
-    tidy(run, run.files.work, finals, {})
+    run = prepare_run(last, blocks, needs).working_in(f"comparison_{compared.label}")
+    files = tuple(files_of_comparison(run, compared).values())
+    return open_alone(run, period, Places(run.files.work, names_of(MAPS), files))
 
 
 def files_of_comparison(run: Run, compared: Compared) -> dict[str, UPath]:

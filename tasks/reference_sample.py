@@ -1,8 +1,8 @@
 """Reference samples: points drawn from a finished map for people to label."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -65,13 +65,14 @@ from landcover.period import Period, read_month
 from landcover.publishing import brought, publish_all
 from landcover.windows import split
 from tasks.access.blocks import Blocks
-from tasks.access.lock import RECORD, Alone, hold, only_run
+from tasks.access.lock import RECORD, Alone, hold
 from tasks.access.settings import DeforestationSettings
 from tasks.access.storage import side_by_side
 from tasks.access.tables import (
     DETAILS,
     SAMPLES,
     deforestation_records,
+    names_of,
     raster_predictions,
     recorded,
     reference_samples,
@@ -81,7 +82,7 @@ from tasks.access.tables import (
 from tasks.polygons import kept_polygons, read_polygons
 from tasks.records import is_recorded
 from tasks.retries import io_task
-from tasks.run import Run, check, prepare_run, tidy
+from tasks.run import Places, Run, described_by, open_alone, prepare_run
 
 # Rows and columns of a window of the map: a thread has some 50 MB at work.
 WINDOW = 2048
@@ -176,11 +177,10 @@ def lock_of(run: Run, of: Of) -> Alone:
     return RECORD if of == "deforestation" else run.period
 
 
-@contextmanager
 def open_sample(
     period: Period, of: Of, blocks: Blocks, needs: Sequence[type[BaseSettings]] = ()
-) -> Iterator[Run]:
-    """Do as `open_run` for a run that draws a sample, whose work folder is that of the sample.
+) -> AbstractContextManager[Run]:
+    """Open a run that draws a sample, with a work folder of its own.
 
     Args:
         period: the month of the map, or the last of the period.
@@ -194,45 +194,25 @@ def open_sample(
         LandcoverError: if a place cannot be written, or a run that makes the map is at work.
         TransientError: if database or bucket cannot be reached.
     """
-    run = prepare_run(period, blocks, needs)
-    work = run.files.work.with_name(UPath(sample_file_name("sample", of, period)).stem)
-    run = replace(run, files=replace(run.files, work=work))
-    check_sample_places(run, of)
-    with only_run(lock_of(run, of), blocks.database_block):
-        tidy_up_sample(run, of)
-        yield run
+    run = prepare_run(period, blocks, needs).working_in(work_name("sample", of, period))
+    files = tuple(sample_files(run, of).values())
+    described = described_by(reference_samples, files)
+    places = Places(run.files.work, names_of(SAMPLES), files, (described,))
+    return open_alone(run, lock_of(run, of), places)
 
 
-@io_task("check places", "check places", retries=3)
-def check_sample_places(run: Run, of: Of) -> None:
-    """Do as `check_places` for a run that draws a sample.
+def work_name(what: str, of: Of, period: Period) -> str:
+    """Return the name of a folder of work in progress: that of its main file.
 
-    Args:
-        run: whose places.
-        of: what the sample is of.
-
-    Raises:
-        SettingsError: if credentials are refused.
-        LandcoverError: if a folder or a table cannot be made or written.
-        TransientError: if database or bucket cannot be reached.
-    """
-    check(run, SAMPLES, list(sample_files(run, of).values()))
-
-
-@io_task("tidy up", "tidy up {run}")
-def tidy_up_sample(run: Run, of: Of) -> None:
-    """Do as `tidy_up` for a sample.
+    >>> work_name("sample", "deforestation", Period(2024, 12))
+    'deforestation_sample_202412'
 
     Args:
-        run: that begins.
+        what: the main file, of `landcover.files.NAMES`.
         of: what the sample is of.
-
-    Raises:
-        LandcoverError: if something cannot be removed.
-        TransientError: if database or bucket cannot be reached.
+        period: the month of the map, or the last of the period.
     """
-    finals = list(sample_files(run, of).values())
-    tidy(run, run.files.work, finals, {reference_samples: finals})
+    return UPath(sample_file_name(what, of, period)).stem
 
 
 @io_task("find map", "find map {run}")

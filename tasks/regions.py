@@ -48,7 +48,7 @@ from landcover.regions import (
 )
 from landcover.vectors import PARTS, VectorFile
 from tasks.access.blocks import Blocks
-from tasks.access.lock import only_run
+from tasks.access.lock import RECORD, only_run
 from tasks.access.region_table import read_region_table
 from tasks.access.settings import DeforestationSettings, RegionSettings, ReportSettings
 from tasks.access.tables import (
@@ -56,13 +56,13 @@ from tasks.access.tables import (
     REGIONS,
     REJECTED,
     deforestation_alerts,
+    names_of,
     region_statistics,
     replace_rows,
 )
 from tasks.artifacts import show_regions
-from tasks.reference_sample import lock_of
 from tasks.retries import io_task
-from tasks.run import Run, check, prepare_run
+from tasks.run import Places, Run, open_alone, prepare_run
 
 
 @dataclass(frozen=True)
@@ -376,8 +376,10 @@ def page_with_regions(
     return found or page
 
 
-def prepare_regions(period: Period, blocks: Blocks, needs: Sequence[type[BaseSettings]]) -> Run:
-    """Return a run that measures regions on what is there.
+def open_regions(
+    period: Period, blocks: Blocks, needs: Sequence[type[BaseSettings]]
+) -> AbstractContextManager[Run]:
+    """Open a run that measures regions on what is there, with a work folder of its own.
 
     Args:
         period: the month.
@@ -386,7 +388,7 @@ def prepare_regions(period: Period, blocks: Blocks, needs: Sequence[type[BaseSet
 
     Raises:
         SettingsError: if a setting is malformed, REGIONS is not set, or credentials are refused.
-        LandcoverError: if a place cannot be written.
+        LandcoverError: if a place cannot be written, or another run of the month is at work.
         TransientError: if database or bucket cannot be reached.
     """
     run = prepare_run(period, blocks, needs)
@@ -395,33 +397,18 @@ def prepare_regions(period: Period, blocks: Blocks, needs: Sequence[type[BaseSet
             "REGIONS is not set, so there is nothing to measure: set it to a vector file or table "
             "of polygons, such as parishes."
         )
-    check_region_places(run)
-    return run
+    run = run.working_in(run.files.region_work.name)
+    files = tuple(regions_file(run, of) for of in ("prediction", "deforestation"))
+    return open_alone(run, period, Places(run.files.work, names_of(REGIONS), files))
 
 
-def alone(run: Run, of: Of) -> AbstractContextManager[None]:
-    """Keep others from making anew what is measured (see `tasks.access.lock.only_run`).
+def record_alone(run: Run) -> AbstractContextManager[None]:
+    """Keep others from making the record anew while it is measured; the run's month is kept anyway.
 
     Args:
         run: of the month.
-        of: what is measured: prediction or deforestation.
     """
-    return only_run(lock_of(run, of), run.blocks.database_block)
-
-
-@io_task("check places", "check places", retries=3)
-def check_region_places(run: Run) -> None:
-    """Do as `tasks.run.check_places` for a run that measures regions on what is there.
-
-    Args:
-        run: whose places.
-
-    Raises:
-        SettingsError: if credentials are refused.
-        LandcoverError: if a folder or a table cannot be made or written.
-        TransientError: if database or bucket cannot be reached.
-    """
-    check(run, REGIONS, [regions_file(run, of) for of in ("prediction", "deforestation")])
+    return only_run(RECORD, run.blocks.database_block)
 
 
 @io_task("measure regions", "measure regions on {of} of {run}")
@@ -446,7 +433,7 @@ def measure_again(
     is_map = of == "prediction"
     raster = run.files.map if is_map else run.files.record["deforestation"]
     page = run.files.report if is_map else run.files.record["record_page"]
-    with run.storage(raster), scratch(run.files.region_work) as folder:
+    with run.storage(raster), scratch(run.files.work) as folder:
         if not raster.exists():
             return None
         (here,) = fetch([raster], folder)

@@ -125,6 +125,17 @@ def test_the_record_tells_loss_and_alerts_by_region(settings):
 
 
 @pytest.mark.usefixtures("parishes")
+def test_months_of_the_record_that_follow_one_made_anew_are_measured_too():
+    assert bring_up_to(4) == 0
+    table = MAPS / "deforestation_regions_202504.csv"
+    table.unlink()
+    map_month(Period(2025, 2), felled(landscape()))
+    assert bring_up_to(3) == 0
+    assert table.exists()
+    assert not list(Path("data/work").iterdir())
+
+
+@pytest.mark.usefixtures("parishes")
 @pytest.mark.parametrize(
     ("values", "told"),
     [

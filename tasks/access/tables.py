@@ -273,6 +273,11 @@ REGIONS = (region_statistics,)
 ANNUAL = (annual_maps,)
 
 
+def names_of(wanted: Sequence[Table]) -> tuple[str, ...]:
+    """Return the names of tables."""
+    return tuple(table.name for table in wanted)
+
+
 @contextmanager
 def tables(block: str | None, reading: bool = False) -> Iterator[Connection]:
     """Connect to the database of the tables, for one transaction.
