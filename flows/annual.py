@@ -3,21 +3,17 @@
 import flows.environment  # noqa: F401
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 from prefect import flow
-from upath import UPath
 
 from flows.command import command
 from flows.parallel import map_windows
 from flows.parameters import Year
 from flows.provenance import describe_run
-from flows.summary import Steps
+from flows.summary import Outcome, Steps, show
 from landcover.change.annual import MONTHS, AnnualSettings
 from landcover.change.annual_map import NO_DATA, AnnualWindow, FinishedYear
 from landcover.change.rule import FOREST, NON_FOREST
-from landcover.notices import Notice
 from landcover.period import CalendarYear
 from tasks.access.blocks import Blocks
 from tasks.access.settings import AoiSettings, DeforestationSettings
@@ -30,51 +26,10 @@ from tasks.annual_map import (
     record_annual,
 )
 from tasks.annual_page import write_annual_page
-from tasks.artifacts import show_summary
 from tasks.catalogue import list_maps
 from tasks.run import Run, remove_work
 
 NEEDS = (AoiSettings, DeforestationSettings)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a run; as text, the lines that a person reads."""
-
-    year: str
-    """Of the map."""
-    rule: str
-    """That made one class of the months."""
-    months: int
-    """How many of the year have a map."""
-    hectares: Mapping[int, float]
-    """The true area of each class, and of no data."""
-    seconds: Mapping[str, float]
-    """How long each step took."""
-    files: Mapping[str, UPath]
-    """Each file's path, by what it is."""
-    notices: tuple[Notice, ...] = ()
-    """What is probably wrong."""
-
-    def __str__(self) -> str:
-        """Return the lines that a person reads."""
-        files = [f"{what}: {path}" for what, path in self.files.items()]
-        return "\n".join([*self.findings(), *files])
-
-    def findings(self) -> list[str]:
-        """Return the results, line by line."""
-        begins = f"Forest at the end of {self.year}, by the rule {self.rule} from the maps of"
-        names = {FOREST: "forest", NON_FOREST: "non-forest", NO_DATA: "no data"}
-        seconds = ", ".join(f"{step} {taken:g}" for step, taken in self.seconds.items())
-        return [
-            f"{begins} {self.months} of {MONTHS} months:",
-            *(
-                f"  {name:<12} {self.hectares.get(code, 0):>14,.1f} ha"
-                for code, name in names.items()
-            ),
-            *(f"Warning: {notice}" for notice in self.notices),
-            f"seconds: {seconds}",
-        ]
 
 
 @flow(name="annual", flow_run_name="{year}")
@@ -121,22 +76,25 @@ def finish(run: Run, finished: FinishedYear, steps: Steps) -> Outcome:
         steps: the clock of its steps.
     """
     plan, files = finished.plan, annual_files(run)
+    begins = f"Forest at the end of {plan.year}, by the rule {plan.settings.rule} from the maps of"
+    names = {FOREST: "forest", NON_FOREST: "non-forest", NO_DATA: "no data"}
     outcome = Outcome(
-        year=str(plan.year),
-        rule=plan.settings.rule,
-        months=len(plan.maps),
-        hectares=finished.hectares,
-        seconds=steps.seconds,
+        results=[
+            f"{begins} {len(plan.maps)} of {MONTHS} months:",
+            *(
+                f"  {name:<12} {finished.hectares.get(code, 0):>14,.1f} ha"
+                for code, name in names.items()
+            ),
+        ],
         files={
             "report": files["forest_page"],
             "map": files["forest"],
             "clear months": files["clear_months"],
         },
         notices=finished.notices,
+        seconds=steps.seconds,
     )
-    text = "\n".join(outcome.findings())
-    show_summary(f"forest-{plan.year}", f"# {plan.year}\n\n```\n{text}\n```", outcome.files)
-    return outcome
+    return show(outcome, f"forest-{plan.year}", str(plan.year))
 
 
 main = command(annual, NEEDS)

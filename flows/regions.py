@@ -3,48 +3,21 @@
 import flows.environment  # noqa: F401
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 from prefect import flow
-from upath import UPath
 
 from flows.command import command
 from flows.parameters import Month, Year
 from flows.provenance import describe_run
+from flows.summary import Outcome, show
 from landcover.errors import LandcoverError
-from landcover.notices import Notice
 from landcover.period import Period
 from tasks.access.blocks import Blocks
 from tasks.access.settings import AoiSettings, DeforestationSettings, RegionSettings
-from tasks.artifacts import show_summary
 from tasks.regions import fetch_regions, measure_again, open_regions, record_alone, regions_file
 from tasks.run import remove_work
 
 NEEDS = (AoiSettings, DeforestationSettings, RegionSettings)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a run; as text, the lines that a person reads."""
-
-    measured: Mapping[str, int]
-    """How many regions were measured, by what was measured."""
-    files: Mapping[str, UPath]
-    """Each file's path, by what it is."""
-    notices: tuple[Notice, ...]
-    """What is to be told of the regions."""
-
-    def __str__(self) -> str:
-        """Return the lines that a person reads."""
-        return "\n".join([*self.findings(), *(f"{of}: {at}" for of, at in self.files.items())])
-
-    def findings(self) -> list[str]:
-        """Return the results, line by line."""
-        return [
-            *(f"{count} regions are measured on the {of}." for of, count in self.measured.items()),
-            *(f"Note: {notice}" for notice in self.notices),
-        ]
 
 
 @flow(name="regions", flow_run_name="{year}-{month:02d}")
@@ -75,14 +48,16 @@ def measure_regions(year: Year, month: Month, blocks: Blocks = Blocks()) -> Outc
             "on them: map the month first."
         )
     outcome = Outcome(
-        measured={of: areas.table["region"].nunique() for of, areas in found.items()},
+        results=[
+            f"{areas.table['region'].nunique()} regions are measured on the {of}."
+            for of, areas in found.items()
+        ],
         files={f"regions on the {of}": regions_file(run, of) for of in found},
         # They are the same of both, but for rounding.
         notices=next(iter(found.values())).notices,
+        mark="Note",
     )
-    text = "\n".join(outcome.findings())
-    show_summary(f"regions-{run}", f"# {run}\n\n```\n{text}\n```", outcome.files)
-    return outcome
+    return show(outcome, f"regions-{run}", str(run))
 
 
 main = command(measure_regions, NEEDS)
