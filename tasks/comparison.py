@@ -50,7 +50,7 @@ from landcover.geometry import to_lonlat
 from landcover.grid import Grid, grid_of
 from landcover.imagery.images import gdal_path, open_image
 from landcover.machine import cores
-from landcover.maps.cog import write_cog
+from landcover.maps.assembly import assemble_counted
 from landcover.maps.measure import measure_codes, total_hectares
 from landcover.maps.pieces import piece_factors, write_piece
 from landcover.maps.sidecar import sidecar_text
@@ -286,23 +286,24 @@ def compare(run: Run, compared: Compared, ours: Ours, theirs: OtherMap) -> Finis
     with run.storage(waiting), scratch(waiting) as local:
         pieces = {local / f"{window.col_off}_{window.row_off}.tif": window for window in windows}
 
-        def one(piece: Path) -> tuple[dict[int, float], frozenset[float]]:
+        def one(piece: Path) -> tuple[dict[int, float], frozenset[float], int]:
             window = pieces[piece]
             # Each its own area: GEOS prepares a geometry for one thread.
             with reading(ours.path), reading(theirs.path):
                 cells, seen = compare_window(
                     window, grid, run.area(grid.crs), gdal_path(ours.path), ours.table(), theirs
                 )
-            part = grid.part(window)
+            part, codes = grid.part(window), codes_of(cells)
             with on_disk(local):
-                write_piece(layer, codes_of(cells), part, factors, piece)
-            return measure_codes(cells, part, NOTHING)[1], seen
+                write_piece(layer, codes, part, factors, piece)
+            known = int(np.count_nonzero(codes != layer.nodata))
+            return measure_codes(cells, part, NOTHING)[1], seen, known
 
         what = f"{absolute(ours.path)} and {absolute(theirs.path)}"
         found = side_by_side(one, list(pieces), run.blocks.storage_block, what, cores())
-        seen = frozenset().union(*(values for _, values in found))
-        absent = check_seen(theirs, seen)
-        result = Comparison(total_hectares([hectares for hectares, _ in found]))
+        hectares, seen, known = zip(*found, strict=True)
+        absent = check_seen(theirs, frozenset().union(*seen))
+        result = Comparison(total_hectares(hectares))
         if not result.compared:
             raise LandcoverError(
                 f"{absolute(ours.path)} and {absolute(theirs.path)} have no pixel that both know "
@@ -314,9 +315,8 @@ def compare(run: Run, compared: Compared, ours: Ours, theirs: OtherMap) -> Finis
             "forest": theirs.forest.text,
             "code": code_version(),
         }
-        built = local / final.name
         with on_disk(local):
-            write_cog(layer, pieces, grid, factors, tags, built)
+            built = assemble_counted(layer, pieces, grid, factors, tags, sum(known), local)
         publish_all({waiting / final.name: built})
     notices = notices_of(result, theirs, absent)
     for notice in notices:
