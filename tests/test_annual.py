@@ -17,7 +17,6 @@ from flows import annual
 from landcover.classes import NODATA
 from landcover.files import file_name, sha256
 from landcover.period import CalendarYear, Period
-from landcover.report import cartography
 from tasks.access.lock import only_run
 from tasks.access.tables import raster_predictions, tables
 from tests.rasters import ORIGIN, pixel_box
@@ -44,9 +43,8 @@ UNSEEN, ONCE = (slice(0, 20), slice(0, 50)), (slice(20, 40), slice(0, 50))
 
 
 @pytest.fixture
-def year(settings: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+def year(settings: Callable[..., None], small_pictures: None) -> None:
     """Four months of twelve: a clearing from the third on, and an odd month."""
-    monkeypatch.setattr(cartography, "LONGEST", 300)
     settings(AOI_DEFINITION=f"SRID=3857;{pixel_box(0, 0, COLUMNS, HEIGHT).wkt}")
     for month, codes in ((1, landscape()), (2, landscape()), (5, felled(landscape()))):
         codes[UNSEEN], codes[ONCE] = CLOUD, CLOUD

@@ -20,7 +20,6 @@ from landcover.accuracy.comparison import (
 )
 from landcover.classes import NODATA
 from landcover.period import CalendarYear, Period
-from landcover.report import cartography
 from tasks.access.lock import RECORD, only_run
 from tasks.access.tables import tables
 from tests.rasters import pixel_box, write_raster
@@ -44,10 +43,8 @@ TREES, CROPS = 10, 40
 
 
 @pytest.fixture
-def maps(settings: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Path:
+def maps(settings: Callable[..., None], small_pictures: None) -> Path:
     """The map of June with a cloud, and another map whose forest ends 20 columns earlier."""
-    monkeypatch.setattr(cartography, "LONGEST", 300)
-    monkeypatch.setattr(cartography, "COLUMN", 200)
     settings(AOI_DEFINITION=f"SRID=3857;{pixel_box(0, 0, WIDTH, HEIGHT - 50).wkt}")
     codes = landscape()
     codes[:50, :100] = CLOUD

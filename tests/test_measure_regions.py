@@ -30,7 +30,7 @@ from tests.test_deforestation import (
     rows,
 )
 
-pytestmark = pytest.mark.usefixtures("prefect_api")
+pytestmark = pytest.mark.usefixtures("prefect_api", "small_pictures")
 
 PAGE = f"<main>{BEGIN}{END}</main>"
 
