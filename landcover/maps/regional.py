@@ -92,7 +92,7 @@ def measure_regions(
     """
     with rasterio.open(path) as dataset:
         grid = grid_of(dataset)
-    tree = shapely.STRtree(shapes)
+    tree, outline_of_area = shapely.STRtree(shapes), area.wkb
 
     def measure(window: Window) -> RegionTotals:
         outline = shapely.box(*bounds(window, grid.transform))
@@ -102,7 +102,9 @@ def measure_regions(
         # One who reads each: GDAL's datasets are for one thread.
         with rasterio.open(path) as dataset:
             codes = dataset.read(1, window=window)
-        return measure_window(codes, window, grid, {n: shapes[n] for n in near}, area)
+        # Each its own: GEOS prepares a geometry for one thread, and ends the process of two.
+        own = shapely.from_wkb(outline_of_area)
+        return measure_window(codes, window, grid, {n: shapes[n] for n in near}, own)
 
     totals = RegionTotals()
     windows = windows_touching(grid, area, LARGEST)
