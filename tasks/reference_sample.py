@@ -341,8 +341,8 @@ def draw_points(run: Run, source: MapToSample, settings: SampleSettings) -> Draw
         TransientError: if database or bucket cannot be reached.
     """
     with run.storage(source.path), reading_map(source.path), open_image(source.path) as dataset:
-        grid, tags = grid_of(dataset), dataset.tags(1)
-    strata = _strata(run, source, tags, settings.buffer_of(source.of))
+        grid, names = grid_of(dataset), names_in_tags(dataset.tags(1))
+    strata = _strata(run, source, names, settings.buffer_of(source.of))
     polygons, unknown = training_polygons(run, source, grid)
     with reading_map(source.path):
         drawn = _draw(run, source, strata, grid, polygons, settings.seed)
@@ -379,11 +379,10 @@ def reading_map(path: UPath) -> Iterator[None]:
         ) from error
 
 
-def _strata(run: Run, source: MapToSample, tags: Mapping[str, str], buffer: int) -> Strata:
+def _strata(run: Run, source: MapToSample, names: Mapping[int, str], buffer: int) -> Strata:
     if source.of == "deforestation":
         return strata_of_loss(buffer)
     ours = run.settings[DeforestationSettings]
-    names = names_in_tags(tags)
     return strata_of_classes(names, ours.forest_classes, ours.unclear_classes, buffer)
 
 
