@@ -35,6 +35,7 @@ from landcover.geometry import LONLAT
 from landcover.grid import Grid, grid_of
 from landcover.imagery.images import gdal_path, open_image
 from landcover.machine import cores
+from landcover.maps import regional
 from landcover.maps.cog import write_cog
 from landcover.maps.layers import Layer
 from landcover.maps.measure import count_data, total_hectares
@@ -54,8 +55,9 @@ from tasks.access.tables import ANNUAL, DETAILS, annual_maps, replace_row
 from tasks.change import check_map, reading
 from tasks.history import recorded_maps, with_digest
 from tasks.records import is_recorded
+from tasks.regions import Regions, regions_of_year
 from tasks.retries import io_task
-from tasks.run import Run, check, prepare_run, tidy
+from tasks.run import Run, check, prepare_run, tables_of_regions, tidy
 from tasks.windows import name_windows
 
 # In the order in which they are published: the one that the row describes last.
@@ -123,7 +125,7 @@ def check_annual_places(run: Run) -> None:
         LandcoverError: if a folder or a table cannot be made or written.
         TransientError: if database or bucket cannot be reached.
     """
-    check(run, ANNUAL, list(annual_files(run).values()))
+    check(run, (*ANNUAL, *tables_of_regions(run)), list(annual_files(run).values()))
 
 
 @io_task("tidy up", "tidy up {run.period.year}")
@@ -245,7 +247,12 @@ def _make_window(window: Window, run: Run, plan: AnnualPlan) -> AnnualWindow:
 
 
 @io_task("assemble annual map", "assemble annual map {plan.year}")
-def assemble_annual(run: Run, plan: AnnualPlan, windows: Sequence[AnnualWindow]) -> FinishedYear:
+def assemble_annual(
+    run: Run,
+    plan: AnnualPlan,
+    windows: Sequence[AnnualWindow],
+    regions: Regions | None = None,
+) -> FinishedYear:
     """Put the windows of an annual map together, and check it.
 
     It waits in the work folder until it is recorded.
@@ -254,6 +261,7 @@ def assemble_annual(run: Run, plan: AnnualPlan, windows: Sequence[AnnualWindow])
         run: of the year.
         plan: what it was made from.
         windows: all of its windows.
+        regions: that hectares are given for, if any.
 
     Raises:
         LandcoverError: if the map is not what its windows are, or one that it was made from was
@@ -268,6 +276,7 @@ def assemble_annual(run: Run, plan: AnnualPlan, windows: Sequence[AnnualWindow])
         for month in plan.maps:
             check_map(month, NEEDS_IT)
         digests = {layer.key: sha256(path) for layer, path in zip(plan.layers, built, strict=True)}
+        by_region = regions_of_year(run, regions, built[0], digests["forest"]) if regions else None
         files = [*built, *_companions(run, plan, built[0], digests["forest"])]
         publish_all({plan.folder / file.name: file for file in files})
     notices = _notices(plan)
@@ -279,6 +288,7 @@ def assemble_annual(run: Run, plan: AnnualPlan, windows: Sequence[AnnualWindow])
         hectares=total_hectares([part.hectares for part in windows]),
         clear=total_hectares([part.clear for part in windows]),
         notices=notices,
+        regions=by_region,
     )
 
 
@@ -397,7 +407,7 @@ def record_annual(run: Run, finished: FinishedYear, made_by: Mapping[str, object
 
 def _details(finished: FinishedYear) -> dict[str, Any]:
     plan = finished.plan
-    names = {**LEGEND.names, NO_DATA: "No data"}
+    names = {**LEGEND.names, NO_DATA: regional.NO_DATA}
     return {
         "rule": plan.settings.rule,
         "parameters": plan.settings.parameters(),
