@@ -16,7 +16,7 @@ from landcover.change.annual_map import NO_DATA, AnnualWindow, FinishedYear
 from landcover.change.rule import FOREST, NON_FOREST
 from landcover.period import CalendarYear
 from tasks.access.blocks import Blocks
-from tasks.access.settings import AoiSettings, DeforestationSettings
+from tasks.access.settings import AoiSettings, DeforestationSettings, RegionSettings
 from tasks.annual_map import (
     annual_files,
     assemble_annual,
@@ -27,9 +27,10 @@ from tasks.annual_map import (
 )
 from tasks.annual_page import write_annual_page
 from tasks.catalogue import list_maps
+from tasks.regions import fetch_regions, record_regions_of, regions_file
 from tasks.run import Run, remove_work
 
-NEEDS = (AoiSettings, DeforestationSettings)
+NEEDS = (AoiSettings, DeforestationSettings, RegionSettings)
 
 
 @flow(name="annual", flow_run_name="{year}")
@@ -49,6 +50,7 @@ def annual(
     steps = Steps()
     with open_annual(CalendarYear(year), blocks, NEEDS) as run:
         made_by = describe_run(run, run.settings[DeforestationSettings], settings)
+        regions = fetch_regions(run, run.files.work)
         plan = plan_annual(run, settings)
         steps.done("plan")
         windows: list[AnnualWindow] = map_windows(
@@ -56,11 +58,12 @@ def annual(
             run=run, plan=plan,
         )  # fmt: skip
         steps.done("windows")
-        finished = assemble_annual(run, plan, windows)
+        finished = assemble_annual(run, plan, windows, regions)
         steps.done("map")
         write_annual_page(run, finished, made_by)
         steps.done("page")
         record_annual(run, finished, made_by)
+        record_regions_of(run, "forest", finished.regions, made_by)
         list_maps(run)
         remove_work(run, [run.files.work])
         steps.done("record")
@@ -90,6 +93,7 @@ def finish(run: Run, finished: FinishedYear, steps: Steps) -> Outcome:
             "report": files["forest_page"],
             "map": files["forest"],
             "clear months": files["clear_months"],
+            **({"regions": regions_file(run, "forest")} if finished.regions else {}),
         },
         notices=finished.notices,
         seconds=steps.seconds,

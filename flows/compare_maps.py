@@ -16,7 +16,7 @@ from flows.summary import Outcome, show
 from landcover.accuracy.areas import Areas
 from landcover.accuracy.comparison import NAMES
 from landcover.accuracy.other_map import FOREST, NON_FOREST, UNKNOWN
-from landcover.period import CalendarYear, Period, read_month
+from landcover.period import month_or_year, read_month
 from tasks.access.blocks import Blocks
 from tasks.access.settings import AoiSettings, DeforestationSettings
 from tasks.comparison import (
@@ -46,17 +46,7 @@ def _accuracy(which: str, areas: Areas) -> str:
 def name_run() -> str:
     """Return what a run is called in the Prefect UI: the month, or the year, of its map."""
     given = flow_run.parameters
-    return str(period_of(given["year"], given.get("month")))
-
-
-def period_of(year: int, month: int | None) -> Period | CalendarYear:
-    """Return the month of a map; the year of one where no month is named.
-
-    Args:
-        year: of the map.
-        month: of the map, 1 to 12.
-    """
-    return CalendarYear(year) if month is None else Period(year, month)
+    return str(month_or_year(given["year"], given.get("month")))
 
 
 @flow(name="compare-maps", flow_run_name=name_run)
@@ -81,7 +71,7 @@ def compare_maps(
             if left out.
         blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
-    compared = Compared(period_of(year, month), other.name)
+    compared = Compared(month_or_year(year, month), other.name)
     with open_comparison(compared, blocks, NEEDS) as run:
         # At once, because the Prefect server that is asked may be away later.
         made_by = describe_run(run, run.settings[DeforestationSettings])

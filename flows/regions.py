@@ -1,51 +1,73 @@
-"""Hectares by region, of a month that is there already: after REGIONS was set, or changed."""
+"""Hectares by region, of maps that are there already: after REGIONS was set, or changed."""
 
 import flows.environment  # noqa: F401
 
 import sys
 
 from prefect import flow
+from prefect.runtime import flow_run
 
 from flows.command import command
 from flows.parameters import Month, Year
 from flows.provenance import describe_run
 from flows.summary import Outcome, show
 from landcover.errors import LandcoverError
-from landcover.period import Period
+from landcover.period import month_or_year
 from tasks.access.blocks import Blocks
 from tasks.access.settings import AoiSettings, DeforestationSettings, RegionSettings
-from tasks.regions import fetch_regions, measure_again, open_regions, record_alone, regions_file
+from tasks.regions import (
+    MEASURED,
+    alone,
+    fetch_regions,
+    measure_again,
+    open_regions,
+    regions_file,
+)
 from tasks.run import remove_work
 
 NEEDS = (AoiSettings, DeforestationSettings, RegionSettings)
 
 
-@flow(name="regions", flow_run_name="{year}-{month:02d}")
-def measure_regions(year: Year, month: Month, blocks: Blocks = Blocks()) -> Outcome:
-    """Measure regions on the map of a month, and on the record of deforestation up to it.
+def name_run() -> str:
+    """Return what a run is called in the Prefect UI: the month, or the year, that is measured."""
+    return str(month_or_year(flow_run.parameters["year"], flow_run.parameters.get("month")))
 
-    Runs that map a month, or bring the record up to one, do this by themselves. This is for what
+
+@flow(name="regions", flow_run_name=name_run)
+def measure_regions(year: Year, month: Month | None = None, blocks: Blocks = Blocks()) -> Outcome:
+    """Measure regions on the map of a month and the record of deforestation up to it, or of a year.
+
+    Runs that make a map, or bring the record up to a month, do this by themselves. This is for what
     was made before REGIONS was set or changed; no map is made anew.
 
     Args:
         year: The year of the map, such as 2025.
-        month: The month of the map, 1 to 12.
+        month: The month of the map, 1 to 12; the map of the whole year (forest_YYYY.tif) if left
+            out.
         blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
-    with open_regions(Period(year, month), blocks, NEEDS) as run:
+    period = month_or_year(year, month)
+    found = {}
+    with open_regions(period, blocks, NEEDS) as run:
         # At once, because the Prefect server that is asked may be away later.
         made_by = describe_run(run, *(run.settings[group] for group in NEEDS[1:]))
         regions = fetch_regions(run, run.files.work)
         assert regions is not None
-        measured = {"prediction": measure_again(run, regions, "prediction", made_by)}
-        with record_alone(run):
-            measured["deforestation"] = measure_again(run, regions, "deforestation", made_by)
+        for of in MEASURED[type(period)]:
+            with alone(run, of):
+                areas = measure_again(run, regions, of, made_by)
+            if areas is not None:
+                found[of] = areas
         remove_work(run, [run.files.work])
-    found = {of: areas for of, areas in measured.items() if areas is not None}
+    if not found and month:
+        raise LandcoverError(
+            f"There is neither a map of {period} nor a record up to it, so regions cannot be "
+            "measured on them: map the month first."
+        )
     if not found:
         raise LandcoverError(
-            f"There is neither a map of {run} nor a record up to it, so regions cannot be measured "
-            "on them: map the month first."
+            f"There is no map of the year {period}, so regions cannot be measured on it: make it "
+            f"first, with python flows/annual.py --year {period}."
         )
     outcome = Outcome(
         results=[
@@ -57,7 +79,7 @@ def measure_regions(year: Year, month: Month, blocks: Blocks = Blocks()) -> Outc
         notices=next(iter(found.values())).notices,
         mark="Note",
     )
-    return show(outcome, f"regions-{run}", str(run))
+    return show(outcome, f"regions-{period}", str(period))
 
 
 main = command(measure_regions, NEEDS)

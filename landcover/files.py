@@ -58,6 +58,7 @@ _ANNUAL = {
     "forest_legend": "forest_{key}.tif.aux.xml",
     "forest_item": "forest_{key}.json",
     "forest_page": "forest_{key}.html",
+    "forest_regions": "forest_regions_{key}.csv",
 }
 
 # The one table of names. The key of a month is such as 202506.

@@ -34,6 +34,7 @@ from landcover.geometry import LONLAT
 from landcover.grid import Grid, grid_of
 from landcover.imagery.images import gdal_path, open_image
 from landcover.machine import cores
+from landcover.maps import regional
 from landcover.maps.assembly import assemble_counted
 from landcover.maps.layers import Layer
 from landcover.maps.measure import total_hectares
@@ -53,8 +54,16 @@ from tasks.access.tables import ANNUAL, DETAILS, annual_maps, names_of, replace_
 from tasks.change import check_map, reading
 from tasks.history import recorded_maps, with_digest
 from tasks.records import is_recorded
+from tasks.regions import Regions, regions_of_year
 from tasks.retries import io_task
-from tasks.run import Places, Run, described_by, open_alone, prepare_run
+from tasks.run import (
+    Places,
+    Run,
+    described_by,
+    open_alone,
+    prepare_run,
+    tables_of_regions,
+)
 from tasks.windows import name_windows
 
 # In the order in which they are published: the one that the row describes last.
@@ -101,9 +110,9 @@ def open_annual(
         TransientError: if database or bucket cannot be reached.
     """
     run = prepare_run(year.months[-1], blocks, needs).working_in(f"forest_{year}")
-    files = tuple(annual_files(run).values())
+    tables, files = (*ANNUAL, *tables_of_regions(run)), tuple(annual_files(run).values())
     described = described_by(annual_maps, files)
-    return open_alone(run, year, Places(run.files.work, names_of(ANNUAL), files, (described,)))
+    return open_alone(run, year, Places(run.files.work, names_of(tables), files, (described,)))
 
 
 @io_task("plan annual map", "plan annual map {run.period.year}")
@@ -210,7 +219,12 @@ def _make_window(window: Window, run: Run, plan: AnnualPlan) -> AnnualWindow:
 
 
 @io_task("assemble annual map", "assemble annual map {plan.year}")
-def assemble_annual(run: Run, plan: AnnualPlan, windows: Sequence[AnnualWindow]) -> FinishedYear:
+def assemble_annual(
+    run: Run,
+    plan: AnnualPlan,
+    windows: Sequence[AnnualWindow],
+    regions: Regions | None = None,
+) -> FinishedYear:
     """Put the windows of an annual map together, and check it.
 
     It waits in the work folder until it is recorded.
@@ -219,6 +233,7 @@ def assemble_annual(run: Run, plan: AnnualPlan, windows: Sequence[AnnualWindow])
         run: of the year.
         plan: what it was made from.
         windows: all of its windows.
+        regions: that hectares are given for, if any.
 
     Raises:
         LandcoverError: if the map is not what its windows are, or one that it was made from was
@@ -233,6 +248,7 @@ def assemble_annual(run: Run, plan: AnnualPlan, windows: Sequence[AnnualWindow])
         for month in plan.maps:
             check_map(month, NEEDS_IT)
         digests = {layer.key: sha256(path) for layer, path in zip(plan.layers, built, strict=True)}
+        by_region = regions_of_year(run, regions, built[0], digests["forest"]) if regions else None
         files = [*built, *_companions(run, plan, built[0], digests["forest"])]
         publish_all({plan.folder / file.name: file for file in files})
     notices = _notices(plan)
@@ -244,6 +260,7 @@ def assemble_annual(run: Run, plan: AnnualPlan, windows: Sequence[AnnualWindow])
         hectares=total_hectares([part.hectares for part in windows]),
         clear=total_hectares([part.clear for part in windows]),
         notices=notices,
+        regions=by_region,
     )
 
 
@@ -353,7 +370,7 @@ def record_annual(run: Run, finished: FinishedYear, made_by: Mapping[str, object
 
 def _details(finished: FinishedYear) -> dict[str, Any]:
     plan = finished.plan
-    names = {**LEGEND.names, NO_DATA: "No data"}
+    names = {**LEGEND.names, NO_DATA: regional.NO_DATA}
     return {
         "rule": plan.settings.rule,
         "parameters": plan.settings.parameters(),

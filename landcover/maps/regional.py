@@ -33,6 +33,7 @@ from landcover.windows import BLOCK, LARGEST, pixels_inside, split, windows_touc
 
 # Rows of the table that are no class.
 NO_IMAGERY = "No imagery"
+NO_DATA = "No data"  # of a year, which no month or too few have seen
 ALL_FOREST = "All forest"
 
 COLUMNS = ("region", "class", "hectares", "share", "alerts")
