@@ -44,16 +44,15 @@ from landcover.maps.stac import ANNUAL as ANNUAL_ITEM
 from landcover.maps.stac import raster_item, stac_text
 from landcover.notices import Notice
 from landcover.period import CalendarYear
-from landcover.publishing import brought, publish_all
+from landcover.publishing import publish_all
 from landcover.version import code_version
 from landcover.windows import BLOCK, memory_for_run, plan_windows
 from tasks.access.blocks import Blocks
-from tasks.access.lock import hold
 from tasks.access.settings import DeforestationSettings
 from tasks.access.tables import ANNUAL, DETAILS, annual_maps, names_of, replace_row
 from tasks.change import check_map, reading
 from tasks.history import recorded_maps, with_digest
-from tasks.records import is_recorded
+from tasks.records import recording
 from tasks.regions import Regions, regions_of_year
 from tasks.retries import io_task
 from tasks.run import (
@@ -328,7 +327,7 @@ def _notices(plan: AnnualPlan) -> tuple[Notice, ...]:
 def record_annual(run: Run, finished: FinishedYear, made_by: Mapping[str, object]) -> int:
     """Publish and record an annual map, in place of an earlier one of the same year.
 
-    The files are published as those of a map are: see `tasks.records.record_model`.
+    The files are published as those of a map are: see `tasks.records.recording`.
 
     Args:
         run: of the year.
@@ -345,24 +344,18 @@ def record_annual(run: Run, finished: FinishedYear, made_by: Mapping[str, object
     finals = annual_files(run)
     final = finals["forest"]
     files = {path: finished.waiting / path.name for path in finals.values()}
-    with (
-        run.storage(final),
-        brought(files, lambda: is_recorded(run, annual_maps, final.name, made_by)) as publish,
-    ):
-        hold(year_of(run))
-        with run.tables() as connection:
-            annual_id = replace_row(
-                connection,
-                annual_maps,
-                {
-                    "annual_filename": final.name,
-                    "annual_path": absolute(final),
-                    "generated_at": func.now(),
-                    "year": finished.plan.year.year,
-                    DETAILS: {**_details(finished), "made_by": dict(made_by), **made_by},
-                },
-            )
-            publish()
+    with recording(run, year_of(run), annual_maps, files, made_by) as connection:
+        annual_id = replace_row(
+            connection,
+            annual_maps,
+            {
+                "annual_filename": final.name,
+                "annual_path": absolute(final),
+                "generated_at": func.now(),
+                "year": finished.plan.year.year,
+                DETAILS: {**_details(finished), **made_by},
+            },
+        )
     get_run_logger().info("Annual map written to %s", final)
     get_run_logger().info("Recorded it as annual_maps.annual_id %d", annual_id)
     return int(annual_id)

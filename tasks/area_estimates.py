@@ -40,9 +40,8 @@ from landcover.files import (
 from landcover.geometry import to_lonlat
 from landcover.imagery.images import open_image
 from landcover.period import Period
-from landcover.publishing import brought, publish
+from landcover.publishing import publish
 from tasks.access.blocks import Blocks
-from tasks.access.lock import hold
 from tasks.access.settings import DeforestationSettings, ReportSettings
 from tasks.access.tables import (
     DETAILS,
@@ -55,7 +54,7 @@ from tasks.access.tables import (
     replace_row,
 )
 from tasks.artifacts import show_areas
-from tasks.records import is_recorded, load_classes, path_of_map
+from tasks.records import load_classes, path_of_map, recording
 from tasks.reference_sample import file_of, lock_of, work_name
 from tasks.retries import io_task
 from tasks.run import Described, Places, Run, open_alone, prepare_run
@@ -361,26 +360,19 @@ def _publish(
     """Publish the files, and write a row for each row of the table."""
     table = areas_table(areas.estimates)
     table = table.astype(object).where(table.notna(), None)
-    with (
-        run.storage(final),
-        brought(
-            files, lambda: is_recorded(run, area_estimates, _name_of(final, ALL), details)
-        ) as publish_brought,
-    ):
-        hold(lock_of(run, of))
-        with run.tables() as connection:
-            for row in table.to_dict("records"):
-                values: dict[str, object] = {
-                    **{str(column): value for column, value in row.items()},
-                    "estimate_name": _name_of(final, row["class"]),
-                    "generated_at": func.now(),
-                    "year": run.period.year,
-                    "month": run.period.month,
-                    DETAILS: details,
-                }
-                replace_row(connection, area_estimates, values)
-            _empty_others(connection, final, list(table["class"]))
-            publish_brought()
+    of_all, alone = _name_of(final, ALL), lock_of(run, of)
+    with recording(run, alone, area_estimates, files, details, of_all) as connection:
+        for row in table.to_dict("records"):
+            values: dict[str, object] = {
+                **{str(column): value for column, value in row.items()},
+                "estimate_name": _name_of(final, row["class"]),
+                "generated_at": func.now(),
+                "year": run.period.year,
+                "month": run.period.month,
+                DETAILS: details,
+            }
+            replace_row(connection, area_estimates, values)
+        _empty_others(connection, final, list(table["class"]))
     get_run_logger().info("Estimated areas written to %s", final)
 
 

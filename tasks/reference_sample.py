@@ -62,10 +62,10 @@ from landcover.listing import listed
 from landcover.machine import cores
 from landcover.model.polygons import digest
 from landcover.period import Period, read_month
-from landcover.publishing import brought, publish_all
+from landcover.publishing import publish_all
 from landcover.windows import split
 from tasks.access.blocks import Blocks
-from tasks.access.lock import RECORD, Alone, hold
+from tasks.access.lock import RECORD, Alone
 from tasks.access.settings import DeforestationSettings
 from tasks.access.storage import side_by_side
 from tasks.access.tables import (
@@ -80,7 +80,7 @@ from tasks.access.tables import (
     row_of,
 )
 from tasks.polygons import kept_polygons, read_polygons
-from tasks.records import is_recorded
+from tasks.records import recording
 from tasks.retries import io_task
 from tasks.run import Places, Run, described_by, open_alone, prepare_run
 
@@ -580,7 +580,7 @@ def _write_files(run: Run, of: Of, sample: Sample) -> None:
 def record_sample(run: Run, drawn: DrawnSample, made_by: Mapping[str, object]) -> int:
     """Publish and record a sample, in place of an earlier one of the same file name.
 
-    The files are published as those of a model are: see `tasks.records.record_model`.
+    The files are published as those of a model are: see `tasks.records.recording`.
 
     Args:
         run: of the month.
@@ -601,25 +601,19 @@ def record_sample(run: Run, drawn: DrawnSample, made_by: Mapping[str, object]) -
     with run.storage(drawn.waiting):
         design = read_key(drawn.waiting / finals["sample_key"].name).design
         digests = {what: sha256(drawn.waiting / path.name) for what, path in finals.items()}
-    with (
-        run.storage(final),
-        brought(files, lambda: is_recorded(run, reference_samples, final.name, made_by)) as publish,
-    ):
-        hold(lock_of(run, of))
-        with run.tables() as connection:
-            sample_id = replace_row(
-                connection,
-                reference_samples,
-                {
-                    "sample_filename": final.name,
-                    "sample_path": absolute(final),
-                    "generated_at": func.now(),
-                    "year": run.period.year,
-                    "month": run.period.month,
-                    "points": drawn.points,
-                    DETAILS: {**design, "files": digests, "sha256": digests["sample"], **made_by},
-                },
-            )
-            publish()
+    with recording(run, lock_of(run, of), reference_samples, files, made_by) as connection:
+        sample_id = replace_row(
+            connection,
+            reference_samples,
+            {
+                "sample_filename": final.name,
+                "sample_path": absolute(final),
+                "generated_at": func.now(),
+                "year": run.period.year,
+                "month": run.period.month,
+                "points": drawn.points,
+                DETAILS: {**design, "files": digests, "sha256": digests["sample"], **made_by},
+            },
+        )
     get_run_logger().info("Sample of %d points written to %s", drawn.points, final)
     return int(sample_id)
