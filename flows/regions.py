@@ -55,6 +55,19 @@ class Outcome:
         ]
 
 
+def nothing_of(period: Period | CalendarYear) -> LandcoverError:
+    """Return what a run fails with that finds nothing to measure regions on."""
+    if isinstance(period, Period):
+        return LandcoverError(
+            f"There is neither a map of {period} nor a record up to it, so regions cannot be "
+            "measured on them: map the month first."
+        )
+    return LandcoverError(
+        f"There is no map of the year {period}, so regions cannot be measured on it: make it first, "
+        f"with python flows/annual.py --year {period}."
+    )
+
+
 def period_of(year: int, month: int | None) -> Period | CalendarYear:
     """Return the month, or the year where none is given."""
     return Period(year, month) if month else CalendarYear(year)
@@ -92,13 +105,7 @@ def measure_regions(year: Year, month: Month | None = None, blocks: Blocks = Blo
             found[of] = areas
     remove_work(run, [run.files.region_work])
     if not found:
-        raise LandcoverError(
-            f"There is neither a map of {period} nor a record up to it, so regions cannot be "
-            "measured on them: map the month first."
-            if month
-            else f"There is no map of the year {period}, so regions cannot be measured on it: make "
-            f"it first, with python flows/annual.py --year {period}."
-        )
+        raise nothing_of(period)
     outcome = Outcome(
         measured={of: areas.table["region"].nunique() for of, areas in found.items()},
         files={f"regions on the {of}": regions_file(run, of) for of in found},

@@ -9,7 +9,7 @@ import numpy as np
 from prefect.logging import get_run_logger
 from pydantic_settings import BaseSettings
 from rasterio.errors import RasterioIOError
-from sqlalchemy import select
+from sqlalchemy import Table, select
 from upath import UPath
 
 from landcover.accuracy.areas import Areas
@@ -41,9 +41,11 @@ from landcover.files import (
     absolute,
     comparison_files,
     expanded,
+    file_name,
     is_local,
     on_disk,
     scratch,
+    sha256,
 )
 from landcover.geometry import to_lonlat
 from landcover.grid import Grid, grid_of
@@ -54,15 +56,15 @@ from landcover.maps.measure import measure_codes, total_hectares
 from landcover.maps.pieces import piece_factors, write_piece
 from landcover.maps.sidecar import sidecar_text
 from landcover.notices import Notice
-from landcover.period import Period
+from landcover.period import CalendarYear, Period
 from landcover.publishing import publish_all
 from landcover.version import code_version, library_versions
 from landcover.windows import memory_for_run, plan_windows
 from tasks.access.blocks import Blocks
-from tasks.access.lock import hold, only_run
+from tasks.access.lock import Alone, hold, only_run
 from tasks.access.settings import DeforestationSettings, ReportSettings
 from tasks.access.storage import side_by_side
-from tasks.access.tables import MAPS, columns_there, raster_predictions
+from tasks.access.tables import MAPS, annual_maps, columns_there, raster_predictions, recorded
 from tasks.area_estimates import file_of, read_taken
 from tasks.artifacts import show_comparison, show_pictures
 from tasks.retries import io_task
@@ -97,9 +99,9 @@ class Compared:
         return f"{self}-{self.name}" if self.name else str(self)
 
     @property
-    def lock(self) -> Period | str:
-        """What is locked meanwhile: the month, whose map is not replaced then, or the year."""
-        return Period(self.year, self.month) if self.month else f"the comparison of {self.year}"
+    def lock(self) -> Alone:
+        """What is locked meanwhile, so that the map is not replaced: the month, or the year."""
+        return Period(self.year, self.month) if self.month else CalendarYear(self.year)
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ class Ours:
     """A map that is held against another."""
 
     path: UPath
+    sha256: str
     says: tuple[int, ...]
     """What each of its codes says, as `landcover.accuracy.other_map` numbers it."""
     grid: Grid
@@ -207,47 +210,64 @@ def find_ours(run: Run, compared: Compared) -> Ours:
         compared: the month or the year.
 
     Raises:
-        LandcoverError: if there is none, or it has no class that is forest.
+        LandcoverError: if there is none, it is not the one that its row describes, or it has no
+            class that is forest.
         TransientError: if database or bucket cannot be reached.
     """
-    path = _path_of_month(run, compared) if compared.month else _path_of_year(run, compared)
+    path, digest = _recorded_map(run, compared)
     ours = run.settings[DeforestationSettings]
     with run.storage(path), reading(path), open_image(path) as dataset:
         grid, tags = grid_of(dataset), dataset.tags(1)
     if compared.month is None:
-        return Ours(path, tuple(says_of_forest_map().tolist()), grid)
+        return Ours(path, digest, tuple(says_of_forest_map().tolist()), grid)
     names = {
         int(name.removeprefix("class_")): text
         for name, text in tags.items()
         if name.startswith("class_")
     }
     says = says_of_classes(names, ours.forest_classes, ours.unclear_classes, absolute(path))
-    return Ours(path, tuple(says.tolist()), grid)
+    return Ours(path, digest, tuple(says.tolist()), grid)
 
 
-def _path_of_month(run: Run, compared: Compared) -> UPath:
-    rows = raster_predictions.c
-    query = select(rows.prediction_path).where(rows.prediction_filename == run.files.map.name)
-    with run.tables(reading=True) as connection:
-        there = columns_there(connection, raster_predictions)
-        path = connection.scalar(query) if there else None
-    if path is None:
-        raise LandcoverError(
-            f"No map of {compared} is recorded in raster_predictions, so there is nothing to hold "
-            "against another map: map that month first."
-        )
-    return UPath(path)
-
-
-def _path_of_year(run: Run, compared: Compared) -> UPath:
-    path = run.files.maps / f"forest_{compared.key}.tif"
+def _recorded_map(run: Run, compared: Compared) -> tuple[UPath, str]:
+    """Return where a map is, and its SHA-256, which is that of its row if that tells one."""
+    of_month = compared.month is not None
+    table: Table = raster_predictions if of_month else annual_maps
+    path, told = _row_of(run, compared, table)
     with run.storage(path):
         if not path.exists():
             raise LandcoverError(
                 f"{absolute(path)} is not there, so there is nothing to hold against another map: "
-                f"make the map of {compared} first, or add --month for that of a month."
+                f"put it back, or make the map of {compared} again."
             )
-    return path
+        digest = sha256(path)
+    if told not in (digest, None):
+        raise LandcoverError(
+            f"{absolute(path)} is not the map that its row in {table.name} describes, so it is "
+            f"not compared: put that file back, or make the map of {compared} again."
+        )
+    return path, digest
+
+
+def _row_of(run: Run, compared: Compared, table: Table) -> tuple[UPath, object]:
+    """Return the path and the SHA-256 that the row of a map tells."""
+    if table is raster_predictions:
+        names, paths, name = "prediction_filename", "prediction_path", run.files.map.name
+        first = "map that month first"
+    else:
+        names, paths = "annual_filename", "annual_path"
+        name = file_name("forest", CalendarYear(compared.year))
+        first = f"make it first, with python flows/annual.py --year {compared}, or add --month"
+    with run.tables(reading=True) as connection:
+        there = columns_there(connection, table)
+        query = select(table.c[paths]).where(table.c[names] == name)
+        path = connection.scalar(query) if there else None
+        if path is None:
+            raise LandcoverError(
+                f"No map of {compared} is recorded in {table.name}, so there is nothing to hold "
+                f"against another map: {first}."
+            )
+        return UPath(path), recorded(connection, table, name).get("sha256")
 
 
 @contextmanager
@@ -462,7 +482,7 @@ def publish_comparison(
         unjudged=finished.unjudged,
         warnings=finished.notices,
         provenance={
-            "map": absolute(ours.path),
+            "map": {"path": absolute(ours.path), "sha256": ours.sha256},
             "other_map": {
                 "path": absolute(theirs.path),
                 "band": theirs.band,
