@@ -12,7 +12,7 @@ from flows.parameters import Month, Year
 from flows.provenance import describe_run
 from flows.summary import Outcome, show
 from landcover.errors import LandcoverError
-from landcover.period import month_or_year
+from landcover.period import CalendarYear, Period, month_or_year
 from tasks.access.blocks import Blocks
 from tasks.access.settings import AoiSettings, DeforestationSettings, RegionSettings
 from tasks.regions import (
@@ -26,6 +26,19 @@ from tasks.regions import (
 from tasks.run import remove_work
 
 NEEDS = (AoiSettings, DeforestationSettings, RegionSettings)
+
+
+def nothing_of(period: Period | CalendarYear) -> LandcoverError:
+    """Return what a run fails with that finds nothing to measure regions on."""
+    if isinstance(period, Period):
+        return LandcoverError(
+            f"There is neither a map of {period} nor a record up to it, so regions cannot be "
+            "measured on them: map the month first."
+        )
+    return LandcoverError(
+        f"There is no map of the year {period}, so regions cannot be measured on it: make it "
+        f"first, with python flows/annual.py --year {period}."
+    )
 
 
 def name_run() -> str:
@@ -59,16 +72,8 @@ def measure_regions(year: Year, month: Month | None = None, blocks: Blocks = Blo
             if areas is not None:
                 found[of] = areas
         remove_work(run, [run.files.work])
-    if not found and month:
-        raise LandcoverError(
-            f"There is neither a map of {period} nor a record up to it, so regions cannot be "
-            "measured on them: map the month first."
-        )
     if not found:
-        raise LandcoverError(
-            f"There is no map of the year {period}, so regions cannot be measured on it: make it "
-            f"first, with python flows/annual.py --year {period}."
-        )
+        raise nothing_of(period)
     outcome = Outcome(
         results=[
             f"{areas.table['region'].nunique()} regions are measured on the {of}."

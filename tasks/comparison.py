@@ -9,6 +9,7 @@ import numpy as np
 from prefect.logging import get_run_logger
 from pydantic_settings import BaseSettings
 from rasterio.errors import RasterioIOError
+from sqlalchemy import Table
 from upath import UPath
 
 from landcover.accuracy.areas import Areas
@@ -45,6 +46,7 @@ from landcover.files import (
     file_name,
     on_disk,
     scratch,
+    sha256,
 )
 from landcover.geometry import to_lonlat
 from landcover.grid import Grid, grid_of
@@ -63,10 +65,16 @@ from tasks.access.blocks import Blocks
 from tasks.access.lock import hold
 from tasks.access.settings import DeforestationSettings, ReportSettings
 from tasks.access.storage import side_by_side
-from tasks.access.tables import MAPS, names_of
+from tasks.access.tables import (
+    DETAILS,
+    MAPS,
+    annual_maps,
+    names_of,
+    raster_predictions,
+    row_of,
+)
 from tasks.area_estimates import read_taken
 from tasks.artifacts import show_comparison, show_pictures
-from tasks.records import path_of_map
 from tasks.reference_sample import file_of
 from tasks.retries import io_task
 from tasks.run import Places, Run, open_alone, prepare_run
@@ -104,6 +112,7 @@ class Ours:
     """A map that is held against another."""
 
     path: UPath
+    sha256: str
     says: tuple[int, ...]
     """What each of its codes says, as `landcover.accuracy.other_map` numbers it."""
     grid: Grid
@@ -169,38 +178,54 @@ def find_ours(run: Run, compared: Compared) -> Ours:
         compared: the month or the year.
 
     Raises:
-        LandcoverError: if there is none, or it has no class that is forest.
+        LandcoverError: if there is none, it is not the one that its row describes, or it has no
+            class that is forest.
         TransientError: if database or bucket cannot be reached.
     """
-    path = _path_of_month(run, compared) if compared.month else _path_of_year(run, compared)
+    path, digest = _recorded_map(run, compared)
     ours = run.settings[DeforestationSettings]
     with run.storage(path), reading(path), open_image(path) as dataset:
         grid, names = grid_of(dataset), names_in_tags(dataset.tags(1))
     if compared.month is None:
-        return Ours(path, tuple(says_of_forest_map().tolist()), grid)
+        return Ours(path, digest, tuple(says_of_forest_map().tolist()), grid)
     says = says_of_classes(names, ours.forest_classes, ours.unclear_classes, absolute(path))
-    return Ours(path, tuple(says.tolist()), grid)
+    return Ours(path, digest, tuple(says.tolist()), grid)
 
 
-def _path_of_month(run: Run, compared: Compared) -> UPath:
-    path = path_of_map(run)
-    if path is None:
-        raise LandcoverError(
-            f"No map of {compared} is recorded in raster_predictions, so there is nothing to hold "
-            "against another map: map that month first."
-        )
-    return path
-
-
-def _path_of_year(run: Run, compared: Compared) -> UPath:
-    path = run.files.maps / file_name("forest", compared.period)
+def _recorded_map(run: Run, compared: Compared) -> tuple[UPath, str]:
+    """Return where a map is, and its SHA-256, which is that of its row if that tells one."""
+    table = annual_maps if compared.month is None else raster_predictions
+    path, told = _told_by_row(run, compared, table)
     with run.storage(path):
         if not path.exists():
             raise LandcoverError(
                 f"{absolute(path)} is not there, so there is nothing to hold against another map: "
-                f"make the map of {compared} first, or add --month for that of a month."
+                f"put it back, or make the map of {compared} again."
             )
-    return path
+        digest = sha256(path)
+    if told not in (digest, None):
+        raise LandcoverError(
+            f"{absolute(path)} is not the map that its row in {table.name} describes, so it is "
+            f"not compared: put that file back, or make the map of {compared} again."
+        )
+    return path, digest
+
+
+def _told_by_row(run: Run, compared: Compared, table: Table) -> tuple[UPath, object]:
+    """Return the path and the SHA-256 that the row of a map tells."""
+    what, path, first = "map", "prediction_path", "map that month first"
+    if table is annual_maps:
+        what, path = "forest", "annual_path"
+        first = f"make it first, with python flows/annual.py --year {compared}, or add --month"
+    with run.tables(reading=True) as connection:
+        row = row_of(connection, table, file_name(what, compared.period))
+    if row is None or not row[path]:
+        raise LandcoverError(
+            f"No map of {compared} is recorded in {table.name}, so there is nothing to hold "
+            f"against another map: {first}."
+        )
+    details = row.get(DETAILS)
+    return UPath(row[path]), details.get("sha256") if isinstance(details, dict) else None
 
 
 @contextmanager
@@ -415,7 +440,7 @@ def publish_comparison(
         unjudged=finished.unjudged,
         warnings=finished.notices,
         provenance={
-            "map": absolute(ours.path),
+            "map": {"path": absolute(ours.path), "sha256": ours.sha256},
             "other_map": {
                 "path": absolute(theirs.path),
                 "band": theirs.band,

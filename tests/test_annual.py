@@ -116,6 +116,7 @@ def test_a_year_of_maps_becomes_one(capfd):
     page = (MAPS / "forest_2024.html").read_text()
     for part in ("Forest at the end of 2024", "4 of 12", "by the rule trend", "no map"):
         assert part in page
+    assert "The last map is that of" not in page
     assert not Path("data/work/forest_2024").exists()
 
 
