@@ -63,8 +63,8 @@ def nothing_of(period: Period | CalendarYear) -> LandcoverError:
             "measured on them: map the month first."
         )
     return LandcoverError(
-        f"There is no map of the year {period}, so regions cannot be measured on it: make it first, "
-        f"with python flows/annual.py --year {period}."
+        f"There is no map of the year {period}, so regions cannot be measured on it: make it "
+        f"first, with python flows/annual.py --year {period}."
     )
 
 
