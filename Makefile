@@ -53,7 +53,8 @@ bench: $(DEV)
 	$(BIN)/python -m benchmarks
 
 notebook: $(NOTEBOOKS)
-	$(BIN)/jupyter lab notebooks/explore.ipynb
+	# Jupyter refuses root unless told otherwise; in a container there is nobody else.
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/explore.ipynb
 
 soak: $(DEV) $(SYSTEM)
 	$(BIN)/python -m soak

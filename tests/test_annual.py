@@ -1,6 +1,7 @@
 """The annual map from recorded maps: files, row and page, from the command line."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from upath import UPath
 from flows import annual, regions
 from landcover.classes import NODATA
 from landcover.files import file_name, sha256
+from landcover.maps.regional import RegionalAreas
 from landcover.period import CalendarYear, Period
-from landcover.report.regions import BEGIN, END
+from landcover.report.regions import BEGIN, END, section_of
+from landcover.report.wording import NONE
 from tasks.access.lock import only_run
 from tasks.access.tables import raster_predictions, tables
 from tests.rasters import ORIGIN, pixel_box
@@ -226,6 +229,16 @@ def test_a_year_has_the_hectares_by_region_that_counting_by_hand_gives(settings,
     for part in ("Por región", '<th scope="row">Oeste</th>', "Sin datos, ha", "a fines del año"):
         assert part in section.split(END)[0]
     assert not list(Path("data/work").rglob("*.*"))
+
+
+def test_a_region_that_no_month_has_seen_has_no_share_of_forest():
+    lines = [("Seen", "Forest", 3.0), ("Seen", "Non-forest", 1.0), ("Seen", "No data", 0.0)]
+    lines += [("Unseen", "Forest", 0.0), ("Unseen", "Non-forest", 0.0), ("Unseen", "No data", 5.0)]
+    table = pd.DataFrame(lines, columns=["region", "class", "hectares"])
+    areas = RegionalAreas(table, (), "", "parishes.gpkg")
+    section = section_of(areas, "forest", "forest_regions_2024.csv", "en")
+    cells = re.findall(r"<td>(.*?)</td>", section)
+    assert cells == ["4.0", "3.0", "75.0%", "1.0", "0.0", "5.0", "0.0", NONE, "0.0", "5.0"]
 
 
 def test_a_year_without_a_map_has_no_regions_to_measure(year, settings, shown):

@@ -167,7 +167,8 @@ def region_table(
 ) -> pd.DataFrame:
     """Return the hectares of each class in each region (see `RegionalAreas`).
 
-    Regions without a pixel in the area of interest are left out.
+    Regions without a pixel in the area of interest are left out. A class that is called as a row
+    that is no class has its code behind its name.
 
     Args:
         totals: of a raster.
@@ -181,7 +182,10 @@ def region_table(
         areas = totals.areas.get(number, np.zeros(256)) / SQUARE_METRES_A_HECTARE
         if not areas.any():
             continue
-        hectares = {told: float(areas[code]) for code, told in sorted(classes.items())}
+        hectares = {
+            f"{told} (class {code})" if told in (nodata, ALL_FOREST) else told: float(areas[code])
+            for code, told in sorted(classes.items())
+        }
         if nodata:
             hectares[nodata] = float(areas[NODATA])
         if forest:

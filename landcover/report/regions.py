@@ -102,11 +102,13 @@ def _map_columns(table: pd.DataFrame, hectares: pd.DataFrame, wording: Wording) 
 def _year_columns(_table: pd.DataFrame, hectares: pd.DataFrame, wording: Wording) -> list[Column]:
     whole, names = _whole(hectares), annual_map.LEGEND.names
     forest = hectares[names[FOREST]]
+    known, share = whole - hectares[NO_DATA], forest / whole
     others = {NON_FOREST: names[NON_FOREST], annual_map.NO_DATA: NO_DATA}
     return [
         (wording.say("regions_area"), _writer(whole, wording.hectares)),
         (wording.say("regions_forest"), _writer(forest, wording.hectares)),
-        (wording.say("regions_forest_share"), _writer(forest / whole, wording.percent)),
+        # Of land that is not known, 0 % would say that none of it is forest.
+        (wording.say("regions_forest_share"), _writer(share.where(known > 0), wording.percent)),
         *(
             (
                 wording.say("regions_of", name=wording.say(f"annual_class_{code}")),
