@@ -1,5 +1,6 @@
 # make demo    set up and run half a year on a small generated world
-# make test    set up (PostGIS, PgBouncer and Chromium included) and run every check and test
+# make test    set up (with the Debian packages that tests need, PostGIS and Chromium among them) and
+#              run every check and test
 # make docs    set up and build the documentation in docs/_build/html
 # make bench   set up and print the benchmarks
 # make soak    set up and try months under kills, restarts, faults and full disks (most of an hour)
@@ -52,7 +53,8 @@ bench: $(DEV)
 	$(BIN)/python -m benchmarks
 
 notebook: $(NOTEBOOKS)
-	$(BIN)/jupyter lab notebooks/explore.ipynb
+	# Jupyter refuses root unless told otherwise; in a container there is nobody else.
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/explore.ipynb
 
 soak: $(DEV) $(SYSTEM)
 	$(BIN)/python -m soak

@@ -10,14 +10,15 @@ from contextlib import closing
 from pathlib import Path
 
 import geopandas
+import pandas as pd
 
-from demo.compare import Loss, agreement, compare_loss, read_codes
+from demo.compare import Loss, agreement, compare_loss, compare_year, read_codes
 from demo.people import compare_areas, label_points
 from demo.picture import Month, draw_months
 from demo.world import What, World, build_world
-from flows import deforestation, draw_sample, estimate_areas, monthly
+from flows import annual, deforestation, draw_sample, estimate_areas, monthly
 from landcover.files import file_name
-from landcover.period import Period, months_between
+from landcover.period import CalendarYear, Period, months_between
 from tasks.access.settings import SETTINGS_GROUPS
 
 FOLDER = Path("data/demo")
@@ -58,10 +59,12 @@ def main() -> int:
         status = run("monthly", monthly.main, month, *FOLDS, *pooled)
         if status:
             return status
-    status = run("deforestation", deforestation.main, world.months[-1])
-    if status:
-        return status
-    status = estimate(world, world.months[-1])
+    last = world.months[-1]
+    status = (
+        run("deforestation", deforestation.main, last)
+        or estimate(world, last)
+        or run("annual", annual.main, CalendarYear(last.year))
+    )
     if status:
         return status
     loss = tell(world)
@@ -69,9 +72,15 @@ def main() -> int:
     return 0 if loss.is_right else 1
 
 
-def run(flow: str, flow_main: Callable[[list[str]], int], month: Period, *options: str) -> int:
+def run(
+    flow: str,
+    flow_main: Callable[[list[str]], int],
+    period: Period | CalendarYear,
+    *options: str,
+) -> int:
     """Run a flow as its command does, which is printed; return its exit status."""
-    command = ["--year", f"{month.year}", "--month", f"{month.month}", *options, *NO_BLOCKS]
+    month = ["--month", f"{period.month}"] if isinstance(period, Period) else []
+    command = ["--year", f"{period.year}", *month, *options, *NO_BLOCKS]
     print(f"\npython flows/{flow}.py {' '.join(command)}", flush=True)
     return flow_main(command)
 
@@ -96,6 +105,7 @@ def enter(world: World, folder: Path) -> None:
         "TRAINING_POLYGON_CLASS_COL": "class_label",
         "TRAINING_POLYGON_ID_COL": "id",
         "TRAINING_POLYGON_MONTH_COL": "month",
+        "REGIONS": world.regions,
     }
     os.chdir(folder)
     Path(".env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
@@ -112,6 +122,7 @@ def tell(world: World) -> Loss:
     alerts = geopandas.read_file(MAPS / file_name("patches", last))
     loss = compare_loss(alerts, geopandas.read_file(world.events))
     tell_loss(loss, last)
+    tell_year(world, CalendarYear(last.year))
     picture = Path("overview.png")
     draw_months(months, world, picture)
     print("\nWhere everything is:")
@@ -119,12 +130,14 @@ def tell(world: World) -> Loss:
         "areas": MAPS / file_name("report", last),
         "deforestation": MAPS / file_name("record_page", last),
         "alerts": MAPS / file_name("patches", last),
+        "year": MAPS / file_name("forest_page", CalendarYear(last.year)),
         "reports": MAPS / "report_*.html",
         "maps": MAPS,
         "picture": picture,
         "truth": world.events.parent,
         "imagery": world.mosaic_dir,
         "polygons": world.polygons,
+        "regions": world.regions,
         "settings": Path(".env"),
         "models": Path("data/models"),
         "metadata": Path("data/chocoforest.db"),
@@ -197,6 +210,26 @@ def tell_loss(loss: Loss, last: Period) -> None:
     print(f"  {loss.warned:.1f} ha more are under warning, which later months confirm or withdraw")
     if not loss.is_right:
         print("  This is not as it should be.")
+
+
+def tell_year(world: World, year: CalendarYear) -> None:
+    """Print how the annual map compares with the truth, and its hectares by region."""
+    truths, events = [world.truth[month] for month in world.months], world.events
+    mapped = MAPS / file_name("forest", year)
+    found = compare_year(mapped, truths, world.aoi, geopandas.read_file(events))
+    recall = ", ".join(f"{name} {share:.1%}" for name, share in found.agreement.recall.items())
+    print(f"\nHow the forest map of {year} compares with the truth after {len(truths)} months:")
+    print(
+        f"  {found.agreement.accuracy:.1%} of pixels right (of {recall}), {found.unknown:.1%} "
+        f"without data; of the pixels that were felled, {found.fell:.1%} are not forest any more"
+    )
+    table = pd.read_csv(MAPS / file_name("forest_regions", year))
+    hectares = table.pivot(index="region", columns="class", values="hectares")
+    columns = {"Forest": "forest", "Non-forest": "non-forest", "No data": "no data"}
+    print(f"\nHectares of {year} by region:")
+    print(f"  {'':<14}" + "".join(f"{heading:>12}" for heading in columns.values()))
+    for region, areas in hectares.iterrows():
+        print(f"  {region:<14}" + "".join(f"{areas[name]:>12,.1f}" for name in columns))
 
 
 def estimated_accuracy(month: Period) -> float:

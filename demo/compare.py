@@ -1,5 +1,6 @@
 """How the demo's maps, and what they say of lost forest, compare with the known truth."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,14 +8,19 @@ import geopandas
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio.features import geometry_mask
 
 from demo.world import LONLAT, What
 from landcover.areas import polygon_hectares
+from landcover.change import rule
 from landcover.change.alerts import CONFIRMED, WARNING
 from landcover.classes import FIXED_CODES, NODATA
 from landcover.geometry import intersection
 
 Codes = NDArray[np.uint8]
+
+# What can be told of the ground.
+CLEAR = [FIXED_CODES[name] for name in ("Forest", "Non-Forest", "Water")]
 
 # By how much the hectares of loss may be wrong, as a share of the truth.
 TOLERANCE = 0.1
@@ -48,6 +54,21 @@ class Place:
     month: str
     hectares: float
     confirmed: float
+
+
+@dataclass(frozen=True)
+class Year:
+    """How far an annual map agrees with the truth at its end.
+
+    Attributes:
+        agreement: of forest and non-forest, where both are known.
+        unknown: the share of the area whose truth is known that has no data on the map.
+        fell: of the pixels that were felled, the share that is not forest any more on the map.
+    """
+
+    agreement: Agreement
+    unknown: float
+    fell: float
 
 
 @dataclass(frozen=True)
@@ -103,6 +124,50 @@ def agreement(mapped: Codes, truth: Codes) -> Agreement:
             for name, code in FIXED_CODES.items()
             if (both & (truth == code)).any()
         },
+    )
+
+
+def compare_year(
+    mapped: Path, truths: Sequence[Path], area: Path, events: geopandas.GeoDataFrame
+) -> Year:
+    """Compare an annual map with the truth of each pixel when it was last clear.
+
+    Args:
+        mapped: of forest and non-forest.
+        truths: the rasters of what is where, in the order of their months.
+        area: the area of interest.
+        events: see `demo.world.World`.
+    """
+    ground = ground_at_the_end([read_codes(truth) for truth in truths])
+    with rasterio.open(mapped) as dataset:
+        codes, transform, crs = dataset.read(1), dataset.transform, dataset.crs
+    ours = np.full_like(ground, NODATA)
+    ours[codes == rule.FOREST] = FIXED_CODES["Forest"]
+    ours[codes == rule.NON_FOREST] = FIXED_CODES["Non-Forest"]
+    outline, clearings = (
+        rows.to_crs(crs).geometry
+        for rows in (geopandas.read_file(area), events[events["what"] == What.CLEARING])
+    )
+    inside = geometry_mask(outline, codes.shape, transform, invert=True) & (ground != NODATA)
+    felled = geometry_mask(clearings, codes.shape, transform, invert=True)
+    return Year(
+        agreement=agreement(ours, ground),
+        unknown=float((ours[inside] == NODATA).mean()),
+        fell=float((ours[felled] == FIXED_CODES["Non-Forest"]).mean()),
+    )
+
+
+def ground_at_the_end(truths: Sequence[Codes]) -> Codes:
+    """Return forest or not of each pixel when it was last clear, nodata where it never was.
+
+    Args:
+        truths: what is where, in the order of their months.
+    """
+    ground = np.full_like(truths[0], NODATA)
+    for truth in truths:
+        ground = np.where(np.isin(truth, CLEAR), truth, ground)
+    return np.where(ground == FIXED_CODES["Water"], FIXED_CODES["Non-Forest"], ground).astype(
+        np.uint8
     )
 
 

@@ -9,13 +9,10 @@ import pandas as pd
 import rasterio
 from rasterio.features import geometry_mask
 
-from demo.compare import read_codes
+from demo.compare import CLEAR, read_codes
 from landcover.classes import FIXED_CODES
 
 NAMES = {code: name for name, code in FIXED_CODES.items()}
-
-# What can be told of the ground.
-CLEAR = [FIXED_CODES[name] for name in ("Forest", "Non-Forest", "Water")]
 
 
 @dataclass(frozen=True)

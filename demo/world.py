@@ -114,6 +114,12 @@ AOI_PARTS = (
     ((0.79, 0.22), (0.88, 0.25), (0.95, 0.19), (0.93, 0.09), (0.84, 0.06), (0.78, 0.12)),
 )  # fmt: skip
 
+# Parishes of the world, likewise. Their border is slanted; the second goes on beyond the extent.
+PARISHES = {
+    "Caña Brava": ((0.02, 0.02), (0.52, 0.02), (0.68, 0.98), (0.02, 0.98)),
+    "Estero Hondo": ((0.52, 0.02), (1.3, 0.02), (1.3, 0.98), (0.68, 0.98)),
+}
+
 
 class Cover(IntEnum):
     """What the ground is made of, finer than the classes of the map."""
@@ -173,6 +179,7 @@ class World:
         mosaic_pattern: where a month's quads are in it, as the setting `MOSAIC_PATTERN` has it.
         polygons: GeoPackage with the layer `training_polygons`, EPSG:4326.
         aoi: GeoJSON of the area of interest, EPSG:4326.
+        regions: GeoJSON of the parishes, EPSG:4326: column `nombre`.
         months: of each mosaic.
         truth: per month a GeoTIFF of class codes (uint8, nodata 255) over the whole extent.
         events: GeoPackage of what happens, EPSG:4326: columns `what` (see `What`) and `month`.
@@ -182,6 +189,7 @@ class World:
     mosaic_pattern: str
     polygons: Path
     aoi: Path
+    regions: Path
     months: tuple[Period, ...]
     truth: Mapping[Period, Path]
     events: Path
@@ -331,6 +339,7 @@ def build_world(
         mosaic_pattern=MOSAIC_PATTERN,
         polygons=folder / f"{POLYGON_LAYER}.gpkg",
         aoi=folder / "aoi.geojson",
+        regions=folder / "parishes.geojson",
         months=tuple(months),
         truth={month: folder / "truth" / f"{month}.tif" for month in months},
         events=folder / "truth" / "events.gpkg",
@@ -344,7 +353,7 @@ def build_world(
         write_truth(world.truth[month], codes, grid)
         if month not in without_polygons:
             drawn.append(draw_polygons(rng, np.where(inside, codes, NODATA), month, grid))
-    write_vectors(world, drawn, aoi)
+    write_vectors(world, drawn, aoi, parishes(grid))
     write_events(world, events, grid)
     return world
 
@@ -834,8 +843,18 @@ def ground_reflectance(land: Land, band: int, dryness: float) -> Floats:
 def area_of_interest(grid: Grid) -> shapely.MultiPolygon:
     """Return the AOI in EPSG:3857."""
     parts = shapely.MultiPolygon([shapely.Polygon(part) for part in AOI_PARTS])
-    to_pixels = Affine.translation(0, grid.size) @ Affine.scale(grid.size, -grid.size)
-    return place(parts, grid.transform @ to_pixels)
+    return place(parts, of_fractions(grid))
+
+
+def parishes(grid: Grid) -> dict[str, shapely.Polygon]:
+    """Return the outlines of the parishes in EPSG:3857, by their names."""
+    outlines = {name: shapely.Polygon(corners) for name, corners in PARISHES.items()}
+    return {name: place(outline, of_fractions(grid)) for name, outline in outlines.items()}
+
+
+def of_fractions(grid: Grid) -> Affine:
+    """Return what takes fractions of the extent to EPSG:3857."""
+    return grid.transform @ Affine.translation(0, grid.size) @ Affine.scale(grid.size, -grid.size)
 
 
 def place(shape: Shape, transform: Affine) -> Shape:
@@ -953,11 +972,19 @@ def write_truth(path: Path, codes: Bytes, grid: Grid) -> None:
         truth.write(codes, 1)
 
 
-def write_vectors(world: World, drawn: list[gpd.GeoDataFrame], aoi: shapely.MultiPolygon) -> None:
-    """Write the months' training polygons and the AOI, all of them in EPSG:3857, as EPSG:4326."""
+def write_vectors(
+    world: World,
+    drawn: list[gpd.GeoDataFrame],
+    aoi: shapely.MultiPolygon,
+    regions: Mapping[str, shapely.Polygon],
+) -> None:
+    """Write training polygons, AOI and regions, all of them in EPSG:3857, as EPSG:4326."""
     polygons = pd.concat(drawn, ignore_index=True).to_crs(LONLAT)
     polygons.to_file(world.polygons, layer=POLYGON_LAYER, driver="GPKG")
     gpd.GeoSeries([aoi], crs=MAP_CRS).to_crs(LONLAT).to_file(world.aoi, driver="GeoJSON")
+    names, outlines = list(regions), list(regions.values())
+    named = gpd.GeoDataFrame({"nombre": names}, geometry=outlines, crs=MAP_CRS)
+    named.to_crs(LONLAT).to_file(world.regions, driver="GeoJSON")
 
 
 def write_events(world: World, events: Sequence[Event], grid: Grid) -> None:

@@ -3,24 +3,20 @@
 import flows.environment  # noqa: F401
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 from prefect import flow
-from upath import UPath
 
 from flows.command import command
 from flows.parallel import map_windows
 from flows.parameters import Year
 from flows.provenance import describe_run
-from flows.summary import Steps
+from flows.summary import Outcome, Steps, show
 from landcover.change.annual import MONTHS, AnnualSettings
 from landcover.change.annual_map import NO_DATA, AnnualWindow, FinishedYear
 from landcover.change.rule import FOREST, NON_FOREST
-from landcover.notices import Notice
 from landcover.period import CalendarYear
 from tasks.access.blocks import Blocks
-from tasks.access.settings import AoiSettings, DeforestationSettings
+from tasks.access.settings import AoiSettings, DeforestationSettings, RegionSettings
 from tasks.annual_map import (
     annual_files,
     assemble_annual,
@@ -30,51 +26,11 @@ from tasks.annual_map import (
     record_annual,
 )
 from tasks.annual_page import write_annual_page
-from tasks.artifacts import show_summary
 from tasks.catalogue import list_maps
+from tasks.regions import fetch_regions, record_regions_of, regions_file
 from tasks.run import Run, remove_work
 
-NEEDS = (AoiSettings, DeforestationSettings)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a run; as text, the lines that a person reads."""
-
-    year: str
-    """Of the map."""
-    rule: str
-    """That made one class of the months."""
-    months: int
-    """How many of the year have a map."""
-    hectares: Mapping[int, float]
-    """The true area of each class, and of no data."""
-    seconds: Mapping[str, float]
-    """How long each step took."""
-    files: Mapping[str, UPath]
-    """Each file's path, by what it is."""
-    notices: tuple[Notice, ...] = ()
-    """What is probably wrong."""
-
-    def __str__(self) -> str:
-        """Return the lines that a person reads."""
-        files = [f"{what}: {path}" for what, path in self.files.items()]
-        return "\n".join([*self.findings(), *files])
-
-    def findings(self) -> list[str]:
-        """Return the results, line by line."""
-        begins = f"Forest at the end of {self.year}, by the rule {self.rule} from the maps of"
-        names = {FOREST: "forest", NON_FOREST: "non-forest", NO_DATA: "no data"}
-        seconds = ", ".join(f"{step} {taken:g}" for step, taken in self.seconds.items())
-        return [
-            f"{begins} {self.months} of {MONTHS} months:",
-            *(
-                f"  {name:<12} {self.hectares.get(code, 0):>14,.1f} ha"
-                for code, name in names.items()
-            ),
-            *(f"Warning: {notice}" for notice in self.notices),
-            f"seconds: {seconds}",
-        ]
+NEEDS = (AoiSettings, DeforestationSettings, RegionSettings)
 
 
 @flow(name="annual", flow_run_name="{year}")
@@ -94,6 +50,7 @@ def annual(
     steps = Steps()
     with open_annual(CalendarYear(year), blocks, NEEDS) as run:
         made_by = describe_run(run, run.settings[DeforestationSettings], settings)
+        regions = fetch_regions(run, run.files.work)
         plan = plan_annual(run, settings)
         steps.done("plan")
         windows: list[AnnualWindow] = map_windows(
@@ -101,11 +58,12 @@ def annual(
             run=run, plan=plan,
         )  # fmt: skip
         steps.done("windows")
-        finished = assemble_annual(run, plan, windows)
+        finished = assemble_annual(run, plan, windows, regions)
         steps.done("map")
         write_annual_page(run, finished, made_by)
         steps.done("page")
         record_annual(run, finished, made_by)
+        record_regions_of(run, "forest", finished.regions, made_by)
         list_maps(run)
         remove_work(run, [run.files.work])
         steps.done("record")
@@ -121,22 +79,26 @@ def finish(run: Run, finished: FinishedYear, steps: Steps) -> Outcome:
         steps: the clock of its steps.
     """
     plan, files = finished.plan, annual_files(run)
+    begins = f"Forest at the end of {plan.year}, by the rule {plan.settings.rule} from the maps of"
+    names = {FOREST: "forest", NON_FOREST: "non-forest", NO_DATA: "no data"}
     outcome = Outcome(
-        year=str(plan.year),
-        rule=plan.settings.rule,
-        months=len(plan.maps),
-        hectares=finished.hectares,
-        seconds=steps.seconds,
+        results=[
+            f"{begins} {len(plan.maps)} of {MONTHS} months:",
+            *(
+                f"  {name:<12} {finished.hectares.get(code, 0):>14,.1f} ha"
+                for code, name in names.items()
+            ),
+        ],
         files={
             "report": files["forest_page"],
             "map": files["forest"],
             "clear months": files["clear_months"],
+            **({"regions": regions_file(run, "forest")} if finished.regions else {}),
         },
         notices=finished.notices,
+        seconds=steps.seconds,
     )
-    text = "\n".join(outcome.findings())
-    show_summary(f"forest-{plan.year}", f"# {plan.year}\n\n```\n{text}\n```", outcome.files)
-    return outcome
+    return show(outcome, f"forest-{plan.year}", str(plan.year))
 
 
 main = command(annual, NEEDS)

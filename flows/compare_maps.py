@@ -4,7 +4,6 @@ import flows.environment  # noqa: F401
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from prefect import flow
 from prefect.runtime import flow_run
@@ -13,14 +12,13 @@ from upath import UPath
 from flows.command import command
 from flows.parameters import Month, MonthLabel, OtherRaster, Year
 from flows.provenance import describe_run
+from flows.summary import Outcome, show
 from landcover.accuracy.areas import Areas
-from landcover.accuracy.comparison import NAMES, Comparison
+from landcover.accuracy.comparison import NAMES
 from landcover.accuracy.other_map import FOREST, NON_FOREST, UNKNOWN
-from landcover.notices import Notice
-from landcover.period import read_month
+from landcover.period import month_or_year, read_month
 from tasks.access.blocks import Blocks
 from tasks.access.settings import AoiSettings, DeforestationSettings
-from tasks.artifacts import show_summary
 from tasks.comparison import (
     Compared,
     Finished,
@@ -36,42 +34,6 @@ from tasks.run import remove_work
 NEEDS = (AoiSettings, DeforestationSettings)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a run; as text, the lines that a person reads."""
-
-    title: str
-    """What was compared with what."""
-    result: Comparison
-    judged: Mapping[str, Areas]
-    """The accuracy of both maps by labelled points, if there are any."""
-    notices: tuple[Notice, ...]
-    files: Mapping[str, UPath]
-    """Each file's path, by what it is."""
-
-    def __str__(self) -> str:
-        """Return the lines that a person reads."""
-        files = [f"{what}: {path}" for what, path in self.files.items()]
-        return "\n".join([*self.findings(), *files])
-
-    def findings(self) -> list[str]:
-        """Return the results, line by line."""
-        states = (FOREST, NON_FOREST, UNKNOWN)
-        agreed, whole = f"{self.result.agreement:.1%}", f"{self.result.compared:,.1f} ha"
-        return [
-            f"{self.title}: the two agree on {agreed} of the {whole} that both know.",
-            f"  {'this map, ha':<14} {'other map:':>14}",
-            f"  {'':<14} " + " ".join(f"{NAMES[state]:>14}" for state in states),
-            *(
-                f"  {NAMES[ours]:<14} "
-                + " ".join(f"{self.result.area([ours], [theirs]):>14,.1f}" for theirs in states)
-                for ours in states
-            ),
-            *(f"  {_accuracy(which, areas)}" for which, areas in self.judged.items()),
-            *(f"Warning: {notice}" for notice in self.notices),
-        ]
-
-
 def _accuracy(which: str, areas: Areas) -> str:
     overall = areas.estimates.overall
     error = ", error not known" if overall.ci95 is None else f" ± {overall.ci95:.1%}"
@@ -84,7 +46,7 @@ def _accuracy(which: str, areas: Areas) -> str:
 def name_run() -> str:
     """Return what a run is called in the Prefect UI: the month, or the year, of its map."""
     given = flow_run.parameters
-    return str(Compared(given["year"], given.get("month"), None))
+    return str(month_or_year(given["year"], given.get("month")))
 
 
 @flow(name="compare-maps", flow_run_name=name_run)
@@ -109,7 +71,7 @@ def compare_maps(
             if left out.
         blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
-    compared = Compared(year, month, other.name)
+    compared = Compared(month_or_year(year, month), other.name)
     with open_comparison(compared, blocks, NEEDS) as run:
         # At once, because the Prefect server that is asked may be away later.
         made_by = describe_run(run, run.settings[DeforestationSettings])
@@ -133,23 +95,30 @@ def finish(
         finished: what came of it.
         files: each file's path, by what it is.
     """
+    title, result = f"The map of {compared} and {UPath(other.path).name}", finished.result
+    agreed, whole = f"{result.agreement:.1%}", f"{result.compared:,.1f} ha"
+    states = (FOREST, NON_FOREST, UNKNOWN)
     outcome = Outcome(
-        title=f"The map of {compared} and {UPath(other.path).name}",
-        result=finished.result,
-        judged=finished.judged,
-        notices=finished.notices,
+        results=[
+            f"{title}: the two agree on {agreed} of the {whole} that both know.",
+            f"  {'this map, ha':<14} {'other map:':>14}",
+            f"  {'':<14} " + " ".join(f"{NAMES[state]:>14}" for state in states),
+            *(
+                f"  {NAMES[ours]:<14} "
+                + " ".join(f"{result.area([ours], [theirs]):>14,.1f}" for theirs in states)
+                for ours in states
+            ),
+            *(f"  {_accuracy(which, areas)}" for which, areas in finished.judged.items()),
+        ],
         files={
             "page": files["comparison_page"],
             "map of where they differ": files["comparison"],
             "hectares": files["comparison_table"],
             "accuracy": files["comparison_accuracy"],
         },
+        notices=finished.notices,
     )
-    text = "\n".join(outcome.findings())
-    show_summary(
-        f"comparison-{compared.label}", f"# {outcome.title}\n\n```\n{text}\n```", outcome.files
-    )
-    return outcome
+    return show(outcome, f"comparison-{compared.label}", title)
 
 
 main = command(compare_maps, NEEDS)

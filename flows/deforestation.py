@@ -4,74 +4,31 @@ import flows.environment  # noqa: F401
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from prefect import flow
-from upath import UPath
 
 from flows.command import command
 from flows.parallel import map_windows
 from flows.parameters import Month, MonthLabel, Year
 from flows.provenance import describe_run
-from flows.summary import Steps
+from flows.summary import Outcome, Steps, show
 from landcover.change.alerts import Tally
 from landcover.change.history import MappedMonth, MonthOfRecord
 from landcover.change.plan import FinishedRecord, UpdatedWindow
 from landcover.change.rule import ChangeSettings
-from landcover.notices import Notice
 from landcover.period import Period
 from tasks.access.blocks import Blocks
 from tasks.access.settings import AoiSettings, DeforestationSettings, RegionSettings
-from tasks.artifacts import show_summary
 from tasks.catalogue import list_maps
 from tasks.change import assemble_record, plan_update, update_windows_of_record
 from tasks.deforestation_records import find_record, record_deforestation
 from tasks.deforestation_report import write_deforestation_report
 from tasks.history import History, look_back
-from tasks.record import open_record, tidy_up_record
+from tasks.record import open_record, places_of_record
 from tasks.regions import Regions, fetch_regions, record_regions_of, regions_file
-from tasks.run import Run, remove_work
+from tasks.run import Run, remove_work, tidy_up
 
 NEEDS = (AoiSettings, DeforestationSettings, RegionSettings)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a run; as text, the lines that a person reads."""
-
-    month: str
-    """Up to which the record is known."""
-    counts: Tally | None
-    """Of its alerts; None where there was nothing to do."""
-    alerts: int
-    """How many there are."""
-    seconds: Mapping[str, float]
-    """How long each month took."""
-    files: Mapping[str, UPath]
-    """Each file's path, by what it is."""
-    notices: tuple[Notice, ...] = ()
-    """What is probably wrong."""
-
-    def __str__(self) -> str:
-        """Return the lines that a person reads."""
-        files = [f"{what}: {path}" for what, path in self.files.items()]
-        return "\n".join([*self.findings(), *files])
-
-    def findings(self) -> list[str]:
-        """Return the results, line by line."""
-        counts = self.counts
-        if counts is None:
-            return [f"The record up to {self.month} is up to date: {self.alerts} alerts."]
-        seconds = ", ".join(f"{month} {taken:g}" for month, taken in self.seconds.items())
-        return [
-            f"The record of deforestation is brought up to {self.month}.",
-            f"  {counts.new} alerts are new",
-            f"  {counts.confirmed} are confirmed: {counts.confirmed_hectares:,.1f} ha",
-            f"  {counts.warnings} are warnings: {counts.warning_hectares:,.1f} ha",
-            f"  {counts.withdrawn} were withdrawn, and people have rejected {counts.rejected}",
-            *(f"Warning: {notice}" for notice in self.notices),
-            f"seconds: {seconds}",
-        ]
 
 
 @flow(name="deforestation", flow_run_name="{year}-{month:02d}")
@@ -99,7 +56,7 @@ def deforestation(
     with open_record(Period(year, month), blocks, NEEDS) as run:
         # At once, because the Prefect server that is asked may be away later.
         made_by = describe_run(run, run.settings[DeforestationSettings], change)
-        regions = fetch_regions(run, run.files.record_work)
+        regions = fetch_regions(run, run.files.work)
         history = look_back(run, since, change)
         before, finished = history.before, None
         for mapped in history.left:
@@ -109,7 +66,7 @@ def deforestation(
                 now.files.maps, history.digests(now.period), history.made_with
             )
             steps.done(str(now))
-        remove_work(run, [run.files.record_work])
+        remove_work(run, [run.files.work])
         return finish(run, finished, steps)
 
 
@@ -136,7 +93,7 @@ def update_record(
     Raises:
         Exception: that of the first window to fail.
     """
-    tidy_up_record(run)
+    tidy_up(run, places_of_record(run))
     plan = plan_update(run, mapped, before, settings)
     windows: list[UpdatedWindow] = map_windows(
         update_windows_of_record, plan.windows, f"Updating {run}", f"deforestation-{run}",
@@ -161,27 +118,32 @@ def finish(run: Run, finished: FinishedRecord | None, steps: Steps) -> Outcome:
     """
     reached = run.of(finished.period) if finished else run
     files = reached.files.record
+    regions = finished.regions if finished else None
     outcome = Outcome(
-        month=str(reached),
-        counts=finished.counts if finished else None,
-        alerts=finished.counts.standing if finished else find_record(run) or 0,
-        seconds=steps.seconds,
+        results=_results(reached, finished.counts)
+        if finished
+        else [f"The record up to {run} is up to date: {find_record(run) or 0} alerts."],
         files={
             "report": files["record_page"],
             "alerts": files["patches"],
             "raster": files["deforestation"],
             "new alerts for phones": files["new_kml"],
-            **(
-                {"regions": regions_file(reached, "deforestation")}
-                if finished and finished.regions
-                else {}
-            ),
+            **({"regions": regions_file(reached, "deforestation")} if regions else {}),
         },
         notices=finished.notices if finished else (),
+        seconds=steps.seconds,
     )
-    text = "\n".join(outcome.findings())
-    show_summary(f"deforestation-{reached}", f"# {reached}\n\n```\n{text}\n```", outcome.files)
-    return outcome
+    return show(outcome, f"deforestation-{reached}", str(reached))
+
+
+def _results(run: Run, counts: Tally) -> list[str]:
+    return [
+        f"The record of deforestation is brought up to {run}.",
+        f"  {counts.new} alerts are new",
+        f"  {counts.confirmed} are confirmed: {counts.confirmed_hectares:,.1f} ha",
+        f"  {counts.warnings} are warnings: {counts.warning_hectares:,.1f} ha",
+        f"  {counts.withdrawn} were withdrawn, and people have rejected {counts.rejected}",
+    ]
 
 
 main = command(deforestation, NEEDS)

@@ -3,23 +3,20 @@
 import flows.environment  # noqa: F401
 
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from prefect import flow
-from upath import UPath
 
 from flows.command import command
 from flows.parameters import Between, Month, Year
 from flows.provenance import describe_run
-from flows.summary import Steps
+from flows.summary import Outcome, Steps, show
 from landcover.accuracy.draw import SampleSettings
 from landcover.accuracy.strata import Of
 from landcover.errors import SettingsError
 from landcover.period import Period
 from tasks.access.blocks import Blocks
 from tasks.access.settings import AoiSettings, DeforestationSettings, PolygonSettings
-from tasks.artifacts import show_summary
 from tasks.reference_sample import (
     DrawnSample,
     describe_whole,
@@ -38,53 +35,6 @@ KEEP_BACK = (
 )
 
 NEEDS = (AoiSettings, DeforestationSettings, PolygonSettings)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a run; as text, the lines that a person reads."""
-
-    title: str
-    """What the sample is of."""
-    drawn: DrawnSample
-    """The sample."""
-    shown: Sequence[Period]
-    """The months that the page shows."""
-    seconds: Mapping[str, float]
-    """How long each step took."""
-    files: Mapping[str, UPath]
-    """Each file's path, by what it is."""
-
-    def __str__(self) -> str:
-        """Return the lines that a person reads."""
-        files = [f"{what}: {path}" for what, path in self.files.items()]
-        return "\n".join([*self.findings(), *files])
-
-    def findings(self) -> list[str]:
-        """Return the results, line by line."""
-        shares = self.drawn.shares
-        months = " and ".join(map(str, self.shown)) or "no month: no imagery is there"
-        seconds = ", ".join(f"{step} {taken:g}" for step, taken in self.seconds.items())
-        return [
-            f"{self.drawn.points} points are drawn from {self.title}.",
-            *(
-                f"  {share.stratum.name:<20} {share.hectares:>14,.1f} ha {share.points:>6} points"
-                for share in shares
-            ),
-            *(
-                f"  left out: {name:<10} {hectares:>14,.1f} ha"
-                for name, hectares in self.drawn.outside_ha.items()
-                if hectares
-            ),
-            f"  the page shows {months}",
-            *(
-                f"Warning: {describe_whole(share)}"
-                for share in shares
-                if share.points < share.wanted
-            ),
-            KEEP_BACK,
-            f"seconds: {seconds}",
-        ]
 
 
 @flow(name="draw-sample", flow_run_name="{of} {year}-{month:02d}")
@@ -162,23 +112,36 @@ def finish(run: Run, drawn: DrawnSample, shown: Sequence[Period], steps: Steps) 
         shown: the months that the page shows.
         steps: the clock of its steps.
     """
-    of, files = drawn.source.of, sample_files(run, drawn.source.of)
+    of, shares = drawn.source.of, drawn.shares
     is_loss = of == "deforestation"
+    title = f"loss from {drawn.source.first} to {run}" if is_loss else f"the map of {run}"
+    months = " and ".join(map(str, shown)) or "no month: no imagery is there"
+    files = sample_files(run, of)
     outcome = Outcome(
-        title=f"loss from {drawn.source.first} to {run}" if is_loss else f"the map of {run}",
-        drawn=drawn,
-        shown=shown,
-        seconds=steps.seconds,
+        results=[
+            f"{drawn.points} points are drawn from {title}.",
+            *(
+                f"  {share.stratum.name:<20} {share.hectares:>14,.1f} ha {share.points:>6} points"
+                for share in shares
+            ),
+            *(
+                f"  left out: {name:<10} {hectares:>14,.1f} ha"
+                for name, hectares in drawn.outside_ha.items()
+                if hectares
+            ),
+            f"  the page shows {months}",
+        ],
         files={
             "page to label on": files["sample_page"],
             "points for QGIS": files["sample"],
             "plots for Collect Earth Online": files["sample_ceo"],
             "key, to be kept back": files["sample_key"],
         },
+        notices=[describe_whole(share) for share in shares if share.points < share.wanted],
+        advice=KEEP_BACK,
+        seconds=steps.seconds,
     )
-    text = "\n".join(outcome.findings())
-    show_summary(f"sample-{of}-{run}", f"# Sample of {run}\n\n```\n{text}\n```", outcome.files)
-    return outcome
+    return show(outcome, f"sample-{of}-{run}", f"Sample of {run}")
 
 
 main = command(draw_sample, NEEDS)

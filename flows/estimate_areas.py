@@ -3,16 +3,14 @@
 import flows.environment  # noqa: F401
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 from prefect import flow
-from upath import UPath
 
 from flows.command import command
 from flows.draw_sample import check_period
 from flows.parameters import Between, Month, MonthLabel, Year
 from flows.provenance import describe_run
+from flows.summary import Outcome, show
 from landcover.accuracy.areas import Areas
 from landcover.accuracy.estimates import Estimate
 from landcover.accuracy.strata import Of
@@ -21,40 +19,22 @@ from landcover.period import Period, read_month
 from tasks.access.blocks import Blocks
 from tasks.access.settings import DeforestationSettings
 from tasks.area_estimates import Taken, files_of_estimate, open_estimates, record_areas, take_labels
-from tasks.artifacts import show_summary
+from tasks.run import remove_work
 
 NEEDS = (DeforestationSettings,)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a run; as text, the lines that a person reads."""
-
-    taken: Taken
-    """What came of the file of labels."""
-    areas: Areas
-    """What all labels say."""
-    files: Mapping[str, UPath]
-    """Each file's path, by what it is."""
-
-    def __str__(self) -> str:
-        """Return the lines that a person reads."""
-        files = [f"{what}: {path}" for what, path in self.files.items()]
-        return "\n".join([*self.findings(), *files])
-
-    def findings(self) -> list[str]:
-        """Return the results, line by line."""
-        found = self.areas.estimates
-        return [
-            str(self.taken),
-            f"  {'':<16} {'on the map, ha':>16} {'estimated, ha':>28}",
-            *(
-                f"  {name:<16} {found.mapped_ha[name]:>16,.1f} {_hectares(area):>28}"
-                for name, area in found.area_ha.items()
-            ),
-            f"  overall accuracy {_percent(found.overall)}, from {self.areas.points:,} points",
-            *(f"Note: {notice}" for notice in self.areas.notices),
-        ]
+def _results(taken: Taken, areas: Areas) -> list[str]:
+    found = areas.estimates
+    return [
+        str(taken),
+        f"  {'':<16} {'on the map, ha':>16} {'estimated, ha':>28}",
+        *(
+            f"  {name:<16} {found.mapped_ha[name]:>16,.1f} {_hectares(area):>28}"
+            for name, area in found.area_ha.items()
+        ),
+        f"  overall accuracy {_percent(found.overall)}, from {areas.points:,} points",
+    ]
 
 
 def _hectares(found: Estimate) -> str:
@@ -101,15 +81,15 @@ def estimate_areas(
     period = Period(year, month)
     check_period(of, period, between)
     other = _other(of, other_map)
-    with open_estimates(period, of, blocks, NEEDS) as run:
+    with open_estimates(period, of, other, blocks, NEEDS) as run:
         # At once, because the Prefect server that is asked may be away later.
         made_by = describe_run(run, run.settings[DeforestationSettings])
         taken = take_labels(run, of, labels, label_column, between.first)
         areas = record_areas(run, of, other, taken, made_by)
-        outcome = Outcome(taken, areas, files_of_estimate(run, of, other))
-        text = "\n".join(outcome.findings())
-        show_summary(f"areas-{of}-{run}", f"# {run}\n\n```\n{text}\n```", outcome.files)
-        return outcome
+        remove_work(run, [run.files.work])
+        files = files_of_estimate(run, of, other)
+        outcome = Outcome(_results(taken, areas), files, areas.notices, mark="Note")
+        return show(outcome, f"areas-{of}-{run}", str(run))
 
 
 def _other(of: Of, other_map: str | None) -> Period | None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from textwrap import indent
 
 from upath import UPath
@@ -32,9 +32,64 @@ class Steps:
         self._last = now
 
 
+def _times(seconds: Mapping[str, float]) -> str:
+    steps = ", ".join(f"{step} {taken:g}" for step, taken in seconds.items())
+    return f"seconds: {steps}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run; as text, the lines that a person reads."""
+
+    results: Sequence[str]
+    """What was made or found, line by line."""
+
+    files: Mapping[str, UPath]
+    """Each file's path, by what it is."""
+
+    notices: Sequence[Told | str] = ()
+    """What is to be told of it."""
+
+    mark: str = "Warning"
+    """What a notice begins with."""
+
+    advice: str = ""
+    """What a person should do now."""
+
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """How long each step took."""
+
+    def __str__(self) -> str:
+        """Return the lines that a person reads."""
+        files = [f"{what}: {path}" for what, path in self.files.items()]
+        return "\n".join([*self.findings(), *files])
+
+    def findings(self) -> list[str]:
+        """Return the results and what is to be told of them, line by line."""
+        return [
+            *self.results,
+            *(f"{self.mark}: {notice}" for notice in self.notices),
+            *([self.advice] if self.advice else []),
+            *([_times(self.seconds)] if self.seconds else []),
+        ]
+
+
+def show(outcome: Outcome, key: str, heading: str) -> Outcome:
+    """Show what came of a run on the run's page in the Prefect UI, and return it.
+
+    Args:
+        outcome: what came of it.
+        key: what the summary is called, such as forest-2024.
+        heading: what it is about, such as 2024.
+    """
+    text = "\n".join(outcome.findings())
+    show_summary(key, f"# {heading}\n\n```\n{text}\n```", outcome.files)
+    return outcome
+
+
 @dataclass(frozen=True)
 class Summary:
-    """The outcome of a run; as text, the lines that a person reads."""
+    """The outcome of a run of a month; as text, the lines that a person reads."""
 
     title: str
     """The month, and what was done."""
@@ -60,7 +115,7 @@ class Summary:
     def __str__(self) -> str:
         """Return the lines that a person reads."""
         files = [f"{what}: {path}" for what, path in self.files.items()]
-        return "\n".join([self.title, *self.findings(), *files, self.times()])
+        return "\n".join([self.title, *self.findings(), *files, _times(self.seconds)])
 
     def findings(self) -> list[str]:
         """Return the results, line by line."""
@@ -70,11 +125,6 @@ class Summary:
         if self.finished and self.survey:
             lines += _map_lines(self.finished, self.survey.coverage)
         return [*lines, *(f"Warning: {notice}" for notice in self.notices)]
-
-    def times(self) -> str:
-        """Return how long each step took."""
-        steps = ", ".join(f"{step} {seconds:g}" for step, seconds in self.seconds.items())
-        return f"seconds: {steps}"
 
 
 def _map_lines(finished: FinishedMap, coverage: Coverage) -> list[str]:
@@ -124,7 +174,7 @@ def finish(
     notices = [notice for part in found for notice in part.notices]
     metrics = training.metrics if training else None
     summary = Summary(title, steps.seconds, files, metrics, notices, survey, finished)
-    text = "\n".join([*summary.findings(), summary.times()])
+    text = "\n".join([*summary.findings(), _times(steps.seconds)])
     show_summary(str(run), f"# {title}\n\n```\n{text}\n```", files)
     if metrics:
         show_accuracy(str(run), metrics.classes)

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from upath import UPath
 
-from landcover.errors import LandcoverError, SettingsError
+from landcover.errors import LandcoverError, SettingsError, TransientError
 from landcover.period import CalendarYear, Period
 
 # Bytes. With less than this a disk is full: a file system gives out space in blocks.
@@ -58,6 +58,7 @@ _ANNUAL = {
     "forest_legend": "forest_{key}.tif.aux.xml",
     "forest_item": "forest_{key}.json",
     "forest_page": "forest_{key}.html",
+    "forest_regions": "forest_regions_{key}.csv",
 }
 
 # The one table of names. The key of a month is such as 202506.
@@ -151,6 +152,11 @@ def is_named(name: str, what: str) -> bool:
 def is_local(path: Path | UPath) -> TypeGuard[Path]:
     """Tell whether a path is on this machine, not in a bucket."""
     return isinstance(path, Path)
+
+
+def failure_of(path: Path | UPath) -> type[LandcoverError]:
+    """Return what a file that cannot be read is: in a bucket, a failure that may heal by itself."""
+    return LandcoverError if is_local(path) else TransientError
 
 
 def absolute(path: UPath) -> str:

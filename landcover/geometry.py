@@ -7,9 +7,11 @@ another CRS. Both would be pixels that are mapped by mistake, or a run that ends
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Any
 
 import geopandas
 import numpy as np
+import pandas as pd
 import shapely
 from numpy.typing import NDArray
 from pyproj import CRS, Geod, Transformer
@@ -78,6 +80,24 @@ def union(shapes: Sequence[BaseGeometry]) -> BaseGeometry:
     except GEOSException:
         whole = [polygonal(shape) for shape in shapes if shape is not None]
         return polygonal(shapely.union_all(whole, grid_size=_fine(*whole)))
+
+
+def hulls_of(points: Floats, of: pd.Series) -> tuple[NDArray[Any], Shapes]:
+    """Return the convex hull of the points of each group, and what the groups are called, sorted.
+
+    >>> names, hulls = hulls_of(np.array([[0, 0], [5, 5], [2, 0]]), pd.Series(["a", "b", "a"]))
+    >>> names.tolist(), [hull.wkt for hull in hulls]
+    (['a', 'b'], ['LINESTRING (0 0, 2 0)', 'POINT (5 5)'])
+
+    Args:
+        points: x and y, (n, 2).
+        of: the group of each.
+    """
+    numbers, names = pd.factorize(of.to_numpy(), sort=True)
+    order = np.argsort(numbers, kind="stable")
+    groups = shapely.multipoints(shapely.points(points[order]), indices=numbers[order])
+    hulls: Shapes = shapely.convex_hull(groups)
+    return names, hulls
 
 
 def reproject(

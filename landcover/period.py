@@ -115,6 +115,15 @@ class CalendarYear:
         return months_between(Period(self.year, 1), Period(self.year, 12))
 
 
+def month_or_year(year: int, month: int | None) -> Period | CalendarYear:
+    """Return a month; the year where none is named.
+
+    >>> str(month_or_year(2025, 6)), str(month_or_year(2025, None))
+    ('2025-06', '2025')
+    """
+    return CalendarYear(year) if month is None else Period(year, month)
+
+
 def months_between(first: Period, last: Period) -> list[Period]:
     """Return the months from one to another, both included.
 

@@ -154,10 +154,12 @@ def names_under(shapes: geopandas.GeoSeries, regions: geopandas.GeoDataFrame) ->
         shapes: valid polygons, in a CRS.
         regions: `name` and geometries in any CRS.
     """
-    outlines = reproject_rows(regions.geometry, shapes.crs).to_numpy()
-    shape, region = shapely.STRtree(outlines).query(shapes.to_numpy(), predicate="intersects")
+    outlines, ours = reproject_rows(regions.geometry, shapes.crs).to_numpy(), shapes.to_numpy()
+    # Regions may have thousands of corners: each is asked once, of all shapes.
+    region, shape = shapely.STRtree(ours).query(outlines, predicate="intersects")
+    shapely.prepare(outlines)
     # What merely shares an edge with a region has no part in it.
-    inside = ~shapely.touches(shapes.to_numpy()[shape], outlines[region])
+    inside = ~shapely.touches(outlines[region], ours[shape])
     found: list[list[str]] = [[] for _ in range(len(shapes))]
     names = regions["name"].to_list()
     for number, place in sorted(zip(shape[inside].tolist(), region[inside].tolist(), strict=True)):

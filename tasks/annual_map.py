@@ -1,9 +1,8 @@
 """Annual maps: a year's maps found, put together window by window, published and recorded."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -35,27 +34,35 @@ from landcover.geometry import LONLAT
 from landcover.grid import Grid, grid_of
 from landcover.imagery.images import gdal_path, open_image
 from landcover.machine import cores
-from landcover.maps.cog import write_cog
+from landcover.maps import regional
+from landcover.maps.assembly import assemble_counted
 from landcover.maps.layers import Layer
-from landcover.maps.measure import count_data, total_hectares
+from landcover.maps.measure import total_hectares
 from landcover.maps.pieces import piece_factors, write_piece
 from landcover.maps.sidecar import sidecar_text
 from landcover.maps.stac import ANNUAL as ANNUAL_ITEM
 from landcover.maps.stac import raster_item, stac_text
 from landcover.notices import Notice
 from landcover.period import CalendarYear
-from landcover.publishing import brought, publish_all
+from landcover.publishing import publish_all
 from landcover.version import code_version
 from landcover.windows import BLOCK, memory_for_run, plan_windows
 from tasks.access.blocks import Blocks
-from tasks.access.lock import hold, only_run
 from tasks.access.settings import DeforestationSettings
-from tasks.access.tables import ANNUAL, DETAILS, annual_maps, replace_row
+from tasks.access.tables import ANNUAL, DETAILS, annual_maps, names_of, replace_row
 from tasks.change import check_map, reading
 from tasks.history import recorded_maps, with_digest
-from tasks.records import is_recorded
+from tasks.records import recording
+from tasks.regions import Regions, regions_of_year
 from tasks.retries import io_task
-from tasks.run import Run, check, prepare_run, tidy
+from tasks.run import (
+    Places,
+    Run,
+    described_by,
+    open_alone,
+    prepare_run,
+    tables_of_regions,
+)
 from tasks.windows import name_windows
 
 # In the order in which they are published: the one that the row describes last.
@@ -82,18 +89,17 @@ def annual_files(run: Run) -> dict[str, UPath]:
     return {what: run.files.maps / file_name(what, year_of(run)) for what in FILES}
 
 
-@contextmanager
 def open_annual(
     year: CalendarYear, blocks: Blocks, needs: Sequence[type[BaseSettings]] = ()
-) -> Iterator[Run]:
-    """Do as `open_run` for a run that makes an annual map.
+) -> AbstractContextManager[Run]:
+    """Open a run that makes an annual map.
 
     Args:
         year: which.
         blocks: the names of the blocks with the credentials of database and bucket.
         needs: the groups of settings that it reads beside those that every run reads.
 
-    Yields:
+    Returns:
         The run, as that of the year's last month, with a work folder of its own.
 
     Raises:
@@ -102,43 +108,10 @@ def open_annual(
         LandcoverError: if a place cannot be written, or another run of the year is at work.
         TransientError: if database or bucket cannot be reached.
     """
-    run = prepare_run(year.months[-1], blocks, needs)
-    work = run.files.work.with_name(f"forest_{year}")
-    run = replace(run, files=replace(run.files, work=work))
-    check_annual_places(run)
-    with only_run(year, blocks.database_block):
-        tidy_up_annual(run)
-        yield run
-
-
-@io_task("check places", "check places", retries=3)
-def check_annual_places(run: Run) -> None:
-    """Do as `check_places` for a run that makes an annual map.
-
-    Args:
-        run: whose places.
-
-    Raises:
-        SettingsError: if credentials are refused.
-        LandcoverError: if a folder or a table cannot be made or written.
-        TransientError: if database or bucket cannot be reached.
-    """
-    check(run, ANNUAL, list(annual_files(run).values()))
-
-
-@io_task("tidy up", "tidy up {run.period.year}")
-def tidy_up_annual(run: Run) -> None:
-    """Do as `tidy_up` for an annual map.
-
-    Args:
-        run: that begins.
-
-    Raises:
-        LandcoverError: if something cannot be removed.
-        TransientError: if database or bucket cannot be reached.
-    """
-    finals = list(annual_files(run).values())
-    tidy(run, run.files.work, finals, {annual_maps: finals})
+    run = prepare_run(year.months[-1], blocks, needs).working_in(f"forest_{year}")
+    tables, files = (*ANNUAL, *tables_of_regions(run)), tuple(annual_files(run).values())
+    described = described_by(annual_maps, files)
+    return open_alone(run, year, Places(run.files.work, names_of(tables), files, (described,)))
 
 
 @io_task("plan annual map", "plan annual map {run.period.year}")
@@ -245,7 +218,12 @@ def _make_window(window: Window, run: Run, plan: AnnualPlan) -> AnnualWindow:
 
 
 @io_task("assemble annual map", "assemble annual map {plan.year}")
-def assemble_annual(run: Run, plan: AnnualPlan, windows: Sequence[AnnualWindow]) -> FinishedYear:
+def assemble_annual(
+    run: Run,
+    plan: AnnualPlan,
+    windows: Sequence[AnnualWindow],
+    regions: Regions | None = None,
+) -> FinishedYear:
     """Put the windows of an annual map together, and check it.
 
     It waits in the work folder until it is recorded.
@@ -254,6 +232,7 @@ def assemble_annual(run: Run, plan: AnnualPlan, windows: Sequence[AnnualWindow])
         run: of the year.
         plan: what it was made from.
         windows: all of its windows.
+        regions: that hectares are given for, if any.
 
     Raises:
         LandcoverError: if the map is not what its windows are, or one that it was made from was
@@ -268,6 +247,7 @@ def assemble_annual(run: Run, plan: AnnualPlan, windows: Sequence[AnnualWindow])
         for month in plan.maps:
             check_map(month, NEEDS_IT)
         digests = {layer.key: sha256(path) for layer, path in zip(plan.layers, built, strict=True)}
+        by_region = regions_of_year(run, regions, built[0], digests["forest"]) if regions else None
         files = [*built, *_companions(run, plan, built[0], digests["forest"])]
         publish_all({plan.folder / file.name: file for file in files})
     notices = _notices(plan)
@@ -279,6 +259,7 @@ def assemble_annual(run: Run, plan: AnnualPlan, windows: Sequence[AnnualWindow])
         hectares=total_hectares([part.hectares for part in windows]),
         clear=total_hectares([part.clear for part in windows]),
         notices=notices,
+        regions=by_region,
     )
 
 
@@ -291,17 +272,9 @@ def _assemble(layer: Layer, plan: AnnualPlan, windows: Sequence[AnnualWindow], l
         "months": ", ".join(str(month.period) for month in plan.maps),
         "code": code_version(),
     }
-    path = local / layer.file
-    with reading(plan.folder, NEEDS_IT), on_disk(local):
-        write_cog(layer, pieces, plan.grid, plan.factors, tags, path)
-        found = count_data(str(path), layer.nodata)
     expected = sum(part.data[layer.key] for part in windows)
-    if found != expected:
-        raise LandcoverError(
-            f"The assembled {layer.file} holds {found:,} pixels where its windows hold "
-            f"{expected:,}, so it is not published: check the disk of WORK_DIR, and run it again."
-        )
-    return path
+    with reading(plan.folder, NEEDS_IT), on_disk(local):
+        return assemble_counted(layer, pieces, plan.grid, plan.factors, tags, expected, local)
 
 
 def _companions(run: Run, plan: AnnualPlan, built: Path, digest: str) -> list[Path]:
@@ -354,7 +327,7 @@ def _notices(plan: AnnualPlan) -> tuple[Notice, ...]:
 def record_annual(run: Run, finished: FinishedYear, made_by: Mapping[str, object]) -> int:
     """Publish and record an annual map, in place of an earlier one of the same year.
 
-    The files are published as those of a map are: see `tasks.records.record_model`.
+    The files are published as those of a map are: see `tasks.records.recording`.
 
     Args:
         run: of the year.
@@ -371,25 +344,18 @@ def record_annual(run: Run, finished: FinishedYear, made_by: Mapping[str, object
     finals = annual_files(run)
     final = finals["forest"]
     files = {path: finished.waiting / path.name for path in finals.values()}
-    with (
-        run.storage(final),
-        brought(files, lambda: is_recorded(run, annual_maps, final.name, made_by)) as publish,
-    ):
-        hold(year_of(run))
-        with run.tables() as connection:
-            annual_id = replace_row(
-                connection,
-                annual_maps,
-                "annual_filename",
-                {
-                    "annual_filename": final.name,
-                    "annual_path": absolute(final),
-                    "generated_at": func.now(),
-                    "year": finished.plan.year.year,
-                    DETAILS: {**_details(finished), "made_by": dict(made_by), **made_by},
-                },
-            )
-            publish()
+    with recording(run, year_of(run), annual_maps, files, made_by) as connection:
+        annual_id = replace_row(
+            connection,
+            annual_maps,
+            {
+                "annual_filename": final.name,
+                "annual_path": absolute(final),
+                "generated_at": func.now(),
+                "year": finished.plan.year.year,
+                DETAILS: {**_details(finished), **made_by},
+            },
+        )
     get_run_logger().info("Annual map written to %s", final)
     get_run_logger().info("Recorded it as annual_maps.annual_id %d", annual_id)
     return int(annual_id)
@@ -397,7 +363,7 @@ def record_annual(run: Run, finished: FinishedYear, made_by: Mapping[str, object
 
 def _details(finished: FinishedYear) -> dict[str, Any]:
     plan = finished.plan
-    names = {**LEGEND.names, NO_DATA: "No data"}
+    names = {**LEGEND.names, NO_DATA: regional.NO_DATA}
     return {
         "rule": plan.settings.rule,
         "parameters": plan.settings.parameters(),

@@ -13,6 +13,7 @@ from tasks.access.settings import ReportSettings
 from tasks.annual_map import NEEDS_IT, annual_files
 from tasks.artifacts import show_pictures
 from tasks.change import reading
+from tasks.regions import page_with_regions
 from tasks.retries import io_task
 from tasks.run import Run
 
@@ -58,7 +59,8 @@ def write_annual_page(run: Run, finished: FinishedYear, made_by: Mapping[str, ob
         with reading(forest, NEEDS_IT):
             pictures = draw_annual(report, language)
         built = folder / file_name("forest_page", plan.year)
-        built.write_text(render_annual(report, language, pictures), "utf-8")
+        page = render_annual(report, language, pictures)
+        built.write_text(page_with_regions(run, "forest", page, finished.regions), "utf-8")
         waiting = finished.waiting / built.name
         publish(built, waiting)
     show_pictures(f"forest-{plan.year}", pictures)

@@ -1,7 +1,7 @@
 """Areas and accuracies, estimated from the labels that people gave to the points of a sample."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -12,7 +12,7 @@ import pandas
 from prefect.logging import get_run_logger
 from pydantic_settings import BaseSettings
 from rasterio.errors import RasterioIOError
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, update
 from upath import UPath
 
 from landcover.accuracy.areas import ALL, COLUMNS, Areas, areas_of_sample, areas_table
@@ -27,32 +27,37 @@ from landcover.accuracy.labels import (
 )
 from landcover.accuracy.sample_files import Sample, read_key
 from landcover.accuracy.strata import Of
-from landcover.classes import FIXED_CODES, label_key
-from landcover.errors import LandcoverError, SettingsError, TransientError
-from landcover.files import absolute, expanded, fetch, is_local, sample_file_name, scratch, sha256
+from landcover.classes import FIXED_CODES, label_key, names_in_tags
+from landcover.errors import LandcoverError, SettingsError
+from landcover.files import (
+    absolute,
+    expanded,
+    failure_of,
+    fetch,
+    scratch,
+    sha256,
+)
 from landcover.geometry import to_lonlat
 from landcover.imagery.images import open_image
 from landcover.period import Period
-from landcover.publishing import brought, drop, leftovers, publish
-from landcover.publishing import settle as put_back
+from landcover.publishing import publish
 from tasks.access.blocks import Blocks
-from tasks.access.lock import hold, only_run
 from tasks.access.settings import DeforestationSettings, ReportSettings
 from tasks.access.tables import (
     DETAILS,
     ESTIMATES,
     area_estimates,
-    columns_there,
     deforestation_records,
+    names_of,
     raster_predictions,
     recorded,
     replace_row,
 )
 from tasks.artifacts import show_areas
-from tasks.records import is_recorded, load_classes
-from tasks.reference_sample import lock_of
+from tasks.records import load_classes, path_of_map, recording
+from tasks.reference_sample import file_of, lock_of, work_name
 from tasks.retries import io_task
-from tasks.run import Run, check, prepare_run
+from tasks.run import Described, Places, Run, open_alone, prepare_run
 
 NO_LABELS = pandas.DataFrame(
     {"id": pandas.Series(dtype="int64"), "reference": pandas.Series(dtype="string"),
@@ -88,17 +93,21 @@ class Taken:
         )
 
 
-@contextmanager
 def open_estimates(
-    period: Period, of: Of, blocks: Blocks, needs: Sequence[type[BaseSettings]]
-) -> Iterator[Run]:
-    """Do as `tasks.run.open_run` for a run that estimates areas.
+    period: Period,
+    of: Of,
+    other_map: Period | None,
+    blocks: Blocks,
+    needs: Sequence[type[BaseSettings]] = (),
+) -> AbstractContextManager[Run]:
+    """Open a run that estimates areas, with a work folder of its own.
 
     It keeps others from running the month, or the record, whose page it writes.
 
     Args:
         period: the month of the map, or the last of the period.
         of: what the sample is of.
+        other_map: the month whose map is judged in place of the sample's, if any.
         blocks: the names of the blocks with the credentials of database and bucket.
         needs: the groups of settings that it reads beside those that every run reads.
 
@@ -107,60 +116,15 @@ def open_estimates(
         LandcoverError: if a place cannot be written, or another run is at work.
         TransientError: if database or bucket cannot be reached.
     """
-    run = prepare_run(period, blocks, needs)
-    check_estimate_places(run, of)
-    with only_run(lock_of(run, of), blocks.database_block):
-        tidy_up_estimates(run, of)
-        yield run
-
-
-@io_task("check places", "check places", retries=3)
-def check_estimate_places(run: Run, of: Of) -> None:
-    """Do as `tasks.run.check_places` for a run that estimates areas.
-
-    Args:
-        run: whose places.
-        of: what the sample is of.
-
-    Raises:
-        SettingsError: if credentials are refused.
-        LandcoverError: if a folder or a table cannot be made or written.
-        TransientError: if database or bucket cannot be reached.
-    """
-    check(run, ESTIMATES, [file_of(run, "labels", of), *_written(run, of)])
-
-
-@io_task("tidy up", "tidy up {run}")
-def tidy_up_estimates(run: Run, of: Of) -> None:
-    """Bring files and rows together again where a run was killed between the two.
-
-    Args:
-        run: that begins.
-        of: what the sample is of.
-
-    Raises:
-        TransientError: if database or bucket cannot be reached.
-    """
-    written = _written(run, of)
-    with run.storage(run.files.maps):
-        left = leftovers([file_of(run, "labels", of), *written])
-        if left:
-            with run.tables() as connection:
-                digest = recorded(connection, area_estimates, _name_of(written[-1], ALL))
-            put_back(written, left, lambda kept: sha256(kept) == digest.get("sha256"))
-        for path in left:
-            drop(path)
-
-
-def file_of(run: Run, what: str, of: Of) -> UPath:
-    """Return where a file of a sample is.
-
-    Args:
-        run: of the month.
-        what: which, of `landcover.files.NAMES`.
-        of: what the sample is of.
-    """
-    return run.files.maps / sample_file_name(what, of, run.period)
+    run = prepare_run(period, blocks, needs).working_in(work_name("areas", of, period))
+    written = _written(run, of, other_map)
+    places = Places(
+        run.files.work,
+        names_of(ESTIMATES),
+        (file_of(run, "labels", of), *written),
+        (Described(area_estimates.name, _name_of(written[-1], ALL), written),),
+    )
+    return open_alone(run, lock_of(run, of), places)
 
 
 @io_task("take labels", "take labels {run}")
@@ -255,8 +219,7 @@ def _digest_of_map(run: Run, of: Of) -> object:
         else (deforestation_records, run.files.record["deforestation"])
     )
     with run.tables(reading=True) as connection:
-        there = columns_there(connection, table)
-        told = recorded(connection, table, path.name).get("sha256") if there else None
+        told = recorded(connection, table, path.name).get("sha256")
     if told:
         return told
     with run.storage(path):
@@ -397,26 +360,19 @@ def _publish(
     """Publish the files, and write a row for each row of the table."""
     table = areas_table(areas.estimates)
     table = table.astype(object).where(table.notna(), None)
-    with (
-        run.storage(final),
-        brought(
-            files, lambda: is_recorded(run, area_estimates, _name_of(final, ALL), details)
-        ) as publish_brought,
-    ):
-        hold(lock_of(run, of))
-        with run.tables() as connection:
-            for row in table.to_dict("records"):
-                values: dict[str, object] = {
-                    **{str(column): value for column, value in row.items()},
-                    "estimate_name": _name_of(final, row["class"]),
-                    "generated_at": func.now(),
-                    "year": run.period.year,
-                    "month": run.period.month,
-                    DETAILS: details,
-                }
-                replace_row(connection, area_estimates, "estimate_name", values)
-            _empty_others(connection, final, list(table["class"]))
-            publish_brought()
+    of_all, alone = _name_of(final, ALL), lock_of(run, of)
+    with recording(run, alone, area_estimates, files, details, of_all) as connection:
+        for row in table.to_dict("records"):
+            values: dict[str, object] = {
+                **{str(column): value for column, value in row.items()},
+                "estimate_name": _name_of(final, row["class"]),
+                "generated_at": func.now(),
+                "year": run.period.year,
+                "month": run.period.month,
+                DETAILS: details,
+            }
+            replace_row(connection, area_estimates, values)
+        _empty_others(connection, final, list(table["class"]))
     get_run_logger().info("Estimated areas written to %s", final)
 
 
@@ -434,31 +390,25 @@ def _empty_others(connection: Connection, final: UPath, classes: Sequence[str]) 
 
 def _read_classes(run: Run, period: Period, points: pandas.DataFrame) -> pandas.Series:
     """Return the class of each point on the map of another month, by id; NA where it has none."""
-    name = run.of(period).files.map.name
-    rows = raster_predictions.c
-    with run.tables(reading=True) as connection:
-        found = columns_there(connection, raster_predictions)
-        query = select(rows.prediction_path).where(rows.prediction_filename == name)
-        path = connection.scalar(query) if found else None
+    path = path_of_map(run.of(period))
     if path is None:
         raise LandcoverError(
             f"No map of {period} is recorded in raster_predictions, so --other_map cannot be "
             "judged: map that month first."
         )
-    map_path = UPath(path)
     try:
-        with run.storage(map_path), open_image(map_path) as dataset:
+        with run.storage(path), open_image(path) as dataset:
             lonlat = to_lonlat(dataset.crs.to_wkt())
             x, y = lonlat.transform(points["lon"], points["lat"], direction="INVERSE")
             codes = [int(values[0]) for values in dataset.sample(zip(x, y, strict=True), 1)]
-            tags = dataset.tags(1)
+            names = names_in_tags(dataset.tags(1))
     except RasterioIOError as error:
-        failure = LandcoverError if is_local(map_path) else TransientError
+        failure = failure_of(path)
         raise failure(
             f"The map of {period}, which --other_map names, cannot be read ({error}): put it back, "
             "or map that month again."
         ) from error
-    return pandas.Series(codes, points["id"]).map(lambda code: tags.get(f"class_{code}"))
+    return pandas.Series(codes, points["id"]).map(names)
 
 
 def with_areas(run: Run, of: Of, page: str, map_sha256: str) -> str:
@@ -475,8 +425,7 @@ def with_areas(run: Run, of: Of, page: str, map_sha256: str) -> str:
     """
     name = _name_of(_written(run, of)[-1], ALL)
     with run.tables(reading=True) as connection:
-        there = columns_there(connection, area_estimates)
-        details = recorded(connection, area_estimates, name) if there else {}
+        details = recorded(connection, area_estimates, name)
     if not details:
         return page
     try:

@@ -47,15 +47,23 @@ from landcover.change.record import (
 )
 from landcover.change.rule import FOREST, OUTSIDE, ChangeSettings, what_classes_say
 from landcover.classes import names_in_tags
-from landcover.errors import LandcoverError, TransientError
-from landcover.files import absolute, fetch, file_name, is_local, on_disk, scratch, sha256
+from landcover.errors import LandcoverError
+from landcover.files import (
+    absolute,
+    failure_of,
+    fetch,
+    file_name,
+    on_disk,
+    scratch,
+    sha256,
+)
 from landcover.geometry import LONLAT
 from landcover.grid import grid_of
 from landcover.imagery.images import gdal_path, open_image
 from landcover.machine import cores
-from landcover.maps.cog import write_cog
+from landcover.maps.assembly import assemble_counted
 from landcover.maps.layers import Layer
-from landcover.maps.measure import count_data, measure_codes, total_hectares
+from landcover.maps.measure import measure_codes, total_hectares
 from landcover.maps.pieces import piece_factors, write_piece
 from landcover.maps.sidecar import sidecar_text
 from landcover.maps.stac import RECORD, raster_item, stac_text
@@ -276,7 +284,7 @@ def reading(path: UPath, whose: str = "the record of deforestation") -> Iterator
     try:
         yield
     except RasterioIOError as error:
-        failure = LandcoverError if is_local(path) else TransientError
+        failure = failure_of(path)
         raise failure(
             f"A raster that {whose} needs cannot be read ({error}): put it back or, where it is "
             "the map of a month, map that month again."
@@ -331,17 +339,9 @@ def _assemble(
     paths = fetch([plan.piece(layer, part.window) for part in windows], local)
     pieces = dict(zip(paths, (part.window for part in windows), strict=True))
     tags = {"map": plan.month.classes.name, "code": code_version()}
-    path = local / layer.file
-    with reading(plan.folder), on_disk(local):
-        write_cog(layer, pieces, plan.grid, plan.factors, tags, path)
-        found = count_data(str(path), layer.nodata)
     expected = sum(part.data[layer.key] for part in windows)
-    if found != expected:
-        raise LandcoverError(
-            f"The assembled {layer.file} holds {found:,} pixels where its windows hold "
-            f"{expected:,}, so it is not published: check the disk of WORK_DIR, and run it again."
-        )
-    return path
+    with reading(plan.folder), on_disk(local):
+        return assemble_counted(layer, pieces, plan.grid, plan.factors, tags, expected, local)
 
 
 def _said(run: Run) -> pd.DataFrame:

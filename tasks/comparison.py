@@ -1,7 +1,7 @@
 """A month's or a year's map held against another map: raster, tables, page."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 from prefect.logging import get_run_logger
 from pydantic_settings import BaseSettings
 from rasterio.errors import RasterioIOError
-from sqlalchemy import select
+from sqlalchemy import Table
 from upath import UPath
 
 from landcover.accuracy.areas import Areas
@@ -36,37 +36,48 @@ from landcover.accuracy.other_map import (
     read_rule,
 )
 from landcover.accuracy.sample_files import read_key
-from landcover.errors import LandcoverError, SettingsError, TransientError
+from landcover.classes import names_in_tags
+from landcover.errors import LandcoverError, SettingsError
 from landcover.files import (
     absolute,
     comparison_files,
     expanded,
-    is_local,
+    failure_of,
+    file_name,
     on_disk,
     scratch,
+    sha256,
 )
 from landcover.geometry import to_lonlat
 from landcover.grid import Grid, grid_of
 from landcover.imagery.images import gdal_path, open_image
 from landcover.machine import cores
-from landcover.maps.cog import write_cog
+from landcover.maps.assembly import assemble_counted
 from landcover.maps.measure import measure_codes, total_hectares
 from landcover.maps.pieces import piece_factors, write_piece
 from landcover.maps.sidecar import sidecar_text
 from landcover.notices import Notice
-from landcover.period import Period
+from landcover.period import CalendarYear, Period
 from landcover.publishing import publish_all
 from landcover.version import code_version, library_versions
 from landcover.windows import memory_for_run, plan_windows
 from tasks.access.blocks import Blocks
-from tasks.access.lock import hold, only_run
+from tasks.access.lock import hold
 from tasks.access.settings import DeforestationSettings, ReportSettings
 from tasks.access.storage import side_by_side
-from tasks.access.tables import MAPS, columns_there, raster_predictions
-from tasks.area_estimates import file_of, read_taken
+from tasks.access.tables import (
+    DETAILS,
+    MAPS,
+    annual_maps,
+    names_of,
+    raster_predictions,
+    row_of,
+)
+from tasks.area_estimates import read_taken
 from tasks.artifacts import show_comparison, show_pictures
+from tasks.reference_sample import file_of
 from tasks.retries import io_task
-from tasks.run import Run, check, prepare_run, tidy
+from tasks.run import Places, Run, open_alone, prepare_run
 
 # Bytes that a pixel of a window takes: both maps, values of eight bytes, and what is written.
 A_PIXEL = 40
@@ -76,30 +87,24 @@ A_PIXEL = 40
 class Compared:
     """What is held against another map, and under which name; as text, such as 2025-06 or 2024."""
 
-    year: int
-    month: int | None
-    """None where it is the map of a year."""
-    name: str | None
+    period: Period | CalendarYear
+    """Of the map. It is locked meanwhile, so that the map is not replaced."""
+    name: str | None = None
     """What the other map is called in the names of files, where several are compared."""
 
     def __str__(self) -> str:
         """Return the month, or the year."""
-        return str(self.year if self.month is None else Period(self.year, self.month))
+        return str(self.period)
 
     @property
-    def key(self) -> str:
-        """What stands in the names of files, such as 202506 or 2024."""
-        return str(self).replace("-", "")
+    def month(self) -> Period | None:
+        """The month of the map; None where it is that of a year."""
+        return self.period if isinstance(self.period, Period) else None
 
     @property
     def label(self) -> str:
         """Its name with that of the other map, such as 2025-06-worldcover."""
         return f"{self}-{self.name}" if self.name else str(self)
-
-    @property
-    def lock(self) -> Period | str:
-        """What is locked meanwhile: the month, whose map is not replaced then, or the year."""
-        return Period(self.year, self.month) if self.month else f"the comparison of {self.year}"
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,7 @@ class Ours:
     """A map that is held against another."""
 
     path: UPath
+    sha256: str
     says: tuple[int, ...]
     """What each of its codes says, as `landcover.accuracy.other_map` numbers it."""
     grid: Grid
@@ -130,11 +136,10 @@ class Finished:
     """Why they could not be, though there is one."""
 
 
-@contextmanager
 def open_comparison(
     compared: Compared, blocks: Blocks, needs: Sequence[type[BaseSettings]]
-) -> Iterator[Run]:
-    """Do as `tasks.run.open_run` for a run that compares maps, with a work folder of its own.
+) -> AbstractContextManager[Run]:
+    """Open a run that compares maps, with a work folder of its own.
 
     Args:
         compared: what is compared.
@@ -146,45 +151,11 @@ def open_comparison(
         LandcoverError: if a place cannot be written, or a run that makes the map is at work.
         TransientError: if database or bucket cannot be reached.
     """
-    run = prepare_run(Period(compared.year, compared.month or 12), blocks, needs)
-    work = run.files.work.with_name(f"comparison_{compared.label}")
-    run = replace(run, files=replace(run.files, work=work))
-    finals = list(files_of_comparison(run, compared).values())
-    check_comparison_places(run, finals)
-    with only_run(compared.lock, blocks.database_block):
-        tidy_up_comparison(run, finals)
-        yield run
-
-
-@io_task("check places", "check places", retries=3)
-def check_comparison_places(run: Run, finals: Sequence[UPath]) -> None:
-    """Do as `check_places` for a comparison.
-
-    Args:
-        run: whose places.
-        finals: the files that it writes.
-
-    Raises:
-        SettingsError: if credentials are refused.
-        LandcoverError: if a folder or a table cannot be made or written.
-        TransientError: if database or bucket cannot be reached.
-    """
-    check(run, MAPS, finals)
-
-
-@io_task("tidy up", "tidy up {run}")
-def tidy_up_comparison(run: Run, finals: Sequence[UPath]) -> None:
-    """Remove what a comparison that was killed has left half done.
-
-    Args:
-        run: that begins.
-        finals: the files that it writes.
-
-    Raises:
-        LandcoverError: if something cannot be removed.
-        TransientError: if database or bucket cannot be reached.
-    """
-    tidy(run, run.files.work, finals, {})
+    period = compared.period
+    last = period.months[-1] if isinstance(period, CalendarYear) else period
+    run = prepare_run(last, blocks, needs).working_in(f"comparison_{compared.label}")
+    files = tuple(files_of_comparison(run, compared).values())
+    return open_alone(run, period, Places(run.files.work, names_of(MAPS), files))
 
 
 def files_of_comparison(run: Run, compared: Compared) -> dict[str, UPath]:
@@ -194,7 +165,7 @@ def files_of_comparison(run: Run, compared: Compared) -> dict[str, UPath]:
         run: that compares.
         compared: what is compared.
     """
-    names = comparison_files(compared.key, compared.name)
+    names = comparison_files(compared.period.key, compared.name)
     return {what: run.files.maps / name for what, name in names.items()}
 
 
@@ -207,47 +178,54 @@ def find_ours(run: Run, compared: Compared) -> Ours:
         compared: the month or the year.
 
     Raises:
-        LandcoverError: if there is none, or it has no class that is forest.
+        LandcoverError: if there is none, it is not the one that its row describes, or it has no
+            class that is forest.
         TransientError: if database or bucket cannot be reached.
     """
-    path = _path_of_month(run, compared) if compared.month else _path_of_year(run, compared)
+    path, digest = _recorded_map(run, compared)
     ours = run.settings[DeforestationSettings]
     with run.storage(path), reading(path), open_image(path) as dataset:
-        grid, tags = grid_of(dataset), dataset.tags(1)
+        grid, names = grid_of(dataset), names_in_tags(dataset.tags(1))
     if compared.month is None:
-        return Ours(path, tuple(says_of_forest_map().tolist()), grid)
-    names = {
-        int(name.removeprefix("class_")): text
-        for name, text in tags.items()
-        if name.startswith("class_")
-    }
+        return Ours(path, digest, tuple(says_of_forest_map().tolist()), grid)
     says = says_of_classes(names, ours.forest_classes, ours.unclear_classes, absolute(path))
-    return Ours(path, tuple(says.tolist()), grid)
+    return Ours(path, digest, tuple(says.tolist()), grid)
 
 
-def _path_of_month(run: Run, compared: Compared) -> UPath:
-    rows = raster_predictions.c
-    query = select(rows.prediction_path).where(rows.prediction_filename == run.files.map.name)
-    with run.tables(reading=True) as connection:
-        there = columns_there(connection, raster_predictions)
-        path = connection.scalar(query) if there else None
-    if path is None:
-        raise LandcoverError(
-            f"No map of {compared} is recorded in raster_predictions, so there is nothing to hold "
-            "against another map: map that month first."
-        )
-    return UPath(path)
-
-
-def _path_of_year(run: Run, compared: Compared) -> UPath:
-    path = run.files.maps / f"forest_{compared.key}.tif"
+def _recorded_map(run: Run, compared: Compared) -> tuple[UPath, str]:
+    """Return where a map is, and its SHA-256, which is that of its row if that tells one."""
+    table = annual_maps if compared.month is None else raster_predictions
+    path, told = _told_by_row(run, compared, table)
     with run.storage(path):
         if not path.exists():
             raise LandcoverError(
                 f"{absolute(path)} is not there, so there is nothing to hold against another map: "
-                f"make the map of {compared} first, or add --month for that of a month."
+                f"put it back, or make the map of {compared} again."
             )
-    return path
+        digest = sha256(path)
+    if told not in (digest, None):
+        raise LandcoverError(
+            f"{absolute(path)} is not the map that its row in {table.name} describes, so it is "
+            f"not compared: put that file back, or make the map of {compared} again."
+        )
+    return path, digest
+
+
+def _told_by_row(run: Run, compared: Compared, table: Table) -> tuple[UPath, object]:
+    """Return the path and the SHA-256 that the row of a map tells."""
+    what, path, first = "map", "prediction_path", "map that month first"
+    if table is annual_maps:
+        what, path = "forest", "annual_path"
+        first = f"make it first, with python flows/annual.py --year {compared}, or add --month"
+    with run.tables(reading=True) as connection:
+        row = row_of(connection, table, file_name(what, compared.period))
+    if row is None or not row[path]:
+        raise LandcoverError(
+            f"No map of {compared} is recorded in {table.name}, so there is nothing to hold "
+            f"against another map: {first}."
+        )
+    details = row.get(DETAILS)
+    return UPath(row[path]), details.get("sha256") if isinstance(details, dict) else None
 
 
 @contextmanager
@@ -264,7 +242,7 @@ def reading(path: UPath) -> Iterator[None]:
     try:
         yield
     except RasterioIOError as error:
-        failure = LandcoverError if is_local(path) else TransientError
+        failure = failure_of(path)
         raise failure(
             f"{absolute(path)}, which is compared, cannot be read as a raster ({error}): put it "
             "back, or fetch it again."
@@ -333,23 +311,24 @@ def compare(run: Run, compared: Compared, ours: Ours, theirs: OtherMap) -> Finis
     with run.storage(waiting), scratch(waiting) as local:
         pieces = {local / f"{window.col_off}_{window.row_off}.tif": window for window in windows}
 
-        def one(piece: Path) -> tuple[dict[int, float], frozenset[float]]:
+        def one(piece: Path) -> tuple[dict[int, float], frozenset[float], int]:
             window = pieces[piece]
             # Each its own area: GEOS prepares a geometry for one thread.
             with reading(ours.path), reading(theirs.path):
                 cells, seen = compare_window(
                     window, grid, run.area(grid.crs), gdal_path(ours.path), ours.table(), theirs
                 )
-            part = grid.part(window)
+            part, codes = grid.part(window), codes_of(cells)
             with on_disk(local):
-                write_piece(layer, codes_of(cells), part, factors, piece)
-            return measure_codes(cells, part, NOTHING)[1], seen
+                write_piece(layer, codes, part, factors, piece)
+            known = int(np.count_nonzero(codes != layer.nodata))
+            return measure_codes(cells, part, NOTHING)[1], seen, known
 
         what = f"{absolute(ours.path)} and {absolute(theirs.path)}"
         found = side_by_side(one, list(pieces), run.blocks.storage_block, what, cores())
-        seen = frozenset().union(*(values for _, values in found))
-        absent = check_seen(theirs, seen)
-        result = Comparison(total_hectares([hectares for hectares, _ in found]))
+        hectares, seen, known = zip(*found, strict=True)
+        absent = check_seen(theirs, frozenset().union(*seen))
+        result = Comparison(total_hectares(hectares))
         if not result.compared:
             raise LandcoverError(
                 f"{absolute(ours.path)} and {absolute(theirs.path)} have no pixel that both know "
@@ -361,9 +340,8 @@ def compare(run: Run, compared: Compared, ours: Ours, theirs: OtherMap) -> Finis
             "forest": theirs.forest.text,
             "code": code_version(),
         }
-        built = local / final.name
         with on_disk(local):
-            write_cog(layer, pieces, grid, factors, tags, built)
+            built = assemble_counted(layer, pieces, grid, factors, tags, sum(known), local)
         publish_all({waiting / final.name: built})
     notices = notices_of(result, theirs, absent)
     for notice in notices:
@@ -385,7 +363,7 @@ def judge_both(run: Run, compared: Compared, finished: Finished, month: Period |
         SettingsError: if a month is named that has no labelled sample.
         TransientError: if the bucket cannot be reached.
     """
-    wanted = month or (run.period if compared.month else None)
+    wanted = month or compared.month
     if wanted is None:
         return finished
     theirs = run.of(wanted)
@@ -450,7 +428,7 @@ def publish_comparison(
     raster = run.files.work / finals["comparison"].name
     page = ComparisonPage(
         label=str(compared),
-        month=run.period if compared.month else None,
+        month=compared.month,
         result=finished.result,
         other=theirs,
         metres=pixel_metres(ours.grid, run.area(ours.grid.crs), ours.grid.crs),
@@ -462,7 +440,7 @@ def publish_comparison(
         unjudged=finished.unjudged,
         warnings=finished.notices,
         provenance={
-            "map": absolute(ours.path),
+            "map": {"path": absolute(ours.path), "sha256": ours.sha256},
             "other_map": {
                 "path": absolute(theirs.path),
                 "band": theirs.band,
@@ -486,7 +464,7 @@ def publish_comparison(
         for what, text in texts.items():
             built[finals[what]] = local / finals[what].name
             (local / finals[what].name).write_text(text, "utf-8")
-        hold(compared.lock)
+        hold(compared.period)
         publish_all({**built, finals["comparison"]: raster})
     show_pictures(f"comparison-{compared.label}", pictures)
     show_comparison(compared.label, finished.result)

@@ -11,19 +11,18 @@ from landcover.change.alerts import ATTRIBUTES, WITHDRAWN, Tally
 from landcover.change.plan import FinishedRecord
 from landcover.change.record import LEGEND
 from landcover.files import absolute, file_name, scratch
-from landcover.publishing import brought
-from tasks.access.lock import RECORD, hold
+from tasks.access.lock import RECORD
 from tasks.access.tables import (
     DETAILS,
-    columns_there,
     deforestation_alerts,
     deforestation_records,
     replace_row,
     replace_rows,
+    row_of,
 )
 from tasks.change import read_alerts
 from tasks.history import History
-from tasks.records import area_value, is_recorded
+from tasks.records import area_value, recording
 from tasks.retries import io_task
 from tasks.run import Run
 
@@ -34,7 +33,7 @@ def record_deforestation(
 ) -> int:
     """Publish and record what is known of lost forest up to a month.
 
-    The files are published as those of a map are: see `tasks.records.record_model`. An alert keeps
+    The files are published as those of a map are: see `tasks.records.recording`. An alert keeps
     its row, and what people wrote in it; one that is no alert any more is withdrawn.
 
     Args:
@@ -57,30 +56,21 @@ def record_deforestation(
     files = {run.files.maps / name: waiting / name for name in names}
     with run.storage(waiting), scratch(waiting) as folder:
         alerts = read_alerts(waiting / file_name("patches", run.period), folder)
-    with (
-        run.storage(final),
-        brought(
-            files, lambda: is_recorded(run, deforestation_records, final.name, made_by)
-        ) as publish,
-    ):
-        hold(RECORD)
-        with run.tables() as connection:
-            record_id = replace_row(
-                connection,
-                deforestation_records,
-                "record_filename",
-                {
-                    "record_filename": final.name,
-                    "record_path": absolute(final),
-                    "generated_at": func.now(),
-                    "year": run.period.year,
-                    "month": run.period.month,
-                    "alerts": finished.counts.standing,
-                    DETAILS: {**_details(finished, history), **made_by},
-                },
-            )
-            _write_alerts(connection, run, alerts)
-            publish()
+    with recording(run, RECORD, deforestation_records, files, made_by) as connection:
+        record_id = replace_row(
+            connection,
+            deforestation_records,
+            {
+                "record_filename": final.name,
+                "record_path": absolute(final),
+                "generated_at": func.now(),
+                "year": run.period.year,
+                "month": run.period.month,
+                "alerts": finished.counts.standing,
+                DETAILS: {**_details(finished, history), **made_by},
+            },
+        )
+        _write_alerts(connection, run, alerts)
     get_run_logger().info("Record of deforestation written to %s", final)
     get_run_logger().info(
         "Recorded it as deforestation_records.record_id %d, with %d alerts", record_id, len(alerts)
@@ -99,12 +89,9 @@ def find_record(run: Run) -> int | None:
         TransientError: if the database cannot be reached.
     """
     with run.tables(reading=True) as connection:
-        if not columns_there(connection, deforestation_records):
-            return None
-        rows = deforestation_records.c
-        is_it = rows.record_filename == run.files.record["deforestation"].name
-        found: int | None = connection.scalar(select(rows.alerts).where(is_it))
-        return found
+        name = run.files.record["deforestation"].name
+        row = row_of(connection, deforestation_records, name)
+    return row["alerts"] if row else None
 
 
 def _details(finished: FinishedRecord, history: History) -> dict[str, Any]:

@@ -1,23 +1,28 @@
 """The run that brings the record of deforestation up to a month: opened, checked and tidied."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 from pydantic_settings import BaseSettings
 
 from landcover.period import Period
 from tasks.access.blocks import Blocks
-from tasks.access.lock import RECORD, only_run
-from tasks.access.tables import CHANGE, deforestation_records
-from tasks.retries import io_task
-from tasks.run import Run, check, prepare_run, tables_of_regions, tidy
+from tasks.access.lock import RECORD
+from tasks.access.tables import CHANGE, deforestation_records, names_of
+from tasks.run import (
+    Places,
+    Run,
+    described_by,
+    open_alone,
+    prepare_run,
+    tables_of_regions,
+)
 
 
-@contextmanager
 def open_record(
     period: Period, blocks: Blocks, needs: Sequence[type[BaseSettings]] = ()
-) -> Iterator[Run]:
-    """Do as `open_run` for a run that brings the record of deforestation up to a month.
+) -> AbstractContextManager[Run]:
+    """Open a run that brings the record of deforestation up to a month.
 
     Args:
         period: up to which.
@@ -30,37 +35,19 @@ def open_record(
         LandcoverError: if a place cannot be written, or another run of the record is at work.
         TransientError: if database or bucket cannot be reached.
     """
-    run = prepare_run(period, blocks, needs)
-    check_record_places(run)
-    with only_run(RECORD, blocks.database_block):
-        yield run
+    run = prepare_run(period, blocks, needs).working_in("deforestation")
+    return open_alone(run, RECORD, places_of_record(run))
 
 
-@io_task("check places", "check places", retries=3)
-def check_record_places(run: Run) -> None:
-    """Do as `check_places` for a run of the record.
+def places_of_record(run: Run) -> Places:
+    """Return what a month of the record writes.
 
     Args:
-        run: whose places.
-
-    Raises:
-        SettingsError: if credentials are refused.
-        LandcoverError: if a folder or a table cannot be made or written.
-        TransientError: if database or bucket cannot be reached.
+        run: of the month.
     """
-    check(run, (*CHANGE, *tables_of_regions(run)), run.files.of_record)
-
-
-@io_task("tidy up", "tidy up {run}")
-def tidy_up_record(run: Run) -> None:
-    """Do as `tidy_up` for a month of the record.
-
-    Args:
-        run: of the month that begins.
-
-    Raises:
-        LandcoverError: if something cannot be removed.
-        TransientError: if database or bucket cannot be reached.
-    """
-    groups = {deforestation_records: run.files.of_record}
-    tidy(run, run.files.record_work, run.files.of_record, groups)
+    return Places(
+        run.files.record_work,
+        names_of((*CHANGE, *tables_of_regions(run))),
+        run.files.of_record,
+        (described_by(deforestation_records, run.files.of_record),),
+    )

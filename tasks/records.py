@@ -1,6 +1,8 @@
 """The month's rows: what was made, from what, and how good it is."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 from geoalchemy2.shape import from_shape
@@ -9,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 from shapely.geometry import MultiPolygon
 from shapely.geometry.base import BaseGeometry
 from sqlalchemy import Connection, Table, func, select, update
+from upath import UPath
 
 from landcover.classes import NODATA, KnownClasses, reserve_codes
 from landcover.errors import LandcoverError
@@ -22,7 +25,7 @@ from landcover.model.metrics import Metrics
 from landcover.notices import Notice
 from landcover.period import Period
 from landcover.publishing import brought
-from tasks.access.lock import hold
+from tasks.access.lock import Alone, hold
 from tasks.access.tables import (
     DETAILS,
     MODEL_TYPE,
@@ -32,6 +35,7 @@ from tasks.access.tables import (
     raster_predictions,
     recorded,
     replace_row,
+    row_of,
 )
 from tasks.retries import io_task
 from tasks.run import Run
@@ -85,9 +89,7 @@ def load_classes(run: Run, other_labels: Collection[str] = ()) -> KnownClasses:
 def record_model(run: Run, training: Training, made_by: Mapping[str, object]) -> int:
     """Publish and record a trained model, in place of an earlier one of the same file name.
 
-    The files are brought first, then published while the row is written but not yet committed: what
-    the database does not take is not published, and what it does not commit is taken back. The row
-    of a map that the earlier model made says that it was replaced.
+    The row of a map that the earlier model made says that it was replaced.
 
     Args:
         run: that it is for.
@@ -104,15 +106,9 @@ def record_model(run: Run, training: Training, made_by: Mapping[str, object]) ->
     """
     model = training.model
     files = {final: run.files.training / final.name for final in run.files.of_model}
-    with (
-        run.storage(run.files.model),
-        brought(files, lambda: is_recorded(run, ml_models, model.path.name, made_by)) as publish,
-    ):
-        hold(run.period)
-        with run.tables() as connection:
-            model_id = _write_model(connection, run.period, training, made_by)
-            _mark_maps(connection, model_id, model.sha256)
-            publish()
+    with recording(run, run.period, ml_models, files, made_by) as connection:
+        model_id = _write_model(connection, run.period, training, made_by)
+        _mark_maps(connection, model_id, model.sha256)
     get_run_logger().info("Recorded the model as ml_models.model_id %d", model_id)
     return model_id
 
@@ -127,7 +123,6 @@ def _write_model(
     model_id: int = replace_row(
         connection,
         ml_models,
-        "model_filename",
         {
             "model_filename": model.path.name,
             "model_type": MODEL_TYPE,
@@ -170,15 +165,48 @@ def _mark_maps(connection: Connection, model_id: int, digest: str) -> None:
         )
 
 
-def is_recorded(run: Run, table: Table, filename: str, made_by: Mapping[str, object]) -> bool:
-    """Tell whether the row of a file was committed by a run.
+@contextmanager
+def recording(
+    run: Run,
+    alone: Alone,
+    table: Table,
+    files: Mapping[UPath, Path | UPath],
+    made_by: Mapping[str, object],
+    row: str | None = None,
+) -> Iterator[Connection]:
+    """Publish finished files while a row that describes them is written.
+
+    The files are brought first, then published while the row is written but not yet committed: what
+    the database does not take is not published, and what it does not commit is taken back.
 
     Args:
-        run: that publishes the file.
+        run: that made them.
+        alone: what it is at work on, and no other run is.
         table: of the row.
-        filename: of the file.
-        made_by: see `flows.provenance.describe_run`.
+        files: the finished file of each final path; the row describes the last of them.
+        made_by: see `flows.provenance.describe_run`; the row is to have it.
+        row: what is unique of the row; the name of the last file if left out.
+
+    Yields:
+        A transaction that is to write the row.
+
+    Raises:
+        LandcoverError: if another such run has begun while the database was away.
+        TransientError: if database or bucket cannot be reached.
     """
+    *_, last = files
+    with (
+        run.storage(last),
+        brought(files, lambda: _is_recorded(run, table, row or last.name, made_by)) as publish,
+    ):
+        hold(alone)
+        with run.tables() as connection:
+            yield connection
+            publish()
+
+
+def _is_recorded(run: Run, table: Table, filename: str, made_by: Mapping[str, object]) -> bool:
+    """Tell whether the row of a file was committed by a run."""
     try:
         with run.tables() as connection:
             row = recorded(connection, table, filename)
@@ -204,17 +232,16 @@ def find_model(run: Run) -> tuple[int, Training]:
     """
     name = run.files.model.name
     with run.tables() as connection:
-        row = connection.execute(
-            select(ml_models).where(ml_models.c.model_filename == name)
-        ).one_or_none()
+        row = row_of(connection, ml_models, name)
     if row is None:
         raise LandcoverError(
             f"No model of {run} is recorded in ml_models ({name}): train it first, "
             f"with python flows/monthly.py or flows/train_model.py --year "
             f"{run.period.year} --month {run.period.month}."
         )
+    parameters = row["parameters"]
     try:
-        told = _Parameters.model_validate(row.parameters or {})
+        told = _Parameters.model_validate(parameters or {})
     except ValidationError as error:
         missing = {str(item["loc"][0]) for item in error.errors() if item["loc"]}
         raise LandcoverError(
@@ -224,16 +251,31 @@ def find_model(run: Run) -> tuple[int, Training]:
         ) from error
     names = {code: label for label, code in told.classes.items()}
     model = Model(run.files.model, told.sha256, tuple(told.bands), names, told.ranges)
-    settings = {name: row.parameters.get(name) for name in ("forest", "sampling")}
-    return row.model_id, Training(
+    settings = {name: parameters.get(name) for name in ("forest", "sampling")}
+    metrics = row["metrics"]
+    return row["model_id"], Training(
         model,
-        row.training_data_source or "",
+        row["training_data_source"] or "",
         settings,
-        Metrics.from_json(row.metrics) if row.metrics and isinstance(row.metrics, dict) else None,
-        row.parameters.get("polygons_sha256"),
-        tuple(map(Notice.from_json, row.parameters.get("notices", ()))),
-        taught_by=row.parameters.get("taught_by") or {f"{run}": None},
+        Metrics.from_json(metrics) if metrics and isinstance(metrics, dict) else None,
+        parameters.get("polygons_sha256"),
+        tuple(map(Notice.from_json, parameters.get("notices", ()))),
+        taught_by=parameters.get("taught_by") or {f"{run}": None},
     )
+
+
+def path_of_map(run: Run) -> UPath | None:
+    """Return where the recorded map of a month is; None where none is recorded.
+
+    Args:
+        run: of the month.
+
+    Raises:
+        TransientError: if the database cannot be reached.
+    """
+    with run.tables(reading=True) as connection:
+        row = row_of(connection, raster_predictions, run.files.map.name)
+    return UPath(row["prediction_path"]) if row and row["prediction_path"] else None
 
 
 @io_task("record prediction", "record prediction {run}")
@@ -246,8 +288,6 @@ def record_prediction(
     made_by: Mapping[str, object],
 ) -> int:
     """Publish and record a map, in place of an earlier one of the same file name.
-
-    The files are published as those of a model are: see `record_model`.
 
     Args:
         run: that made it.
@@ -265,31 +305,22 @@ def record_prediction(
         TransientError: if database or bucket cannot be reached.
     """
     files = {final: finished.folder / final.name for final in run.files.of_map}
-    with (
-        run.storage(run.files.map),
-        brought(
-            files, lambda: is_recorded(run, raster_predictions, finished.path.name, made_by)
-        ) as publish,
-    ):
-        hold(run.period)
-        with run.tables() as connection:
-            prediction_id: int = replace_row(
-                connection,
-                raster_predictions,
-                "prediction_filename",
-                {
-                    "prediction_filename": finished.path.name,
-                    "prediction_path": absolute(finished.path),
-                    "generated_at": func.now(),
-                    "model_id": model_id,
-                    "source_mosaic": finished.source_mosaic,
-                    "year": run.period.year,
-                    "month": run.period.month,
-                    "aoi_definition": area_value(connection, run.area(LONLAT)),
-                    DETAILS: {**_details(survey, training, finished), **made_by},
-                },
-            )
-            publish()
+    with recording(run, run.period, raster_predictions, files, made_by) as connection:
+        prediction_id: int = replace_row(
+            connection,
+            raster_predictions,
+            {
+                "prediction_filename": finished.path.name,
+                "prediction_path": absolute(finished.path),
+                "generated_at": func.now(),
+                "model_id": model_id,
+                "source_mosaic": finished.source_mosaic,
+                "year": run.period.year,
+                "month": run.period.month,
+                "aoi_definition": area_value(connection, run.area(LONLAT)),
+                DETAILS: {**_details(survey, training, finished), **made_by},
+            },
+        )
     get_run_logger().info("Map written to %s", finished.path)
     get_run_logger().info("Recorded the map as raster_predictions.prediction_id %d", prediction_id)
     return prediction_id

@@ -1,8 +1,8 @@
 """Reference samples: points drawn from a finished map for people to label."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings
 from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
-from sqlalchemy import func, select
+from sqlalchemy import func
 from upath import UPath
 
 from landcover.accuracy.draw import (
@@ -47,7 +47,14 @@ from landcover.accuracy.strata import (
 from landcover.change.dates import day_of
 from landcover.classes import names_in_tags
 from landcover.errors import LandcoverError, SettingsError, TransientError
-from landcover.files import absolute, file_name, is_local, sample_file_name, scratch, sha256
+from landcover.files import (
+    absolute,
+    failure_of,
+    file_name,
+    sample_file_name,
+    scratch,
+    sha256,
+)
 from landcover.geometry import reproject_rows, union
 from landcover.grid import Grid, grid_of
 from landcover.imagery.images import gdal_path, open_image
@@ -55,25 +62,27 @@ from landcover.listing import listed
 from landcover.machine import cores
 from landcover.model.polygons import digest
 from landcover.period import Period, read_month
-from landcover.publishing import brought, publish_all
+from landcover.publishing import publish_all
 from landcover.windows import split
 from tasks.access.blocks import Blocks
-from tasks.access.lock import RECORD, Alone, hold, only_run
+from tasks.access.lock import RECORD, Alone
 from tasks.access.settings import DeforestationSettings
 from tasks.access.storage import side_by_side
 from tasks.access.tables import (
     DETAILS,
     SAMPLES,
-    columns_there,
     deforestation_records,
+    names_of,
     raster_predictions,
+    recorded,
     reference_samples,
     replace_row,
+    row_of,
 )
 from tasks.polygons import kept_polygons, read_polygons
-from tasks.records import is_recorded
+from tasks.records import recording
 from tasks.retries import io_task
-from tasks.run import Run, check, prepare_run, tidy
+from tasks.run import Places, Run, described_by, open_alone, prepare_run
 
 # Rows and columns of a window of the map: a thread has some 50 MB at work.
 WINDOW = 2048
@@ -137,6 +146,17 @@ class _RecordDetails(BaseModel):
     files: dict[str, str]
 
 
+def file_of(run: Run, what: str, of: Of) -> UPath:
+    """Return where a file of a sample, or of what is estimated from its labels, is.
+
+    Args:
+        run: of the month.
+        what: which, of `landcover.files.NAMES`.
+        of: what the sample is of.
+    """
+    return run.files.maps / sample_file_name(what, of, run.period)
+
+
 def sample_files(run: Run, of: Of) -> dict[str, UPath]:
     """Return where the files of a sample are, by what they are.
 
@@ -144,7 +164,7 @@ def sample_files(run: Run, of: Of) -> dict[str, UPath]:
         run: of the month.
         of: what the sample is of.
     """
-    return {what: run.files.maps / sample_file_name(what, of, run.period) for what in FILES}
+    return {what: file_of(run, what, of) for what in FILES}
 
 
 def lock_of(run: Run, of: Of) -> Alone:
@@ -157,11 +177,10 @@ def lock_of(run: Run, of: Of) -> Alone:
     return RECORD if of == "deforestation" else run.period
 
 
-@contextmanager
 def open_sample(
     period: Period, of: Of, blocks: Blocks, needs: Sequence[type[BaseSettings]] = ()
-) -> Iterator[Run]:
-    """Do as `open_run` for a run that draws a sample, whose work folder is that of the sample.
+) -> AbstractContextManager[Run]:
+    """Open a run that draws a sample, with a work folder of its own.
 
     Args:
         period: the month of the map, or the last of the period.
@@ -175,45 +194,25 @@ def open_sample(
         LandcoverError: if a place cannot be written, or a run that makes the map is at work.
         TransientError: if database or bucket cannot be reached.
     """
-    run = prepare_run(period, blocks, needs)
-    work = run.files.work.with_name(UPath(sample_file_name("sample", of, period)).stem)
-    run = replace(run, files=replace(run.files, work=work))
-    check_sample_places(run, of)
-    with only_run(lock_of(run, of), blocks.database_block):
-        tidy_up_sample(run, of)
-        yield run
+    run = prepare_run(period, blocks, needs).working_in(work_name("sample", of, period))
+    files = tuple(sample_files(run, of).values())
+    described = described_by(reference_samples, files)
+    places = Places(run.files.work, names_of(SAMPLES), files, (described,))
+    return open_alone(run, lock_of(run, of), places)
 
 
-@io_task("check places", "check places", retries=3)
-def check_sample_places(run: Run, of: Of) -> None:
-    """Do as `check_places` for a run that draws a sample.
+def work_name(what: str, of: Of, period: Period) -> str:
+    """Return the name of a folder of work in progress: that of its main file.
 
-    Args:
-        run: whose places.
-        of: what the sample is of.
-
-    Raises:
-        SettingsError: if credentials are refused.
-        LandcoverError: if a folder or a table cannot be made or written.
-        TransientError: if database or bucket cannot be reached.
-    """
-    check(run, SAMPLES, list(sample_files(run, of).values()))
-
-
-@io_task("tidy up", "tidy up {run}")
-def tidy_up_sample(run: Run, of: Of) -> None:
-    """Do as `tidy_up` for a sample.
+    >>> work_name("sample", "deforestation", Period(2024, 12))
+    'deforestation_sample_202412'
 
     Args:
-        run: that begins.
+        what: the main file, of `landcover.files.NAMES`.
         of: what the sample is of.
-
-    Raises:
-        LandcoverError: if something cannot be removed.
-        TransientError: if database or bucket cannot be reached.
+        period: the month of the map, or the last of the period.
     """
-    finals = list(sample_files(run, of).values())
-    tidy(run, run.files.work, finals, {reference_samples: finals})
+    return UPath(sample_file_name(what, of, period)).stem
 
 
 @io_task("find map", "find map {run}")
@@ -236,7 +235,8 @@ def find_map_to_sample(run: Run, of: Of, since: str | None) -> MapToSample:
 
 
 def _find_prediction(run: Run) -> MapToSample:
-    row = _row_of(run, raster_predictions, run.files.map.name)
+    with run.tables(reading=True) as connection:
+        row = row_of(connection, raster_predictions, run.files.map.name)
     if row is None:
         raise LandcoverError(
             f"No map of {run} is recorded in raster_predictions, and a sample is drawn from a "
@@ -259,7 +259,8 @@ def _find_prediction(run: Run) -> MapToSample:
 
 def _find_record(run: Run, since: str | None) -> MapToSample:
     name = run.files.record["deforestation"].name
-    row = _row_of(run, deforestation_records, name)
+    with run.tables(reading=True) as connection:
+        row = row_of(connection, deforestation_records, name)
     if row is None:
         raise LandcoverError(
             f"No record of deforestation up to {run} is in deforestation_records, and loss is "
@@ -292,25 +293,15 @@ def _find_record(run: Run, since: str | None) -> MapToSample:
     )
 
 
-def _row_of(run: Run, table: Any, name: str) -> dict[str, Any] | None:  # noqa: ANN401
-    """Return the row of a file; None where there is none."""
-    with run.tables(reading=True) as connection:
-        columns = columns_there(connection, table)
-        if not columns:
-            return None
-        named = next(column for column in table.c if column.unique)
-        found = connection.execute(select(*columns).where(named == name)).mappings().one_or_none()
-    return dict(found) if found else None
-
-
 def _digests_of_polygons(run: Run, months: Sequence[Period]) -> dict[Period, str | None]:
     """Return the digests of the polygons that maps of months were made from, where rows tell."""
-    digests: dict[Period, str | None] = {}
-    for month in months:
-        row = _row_of(run, raster_predictions, run.of(month).files.map.name)
-        details = (row or {}).get(DETAILS)
-        digests[month] = details.get("polygons_sha256") if isinstance(details, dict) else None
-    return digests
+    with run.tables(reading=True) as connection:
+        return {
+            month: recorded(connection, raster_predictions, file_name("map", month)).get(
+                "polygons_sha256"
+            )
+            for month in months
+        }
 
 
 def _untold(name: str, table: str) -> LandcoverError:
@@ -350,8 +341,8 @@ def draw_points(run: Run, source: MapToSample, settings: SampleSettings) -> Draw
         TransientError: if database or bucket cannot be reached.
     """
     with run.storage(source.path), reading_map(source.path), open_image(source.path) as dataset:
-        grid, tags = grid_of(dataset), dataset.tags(1)
-    strata = _strata(run, source, tags, settings.buffer_of(source.of))
+        grid, names = grid_of(dataset), names_in_tags(dataset.tags(1))
+    strata = _strata(run, source, names, settings.buffer_of(source.of))
     polygons, unknown = training_polygons(run, source, grid)
     with reading_map(source.path):
         drawn = _draw(run, source, strata, grid, polygons, settings.seed)
@@ -381,18 +372,17 @@ def reading_map(path: UPath) -> Iterator[None]:
     try:
         yield
     except RasterioIOError as error:
-        failure = LandcoverError if is_local(path) else TransientError
+        failure = failure_of(path)
         raise failure(
             f"The map that the sample is drawn from cannot be read ({error}): put {absolute(path)} "
             "back, or make it again."
         ) from error
 
 
-def _strata(run: Run, source: MapToSample, tags: Mapping[str, str], buffer: int) -> Strata:
+def _strata(run: Run, source: MapToSample, names: Mapping[int, str], buffer: int) -> Strata:
     if source.of == "deforestation":
         return strata_of_loss(buffer)
     ours = run.settings[DeforestationSettings]
-    names = names_in_tags(tags)
     return strata_of_classes(names, ours.forest_classes, ours.unclear_classes, buffer)
 
 
@@ -557,8 +547,7 @@ def _design(
 
 def _check_labels(run: Run, of: Of, sample: Sample) -> None:
     """Make sure that no labels of another sample would lose their points."""
-    labels = run.files.maps / sample_file_name("labels", of, run.period)
-    key = sample_files(run, of)["sample_key"]
+    labels, key = file_of(run, "labels", of), file_of(run, "sample_key", of)
     with run.storage(labels):
         if not labels.exists():
             return
@@ -581,9 +570,9 @@ def _write_files(run: Run, of: Of, sample: Sample) -> None:
     with run.storage(waiting), scratch(waiting) as folder:
         built = {}
         for what, write in writers.items():
-            final = waiting / sample_file_name(what, of, run.period)
-            built[final] = folder / final.name
-            write(folder / final.name)
+            name = sample_file_name(what, of, run.period)
+            built[waiting / name] = folder / name
+            write(folder / name)
         publish_all(built)
 
 
@@ -591,7 +580,7 @@ def _write_files(run: Run, of: Of, sample: Sample) -> None:
 def record_sample(run: Run, drawn: DrawnSample, made_by: Mapping[str, object]) -> int:
     """Publish and record a sample, in place of an earlier one of the same file name.
 
-    The files are published as those of a model are: see `tasks.records.record_model`.
+    The files are published as those of a model are: see `tasks.records.recording`.
 
     Args:
         run: of the month.
@@ -612,26 +601,19 @@ def record_sample(run: Run, drawn: DrawnSample, made_by: Mapping[str, object]) -
     with run.storage(drawn.waiting):
         design = read_key(drawn.waiting / finals["sample_key"].name).design
         digests = {what: sha256(drawn.waiting / path.name) for what, path in finals.items()}
-    with (
-        run.storage(final),
-        brought(files, lambda: is_recorded(run, reference_samples, final.name, made_by)) as publish,
-    ):
-        hold(lock_of(run, of))
-        with run.tables() as connection:
-            sample_id = replace_row(
-                connection,
-                reference_samples,
-                "sample_filename",
-                {
-                    "sample_filename": final.name,
-                    "sample_path": absolute(final),
-                    "generated_at": func.now(),
-                    "year": run.period.year,
-                    "month": run.period.month,
-                    "points": drawn.points,
-                    DETAILS: {**design, "files": digests, "sha256": digests["sample"], **made_by},
-                },
-            )
-            publish()
+    with recording(run, lock_of(run, of), reference_samples, files, made_by) as connection:
+        sample_id = replace_row(
+            connection,
+            reference_samples,
+            {
+                "sample_filename": final.name,
+                "sample_path": absolute(final),
+                "generated_at": func.now(),
+                "year": run.period.year,
+                "month": run.period.month,
+                "points": drawn.points,
+                DETAILS: {**design, "files": digests, "sha256": digests["sample"], **made_by},
+            },
+        )
     get_run_logger().info("Sample of %d points written to %s", drawn.points, final)
     return int(sample_id)

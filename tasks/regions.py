@@ -1,27 +1,29 @@
 """Hectares by region: the regions that the settings name, and what maps say of them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import geopandas
 import pandas as pd
 from prefect.logging import get_run_logger
+from prefect.runtime import task_run
 from pydantic_settings import BaseSettings
 from rasterio.errors import RasterioIOError
 from sqlalchemy import bindparam, select, update
 from upath import UPath
 
-from landcover.accuracy.strata import Of
+from landcover.change import annual_map
 from landcover.change.alert_files import read_geopackage
 from landcover.change.alerts import counted
 from landcover.change.record import LEGEND
 from landcover.change.rule import CONFIRMED, WARNING
-from landcover.classes import label_key
+from landcover.classes import label_key, names_in_tags
 from landcover.errors import LandcoverError, SettingsError
 from landcover.files import absolute, fetch, file_name, scratch, sha256
 from landcover.geometry import reproject_rows
@@ -29,6 +31,7 @@ from landcover.grid import grid_of
 from landcover.imagery.images import open_image
 from landcover.machine import cores
 from landcover.maps.regional import (
+    NO_DATA,
     NO_IMAGERY,
     RegionalAreas,
     measure_regions,
@@ -36,7 +39,7 @@ from landcover.maps.regional import (
     shared_hectares,
 )
 from landcover.notices import Notice
-from landcover.period import Period
+from landcover.period import CalendarYear, Period
 from landcover.publishing import publish
 from landcover.regions import (
     names_under,
@@ -48,7 +51,7 @@ from landcover.regions import (
 )
 from landcover.vectors import PARTS, VectorFile
 from tasks.access.blocks import Blocks
-from tasks.access.lock import only_run
+from tasks.access.lock import RECORD, only_run
 from tasks.access.region_table import read_region_table
 from tasks.access.settings import DeforestationSettings, RegionSettings, ReportSettings
 from tasks.access.tables import (
@@ -56,13 +59,22 @@ from tasks.access.tables import (
     REGIONS,
     REJECTED,
     deforestation_alerts,
+    names_of,
     region_statistics,
     replace_rows,
 )
 from tasks.artifacts import show_regions
-from tasks.reference_sample import lock_of
 from tasks.retries import io_task
-from tasks.run import Run, check, prepare_run
+from tasks.run import Places, Run, open_alone, prepare_run
+
+# What regions are measured on: a month's map, the record up to it, or the map of a year.
+Of = Literal["prediction", "deforestation", "forest"]
+
+# All of it that there may be of a month, and of a year.
+MEASURED: Mapping[type[Period | CalendarYear], tuple[Of, ...]] = {
+    Period: ("prediction", "deforestation"),
+    CalendarYear: ("forest",),
+}
 
 
 @dataclass(frozen=True)
@@ -199,6 +211,22 @@ def regions_of_record(
     return areas
 
 
+def regions_of_year(run: Run, regions: Regions, raster: Path, digest: str) -> RegionalAreas:
+    """Measure forest, other land and what has no data in each region.
+
+    Args:
+        run: of the year.
+        regions: see `fetch_regions`.
+        raster: its map, on this machine.
+        digest: its SHA-256.
+
+    Raises:
+        RasterioIOError: if the map cannot be read.
+    """
+    names = annual_map.LEGEND.names
+    return areas_of_regions(run, regions, raster, digest, names, nodata=NO_DATA)
+
+
 def areas_of_regions(
     run: Run,
     regions: Regions,
@@ -255,60 +283,65 @@ def with_names(
     return alerts.assign(regions=names_under(alerts.geometry, regions.load(run)))
 
 
-def regions_file(run: Run, of: str) -> UPath:
-    """Return where the hectares by region of a month are.
+def period_of(run: Run, of: Of) -> Period | CalendarYear:
+    """Return the month that regions are measured for, or the year where it is of one.
 
     Args:
-        run: of the month.
-        of: what they are measured on: prediction or deforestation.
+        run: of the month; for a year, of one of its months.
+        of: what they are measured on.
+    """
+    return CalendarYear(run.period.year) if of == "forest" else run.period
+
+
+def regions_file(run: Run, of: Of) -> UPath:
+    """Return where the hectares by region of a month or a year are.
+
+    Args:
+        run: see `period_of`.
+        of: what they are measured on.
     """
     what = "regions" if of == "prediction" else f"{of}_regions"
-    return run.files.maps / file_name(what, run.period)
+    return run.files.maps / file_name(what, period_of(run, of))
 
 
 def record_regions_of(
-    run: Run, of: str, areas: RegionalAreas | None, made_by: Mapping[str, object]
+    run: Run, of: Of, areas: RegionalAreas | None, made_by: Mapping[str, object]
 ) -> None:
-    """Do as `record_regions` for a month, where regions are set.
+    """Do as `record_regions`, where regions are set.
 
     Args:
-        run: of the month.
-        of: what they were measured on: prediction or deforestation.
+        run: see `period_of`.
+        of: what they were measured on.
         areas: what it says; nothing is done where it is None.
         made_by: command, code version, flow run.
     """
     if areas is not None:
-        record_regions(run, of, areas, regions_file(run, of), made_by)
+        record_regions(run, of, areas, made_by)
 
 
-@io_task("record regions", "record regions {run}")
-def record_regions(
-    run: Run,
-    of: str,
-    areas: RegionalAreas,
-    final: UPath,
-    made_by: Mapping[str, object],
-    *,
-    month: bool = True,
-) -> None:
+def _name_run(doing: str) -> str:
+    given = task_run.parameters
+    return f"{doing} on {given['of']} of {period_of(given['run'], given['of'])}"
+
+
+@io_task("record regions", partial(_name_run, "record regions"))
+def record_regions(run: Run, of: Of, areas: RegionalAreas, made_by: Mapping[str, object]) -> None:
     """Publish hectares by region as a table, record them, and show them in the Prefect UI.
 
     A row takes the place of the one of the same file, region and class; one of a region that there
     is no more loses its numbers.
 
     Args:
-        run: that measured them.
-        of: what they were measured on: prediction, deforestation, or forest of a year.
+        run: see `period_of`.
+        of: what they were measured on.
         areas: what it says.
-        final: the table to write (see `regions_file`).
         made_by: command, code version, flow run.
-        month: whether it is of a month; else it is of the year of the run.
 
     Raises:
         LandcoverError: if the table does not take the rows.
         TransientError: if database or bucket cannot be reached.
     """
-    table = areas.table
+    table, final, period = areas.table, regions_file(run, of), period_of(run, of)
     with run.storage(final), scratch(run.files.work) as folder:
         built = folder / final.name
         # Hectares to a square metre, a share to a millionth.
@@ -328,8 +361,8 @@ def record_regions(
             **{str(column): value for column, value in row.items()},
             "statistic_name": f"{final.name}: {row['region']}: {row['class']}",
             "raster": of,
-            "year": run.period.year,
-            "month": run.period.month if month else None,
+            "year": period.year,
+            "month": period.month if isinstance(period, Period) else None,
             "generated_at": datetime.now(UTC),
             DETAILS: details,
         }
@@ -342,20 +375,17 @@ def record_regions(
         connection.execute(update(region_statistics).where(ours).values(numbers))
         replace_rows(connection, region_statistics, rows)
     get_run_logger().info("Hectares by region written to %s", final)
-    show_regions(f"{of}-{run}", rounded)
+    show_regions(f"{of}-{period}", rounded)
 
 
-def page_with_regions(
-    run: Run, of: str, page: str, areas: RegionalAreas | None, file: UPath | None = None
-) -> str:
+def page_with_regions(run: Run, of: Of, page: str, areas: RegionalAreas | None) -> str:
     """Return a page with a section about regions, if anything was measured.
 
     Args:
-        run: whose language.
-        of: what the page is about: prediction or deforestation.
+        run: whose language (see `period_of`).
+        of: what the page is about.
         page: as it was rendered; one of an earlier version has no place for it.
         areas: what the raster says.
-        file: the table that has all regions; that of the month if left out.
     """
     if areas is None:
         return page
@@ -364,102 +394,90 @@ def page_with_regions(
     from landcover.report.regions import BEGIN, END, section_of
 
     language = run.settings[ReportSettings].report_language
-    file = file or regions_file(run, of)
-    section = section_of(areas, of, file.name, language)
+    section = section_of(areas, of, regions_file(run, of).name, language)
     found = with_section(page, section, BEGIN, END)
     if found is None:
         get_run_logger().warning(
-            "The page of %s is of an earlier version, so it does not show regions: run the month "
-            "again",
-            run,
+            "The page of %s is of an earlier version, so it does not show regions: make it again",
+            period_of(run, of),
         )
     return found or page
 
 
-def prepare_regions(period: Period, blocks: Blocks, needs: Sequence[type[BaseSettings]]) -> Run:
-    """Return a run that measures regions on what is there.
+def open_regions(
+    period: Period | CalendarYear, blocks: Blocks, needs: Sequence[type[BaseSettings]]
+) -> AbstractContextManager[Run]:
+    """Open a run that measures regions on what is there, with a work folder of its own.
 
     Args:
-        period: the month.
+        period: the month; or the year, whose run is that of its last month.
         blocks: the names of the blocks with the credentials of database and bucket.
         needs: the groups of settings that it reads beside those that every run reads.
 
     Raises:
         SettingsError: if a setting is malformed, REGIONS is not set, or credentials are refused.
-        LandcoverError: if a place cannot be written.
+        LandcoverError: if a place cannot be written, or another run of that period is at work.
         TransientError: if database or bucket cannot be reached.
     """
-    run = prepare_run(period, blocks, needs)
+    month = period if isinstance(period, Period) else period.months[-1]
+    run = prepare_run(month, blocks, needs).working_in(f"regions_{period.key}")
     if run.settings[RegionSettings].regions is None:
         raise SettingsError(
             "REGIONS is not set, so there is nothing to measure: set it to a vector file or table "
             "of polygons, such as parishes."
         )
-    check_region_places(run)
-    return run
+    files = tuple(regions_file(run, of) for of in MEASURED[type(period)])
+    return open_alone(run, period, Places(run.files.work, names_of(REGIONS), files))
 
 
 def alone(run: Run, of: Of) -> AbstractContextManager[None]:
-    """Keep others from making anew what is measured (see `tasks.access.lock.only_run`).
+    """Keep others from making anew what is measured: the record, as maps are kept by the run.
 
     Args:
-        run: of the month.
-        of: what is measured: prediction or deforestation.
+        run: see `period_of`.
+        of: what is measured.
     """
-    return only_run(lock_of(run, of), run.blocks.database_block)
+    if of != "deforestation":
+        return nullcontext()
+    return only_run(RECORD, run.blocks.database_block)
 
 
-@io_task("check places", "check places", retries=3)
-def check_region_places(run: Run) -> None:
-    """Do as `tasks.run.check_places` for a run that measures regions on what is there.
-
-    Args:
-        run: whose places.
-
-    Raises:
-        SettingsError: if credentials are refused.
-        LandcoverError: if a folder or a table cannot be made or written.
-        TransientError: if database or bucket cannot be reached.
-    """
-    check(run, REGIONS, [regions_file(run, of) for of in ("prediction", "deforestation")])
-
-
-@io_task("measure regions", "measure regions on {of} of {run}")
+@io_task("measure regions", partial(_name_run, "measure regions"))
 def measure_again(
     run: Run, regions: Regions, of: Of, made_by: Mapping[str, object]
 ) -> RegionalAreas | None:
     """Measure regions on a map or a record that is published, and put them on its page.
 
     Args:
-        run: of the month.
+        run: see `period_of`.
         regions: see `fetch_regions`.
-        of: what is measured: prediction or deforestation.
+        of: what is measured.
         made_by: command, code version, flow run.
 
     Returns:
-        What was measured; None where the month has no such raster.
+        What was measured; None where there is no such raster.
 
     Raises:
         LandcoverError: if the raster cannot be read, or the table does not take the rows.
         TransientError: if database or bucket cannot be reached.
     """
-    is_map = of == "prediction"
-    raster = run.files.map if is_map else run.files.record["deforestation"]
-    page = run.files.report if is_map else run.files.record["record_page"]
-    with run.storage(raster), scratch(run.files.region_work) as folder:
+    raster, page = _raster_and_page(run, of)
+    with run.storage(raster), scratch(run.files.work) as folder:
         if not raster.exists():
             return None
         (here,) = fetch([raster], folder)
         digest = sha256(here)
         try:
-            if is_map:
-                areas = regions_of_map(run, regions, here, digest, _class_names(here))
+            if of == "prediction":
+                areas = regions_of_map(run, regions, here, digest, _names_of(here))
+            elif of == "forest":
+                areas = regions_of_year(run, regions, here, digest)
             else:
                 areas = _record_again(run, regions, here, digest, folder)
         except RasterioIOError as error:
             raise LandcoverError(
                 f"{absolute(raster)} cannot be read ({error}), so regions cannot be measured on "
-                "it: make that month again."
+                "it: make it again."
             ) from error
         if page.exists():
             built = folder / page.name
@@ -470,12 +488,20 @@ def measure_again(
     return areas
 
 
-def _class_names(raster: Path) -> dict[int, str]:
+def _raster_and_page(run: Run, of: Of) -> tuple[UPath, UPath]:
+    """Return what is measured, and the page about it."""
+    if of == "forest":
+        forest, page = (file_name(what, period_of(run, of)) for what in ("forest", "forest_page"))
+        return run.files.maps / forest, run.files.maps / page
+    if of == "prediction":
+        return run.files.map, run.files.report
+    return run.files.record["deforestation"], run.files.record["record_page"]
+
+
+def _names_of(raster: Path) -> dict[int, str]:
     """Return the name of each class code, as a map says it of itself."""
     with open_image(UPath(raster)) as dataset:
-        tags = dataset.tags(1)
-    named = {tag: name for tag, name in tags.items() if tag.startswith("class_")}
-    return {int(tag.removeprefix("class_")): name for tag, name in named.items()}
+        return names_in_tags(dataset.tags(1))
 
 
 def _record_again(

@@ -17,7 +17,7 @@ from landcover.geometry import LONLAT
 from landcover.model.polygons import digest
 from landcover.period import Period, read_month
 from landcover.version import code_version
-from tasks.access.tables import DETAILS, columns_there, ml_models, raster_predictions
+from tasks.access.tables import DETAILS, ml_models, raster_predictions, row_of
 from tasks.mosaic import look_at_imagery
 from tasks.polygons import read_polygons
 from tasks.records import REPLACED
@@ -125,11 +125,7 @@ def find_map(run: Run) -> RecordedMap | None:
 
 def _read(run: Run) -> RecordedMap | None:
     with run.tables(reading=True) as connection:
-        columns = columns_there(connection, raster_predictions)
-        if not columns:
-            return None
-        is_it = raster_predictions.c.prediction_filename == run.files.map.name
-        row = connection.execute(select(*columns).where(is_it)).mappings().one_or_none()
+        row = row_of(connection, raster_predictions, run.files.map.name)
         if row is None:
             return None
         model = connection.execute(

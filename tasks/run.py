@@ -1,6 +1,6 @@
 """The run: for which period, with which settings, files and credentials."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -32,7 +32,7 @@ from landcover.imagery.mosaic import Mosaic
 from landcover.period import Period
 from landcover.publishing import check_replaceable, drop, leftovers, settle
 from tasks.access.blocks import Blocks
-from tasks.access.lock import only_run
+from tasks.access.lock import Alone, only_run
 from tasks.access.process import configure
 from tasks.access.settings import (
     EVERY_RUN,
@@ -47,7 +47,9 @@ from tasks.access.tables import (
     MAPS,
     REGIONS,
     check_tables,
+    metadata,
     ml_models,
+    names_of,
     raster_predictions,
     recorded,
     tables,
@@ -179,12 +181,22 @@ class Run:
         return str(self.period)
 
     def of(self, period: Period) -> "Run":
-        """Return the same run as it would be of another period.
+        """Return the same run as it would be of another period, at work in the same folder.
 
         Args:
-            period: which.
+            period: which. A run of its own may be at work in the usual folder of that.
         """
-        return replace(self, period=period, files=files_of(period, self.settings[FolderSettings]))
+        files = files_of(period, self.settings[FolderSettings])
+        return replace(self, period=period, files=replace(files, work=self.files.work))
+
+    def working_in(self, folder: str) -> "Run":
+        """Return the same run with a folder of work in progress that is of no month's run.
+
+        Args:
+            folder: its name.
+        """
+        work = self.settings[FolderSettings].work_dir / folder
+        return replace(self, files=replace(self.files, work=work))
 
     def area(self, crs: str | CRS) -> BaseGeometry:
         """Return the area of interest in a CRS.
@@ -251,11 +263,48 @@ def _in_crs(area: bytes, source: CRS, target: str | CRS) -> bytes:
     return bytes(reproject(from_wkb(area), source, target).wkb)
 
 
+@dataclass(frozen=True)
+class Described:
+    """Files that a row describes."""
+
+    table: str
+    """Its name."""
+    row: str
+    """What is unique of the row."""
+    files: tuple[UPath, ...]
+    """The one that the row tells the SHA-256 of comes last."""
+
+
+def described_by(table: Table, files: Iterable[UPath]) -> Described:
+    """Return files that the row of the last of them describes.
+
+    Args:
+        table: of the row.
+        files: in the order in which they are published.
+    """
+    files = tuple(files)
+    return Described(table.name, files[-1].name, files)
+
+
+@dataclass(frozen=True)
+class Places:
+    """What a run writes, and no other run meanwhile."""
+
+    work: UPath
+    """The folder of work in progress."""
+    tables: tuple[str, ...]
+    """The names of its tables, each after those that it refers to."""
+    files: tuple[UPath, ...]
+    """Its files."""
+    described: tuple[Described, ...] = ()
+    """Those of them that rows describe."""
+
+
 @contextmanager
 def open_run(
     period: Period, blocks: Blocks, needs: Sequence[type[BaseSettings]] = ()
 ) -> Iterator[Run]:
-    """Make sure that all that a run needs can be reached and written, and run it alone.
+    """Open a run that maps a month, or does a part of that.
 
     Args:
         period: what it is for.
@@ -269,9 +318,34 @@ def open_run(
         TransientError: if database or bucket cannot be reached.
     """
     run = prepare_run(period, blocks, needs)
-    check_places(run)
-    with only_run(period, blocks.database_block):
-        tidy_up(run)
+    files = run.files
+    places = Places(
+        files.work,
+        names_of((*MAPS, *tables_of_regions(run))),
+        files.of_period,
+        (described_by(raster_predictions, files.of_map), described_by(ml_models, files.of_model)),
+    )
+    with open_alone(run, period, places):
+        yield run
+
+
+@contextmanager
+def open_alone(run: Run, alone: Alone, places: Places) -> Iterator[Run]:
+    """Make sure that all that a run needs can be reached and written, and run it alone.
+
+    Args:
+        run: that begins.
+        alone: what no other run is at work on meanwhile.
+        places: what it writes.
+
+    Raises:
+        SettingsError: if credentials are refused.
+        LandcoverError: if a place cannot be written, or another such run is at work.
+        TransientError: if database or bucket cannot be reached.
+    """
+    check_places(run, places)
+    with only_run(alone, run.blocks.database_block):
+        tidy_up(run, places)
         yield run
 
 
@@ -294,18 +368,24 @@ def prepare_run(period: Period, blocks: Blocks, needs: Sequence[type[BaseSetting
 
 # What cannot be reached at the start is more likely misspelt than away.
 @io_task("check places", "check places", retries=3)
-def check_places(run: Run) -> None:
+def check_places(run: Run, places: Places) -> None:
     """Make sure, before hours of work, that all of a run's files and rows can be written.
 
     Args:
-        run: whose places.
+        run: that begins.
+        places: what it writes.
 
     Raises:
         SettingsError: if credentials are refused.
         LandcoverError: if a folder or a table cannot be made or written.
         TransientError: if database or bucket cannot be reached.
     """
-    check(run, (*MAPS, *tables_of_regions(run)), run.files.of_period)
+    wanted = [metadata.tables[name] for name in places.tables]
+    check_tables(run.blocks.database_block, run.period, wanted)
+    for setting, folder in run.settings[FolderSettings]:
+        with run.storage(f"{setting.upper()} {folder}"):
+            check_writable(folder, setting.upper())
+    check_replaceable([*places.files, run.files.collection])
 
 
 def tables_of_regions(run: Run) -> tuple[Table, ...]:
@@ -318,68 +398,32 @@ def tables_of_regions(run: Run) -> tuple[Table, ...]:
     return REGIONS if wanted else ()
 
 
-def check(run: Run, wanted: Sequence[Table], finals: Sequence[UPath]) -> None:
-    """Make sure that a run's rows and files can be written.
-
-    Args:
-        run: whose.
-        wanted: the tables that it writes.
-        finals: the files.
-
-    Raises:
-        SettingsError: if credentials are refused.
-        LandcoverError: if a folder or a table cannot be made or written.
-        TransientError: if database or bucket cannot be reached.
-    """
-    check_tables(run.blocks.database_block, run.period, wanted)
-    for setting, folder in run.settings[FolderSettings]:
-        with run.storage(f"{setting.upper()} {folder}"):
-            check_writable(folder, setting.upper())
-    check_replaceable([*finals, run.files.collection])
-
-
 @io_task("tidy up", "tidy up {run}")
-def tidy_up(run: Run) -> None:
-    """Remove what a run of the period that was killed has left half done.
+def tidy_up(run: Run, places: Places) -> None:
+    """Remove what an earlier run that was killed has left half done.
 
     Where it was killed between the publishing of files and the commit of their row, the files that
     the row describes are put back.
 
     Args:
         run: that begins.
+        places: what it writes. Not the collection: another month's run may be writing that.
 
     Raises:
         LandcoverError: if something cannot be removed.
         TransientError: if database or bucket cannot be reached.
     """
-    groups = {raster_predictions: run.files.of_map, ml_models: run.files.of_model}
-    # Not the collection's: another month's run may be writing that.
-    tidy(run, run.files.work, run.files.of_period, groups)
-
-
-def tidy(
-    run: Run, work: UPath, finals: Sequence[UPath], groups: Mapping[Table, Sequence[UPath]]
-) -> None:
-    """Remove what is left in a work folder and beside files, or put the latter back.
-
-    Args:
-        run: that begins.
-        work: the folder.
-        finals: the files.
-        groups: those of them that a row describes, by its table; the one that it tells the SHA-256
-            of last.
-    """
-    for folder in remove_unfinished(work):
+    for folder in remove_unfinished(places.work):
         get_run_logger().warning(
             "%s is what another user's run has left: let them remove it.", folder
         )
     with run.storage(run.files.maps):
-        left = leftovers(finals)
+        left = leftovers(places.files)
         if left:
             with run.tables() as connection:
-                for table, described in groups.items():
-                    digest = recorded(connection, table, described[-1].name).get("sha256")
-                    _put_back(described, left, digest)
+                for group in places.described:
+                    row = recorded(connection, metadata.tables[group.table], group.row)
+                    _put_back(group.files, left, row.get("sha256"))
         for path in left:
             drop(path)
 

@@ -213,6 +213,14 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., N
 
 
 @pytest.fixture
+def small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages whose maps are small, for months whose pictures nobody looks at."""
+    # By its name, because matplotlib comes with the module.
+    monkeypatch.setattr("landcover.report.cartography.LONGEST", 300)
+    monkeypatch.setattr("landcover.report.cartography.COLUMN", 200)
+
+
+@pytest.fixture
 def shown(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
     """Returns what was logged and printed since it was called last."""
 

@@ -1,27 +1,34 @@
 """The annual map from recorded maps: files, row and page, from the command line."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import geopandas
 import numpy as np
+import pandas as pd
 import pystac
 import pytest
 import rasterio
 from pystac.validation import JsonSchemaSTACValidator
 from rasterio import Affine
+from shapely import Polygon
 from sqlalchemy import Engine, text, update
 from upath import UPath
 
-from flows import annual
+from flows import annual, regions
 from landcover.classes import NODATA
 from landcover.files import file_name, sha256
+from landcover.maps.regional import RegionalAreas
 from landcover.period import CalendarYear, Period
-from landcover.report import cartography
+from landcover.report.regions import BEGIN, END, section_of
+from landcover.report.wording import NONE
 from tasks.access.lock import only_run
 from tasks.access.tables import raster_predictions, tables
 from tests.rasters import ORIGIN, pixel_box
 from tests.servers.environment import of_bucket
+from tests.test_areas import mercator_rows
 from tests.test_deforestation import (
     CLOUD,
     FIELD,
@@ -44,9 +51,8 @@ UNSEEN, ONCE = (slice(0, 20), slice(0, 50)), (slice(20, 40), slice(0, 50))
 
 
 @pytest.fixture
-def year(settings: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+def year(settings: Callable[..., None], small_pictures: None) -> None:
     """Four months of twelve: a clearing from the third on, and an odd month."""
-    monkeypatch.setattr(cartography, "LONGEST", 300)
     settings(AOI_DEFINITION=f"SRID=3857;{pixel_box(0, 0, COLUMNS, HEIGHT).wkt}")
     for month, codes in ((1, landscape()), (2, landscape()), (5, felled(landscape()))):
         codes[UNSEEN], codes[ONCE] = CLOUD, CLOUD
@@ -113,6 +119,7 @@ def test_a_year_of_maps_becomes_one(capfd):
     page = (MAPS / "forest_2024.html").read_text()
     for part in ("Forest at the end of 2024", "4 of 12", "by the rule trend", "no map"):
         assert part in page
+    assert "The last map is that of" not in page
     assert not Path("data/work/forest_2024").exists()
 
 
@@ -158,6 +165,90 @@ def test_what_a_year_cannot_be_made_of_is_told_in_a_sentence(settings, capfd, pr
     with only_run(CalendarYear(2024), None):
         assert make() == 1
     assert "Another run of 2024 is at work" in capfd.readouterr().err
+
+
+# --- regions --------------------------------------------------------------------------------------
+
+
+def write_parishes() -> None:
+    """Two regions with a slanted border, one of which reaches beyond the area of interest."""
+    corners = [(100, 0), (300, HEIGHT)]
+    west, east = [(-1, HEIGHT), (-1, 0)], [(COLUMNS + 90, HEIGHT + 40), (COLUMNS + 90, 0)]
+    shapes = [Polygon([ORIGIN @ corner for corner in [*corners, *side]]) for side in (west, east)]
+    frame = geopandas.GeoDataFrame({"name": ["Oeste", "Este"]}, geometry=shapes, crs=3857)
+    frame.to_file("parishes.gpkg")
+
+
+def by_hand(codes, inside) -> dict[str, float]:
+    """Hectares of each class, from the rows of single pixels."""
+    of_row = mercator_rows(ORIGIN, HEIGHT) / 10_000
+    names = {"Non-forest": 0, "Forest": 1, "No data": NODATA}
+    return {
+        name: float(((codes == code) & inside).sum(axis=1) @ of_row) for name, code in names.items()
+    }
+
+
+@pytest.mark.usefixtures("year")
+@pytest.mark.parametrize("when", ["with the map", "afterwards"])
+def test_a_year_has_the_hectares_by_region_that_counting_by_hand_gives(settings, shown, when):
+    write_parishes()
+    if when == "afterwards":
+        assert make() == 0
+        assert not (MAPS / "forest_regions_2024.csv").exists()
+    settings(REGIONS="parishes.gpkg", REPORT_LANGUAGE="es")
+    command = regions.main if when == "afterwards" else annual.main
+    assert command(["--year", "2024"]) == 0
+    assert "forest_regions_2024.csv" in shown()
+
+    table = pd.read_csv(MAPS / "forest_regions_2024.csv")
+    assert list(table.columns) == ["region", "class", "hectares", "share"]
+    row, column = np.mgrid[:HEIGHT, : values_of("forest").shape[1]] + 0.5
+    west = column < 100 + row * 200 / HEIGHT
+    inside = column < COLUMNS
+    pixel = 0.1 * PIXEL
+    for name, part in {"Oeste": west & inside, "Este": ~west & inside}.items():
+        found = table[table["region"] == name].set_index("class")
+        expected = by_hand(values_of("forest"), part)
+        assert found["hectares"].to_dict() == pytest.approx(expected, abs=pixel)
+        assert found["share"].sum() == pytest.approx(1, abs=1e-5)
+    ((told,),) = rows("SELECT json_extract(details, '$.hectares') FROM annual_maps")
+    of_map = table.groupby("class")["hectares"].sum()
+    assert of_map.to_dict() == pytest.approx(json.loads(told), abs=0.01)
+
+    query = (
+        "SELECT region, class, year, month, hectares, json_extract(details, '$.map_sha256') "
+        "FROM region_statistics WHERE raster = 'forest' ORDER BY statistic_id"
+    )
+    digest = sha256(UPath(MAPS / "forest_2024.tif"))
+    assert rows(query) == [
+        (one.region, one[2], 2024, None, pytest.approx(one.hectares, abs=1e-4), digest)
+        for one in table.itertuples()
+    ]
+    page = (MAPS / "forest_2024.html").read_text()
+    _, section = page.split(BEGIN)
+    for part in ("Por región", '<th scope="row">Oeste</th>', "Sin datos, ha", "a fines del año"):
+        assert part in section.split(END)[0]
+    assert not list(Path("data/work").rglob("*.*"))
+
+
+def test_a_region_that_no_month_has_seen_has_no_share_of_forest():
+    lines = [("Seen", "Forest", 3.0), ("Seen", "Non-forest", 1.0), ("Seen", "No data", 0.0)]
+    lines += [("Unseen", "Forest", 0.0), ("Unseen", "Non-forest", 0.0), ("Unseen", "No data", 5.0)]
+    table = pd.DataFrame(lines, columns=["region", "class", "hectares"])
+    areas = RegionalAreas(table, (), "", "parishes.gpkg")
+    section = section_of(areas, "forest", "forest_regions_2024.csv", "en")
+    cells = re.findall(r"<td>(.*?)</td>", section)
+    assert cells == ["4.0", "3.0", "75.0%", "1.0", "0.0", "5.0", "0.0", NONE, "0.0", "5.0"]
+
+
+def test_a_year_without_a_map_has_no_regions_to_measure(year, settings, shown):
+    write_parishes()
+    settings(REGIONS="parishes.gpkg")
+    assert regions.main(["--year", "2023"]) == 1
+    assert "There is no map of the year 2023, so regions cannot be measured on it" in shown()
+    with only_run(CalendarYear(2024), None):
+        assert regions.main(["--year", "2024"]) == 1
+    assert "Another run of 2024 is at work" in shown()
 
 
 # --- PostGIS and S3 -------------------------------------------------------------------------------

@@ -218,7 +218,6 @@ def may(months: Path) -> Path:
         model_id = replace_row(
             connection,
             ml_models,
-            "model_filename",
             {
                 "model_filename": run.files.model.name,
                 "parameters": {"sha256": "of the model"},
@@ -240,7 +239,7 @@ def may(months: Path) -> Path:
             "aoi_definition": run.area(LONLAT).wkt,
             "details": details,
         }
-        replace_row(connection, raster_predictions, "prediction_filename", row)
+        replace_row(connection, raster_predictions, row)
     return image
 
 

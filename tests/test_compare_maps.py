@@ -19,9 +19,10 @@ from landcover.accuracy.comparison import (
     Comparison,
 )
 from landcover.classes import NODATA
-from landcover.period import Period
-from landcover.report import cartography
-from tasks.access.tables import tables
+from landcover.files import sha256
+from landcover.period import CalendarYear, Period
+from tasks.access.lock import RECORD, only_run
+from tasks.access.tables import ANNUAL, annual_maps, check_tables, replace_row, tables
 from tests.rasters import pixel_box, write_raster
 from tests.servers.environment import of_bucket
 from tests.test_deforestation import (
@@ -43,10 +44,8 @@ TREES, CROPS = 10, 40
 
 
 @pytest.fixture
-def maps(settings: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Path:
+def maps(settings: Callable[..., None], small_pictures: None) -> Path:
     """The map of June with a cloud, and another map whose forest ends 20 columns earlier."""
-    monkeypatch.setattr(cartography, "LONGEST", 300)
-    monkeypatch.setattr(cartography, "COLUMN", 200)
     settings(AOI_DEFINITION=f"SRID=3857;{pixel_box(0, 0, WIDTH, HEIGHT - 50).wkt}")
     codes = landscape()
     codes[:50, :100] = CLOUD
@@ -118,15 +117,55 @@ def test_both_maps_are_judged_by_the_same_points(maps, settings, shown):
     assert "overall accuracy of other map" in shown()
 
 
-def test_the_map_of_a_year_is_compared_with_a_named_sample(maps, shown):
+def record_year() -> Path:
+    """Write a map of 2025, and record it as a run does."""
     codes = np.where(landscape() == FIELD, 0, 1).astype(np.uint8)
+    path = write_raster(MAPS / "forest_2025.tif", codes[np.newaxis], nodata=NODATA)
+    check_tables(None, JUNE, ANNUAL)
+    row = {
+        "annual_filename": path.name,
+        "annual_path": str(path.absolute()),
+        "year": 2025,
+        "details": {"sha256": sha256(UPath(path))},
+    }
+    with tables(None) as connection:
+        replace_row(connection, annual_maps, row)
+    return path
+
+
+def test_the_map_of_a_year_is_compared_with_a_named_sample(maps, shown):
     assert run(month=False) == 1
-    assert "forest_2025.tif is not there, so there is nothing to hold" in shown()
-    write_raster(MAPS / "forest_2025.tif", codes[np.newaxis], nodata=NODATA)
+    assert "No map of 2025 is recorded in annual_maps, so there is nothing to hold" in shown()
+    path = record_year()
     assert run(month=False) == 0
+    assert sha256(UPath(path)) in (MAPS / "comparison_2025.html").read_text()
     assert hectares("comparison_2025.csv")["no data", "forest"] == 0
     assert run("--sample", "2025-06", month=False) == 2
     assert "--sample names 2025-06, but no labels" in shown()
+
+
+@pytest.mark.parametrize("month", [True, False])
+def test_a_map_that_is_not_the_one_of_its_row_is_not_compared(maps, shown, month):
+    record_year()
+    path = MAPS / ("prediction_202506.tif" if month else "forest_2025.tif")
+    table = "raster_predictions" if month else "annual_maps"
+    with path.open("ab") as file:
+        file.write(b"\0")
+    assert run(month=month) == 1
+    assert f"{path.name} is not the map that its row in {table} describes" in shown()
+    path.unlink()
+    assert run(month=month) == 1
+    assert f"{path.name} is not there, so there is nothing to hold against another" in shown()
+    assert not list(MAPS.glob("comparison*"))
+
+
+def test_while_a_year_is_compared_its_map_is_not_made_anew_and_the_record_may_be(maps, shown):
+    record_year()
+    with only_run(RECORD, None):
+        assert run(month=False) == 0
+    with only_run(CalendarYear(2025), None):
+        assert run(month=False) == 1
+    assert "Another run of 2025 is at work on the same database" in shown()
 
 
 @pytest.mark.parametrize(

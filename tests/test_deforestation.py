@@ -21,7 +21,6 @@ from flows import deforestation
 from landcover.classes import FIXED_CODES, legend_of
 from landcover.files import file_name, sha256
 from landcover.period import Period
-from landcover.report import cartography
 from tasks.access.lock import RECORD, only_run
 from tasks.access.tables import (
     check_tables,
@@ -96,15 +95,13 @@ def map_month(period: Period, codes: Codes, transform: rasterio.Affine = ORIGIN)
         "details": {"sha256": sha256(UPath(path)), "warnings": []},
     }
     with tables(None) as connection:
-        replace_row(connection, raster_predictions, "prediction_filename", row)
+        replace_row(connection, raster_predictions, row)
     return path
 
 
 @pytest.fixture
-def months(settings: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> dict[Period, Codes]:
+def months(settings: Callable[..., None], small_pictures: None) -> dict[Period, Codes]:
     """Six months that are mapped, and of which small pictures are drawn."""
-    monkeypatch.setattr(cartography, "LONGEST", 300)
-    monkeypatch.setattr(cartography, "COLUMN", 200)
     settings(AOI_DEFINITION=f"SRID=3857;{pixel_box(0, 0, WIDTH, HEIGHT).wkt}")
     made = six_months()
     for period, codes in made.items():

@@ -10,8 +10,9 @@ import rasterio
 from rasterio.enums import ColorInterp
 from rasterio.features import geometry_mask, rasterize
 
-from demo.compare import compare_loss, read_codes
+from demo.compare import compare_loss, compare_year, ground_at_the_end, read_codes
 from demo.world import HALF_MERCATOR, RESOLUTION, What, World, build_world, power_law_noise
+from landcover.change import rule
 from landcover.classes import FIXED_CODES, NODATA
 from landcover.grid import grid_of
 from landcover.period import Period, months_between
@@ -180,6 +181,18 @@ def test_aoi_has_two_parts_and_leaves_a_quad_outside(world: World) -> None:
     assert (quad_shares > 0.1).sum() >= 6
 
 
+def test_two_parishes_share_the_aoi_and_one_goes_on_beyond_the_imagery(world: World) -> None:
+    parishes, (area,) = gpd.read_file(world.regions), read_aoi(world).geometry
+    assert parishes["nombre"].tolist() == ["Caña Brava", "Estero Hondo"]
+    assert parishes.union_all().covers(area)
+    one, other = parishes.geometry
+    assert one.intersection(other).area == pytest.approx(0)
+    assert 0.5 < one.intersection(area).area / area.area < 0.8
+    with rasterio.open(world.truth[world.months[0]]) as truth:
+        east = truth.bounds.right
+    assert parishes.to_crs(3857).total_bounds[2] > east
+
+
 def test_polygons_are_drawn_inside_the_aoi_and_almost_pure(world: World) -> None:
     polygons = read_polygons(world)
     assert polygons.crs.to_epsg() == 4326
@@ -308,6 +321,30 @@ def test_of_half_a_year_what_was_felled_is_confirmed_and_nothing_else(half_year:
     loss = compare_loss(alerts.found, gpd.read_file(half_year.events))
     assert [place.what for place in loss.places if place.confirmed] == [What.CLEARING] * 2
     assert loss.is_right
+
+
+def test_the_ground_of_a_year_is_what_was_last_seen_of_it(half_year: World, tmp_path: Path) -> None:
+    months = [read_codes(half_year.truth[month]) for month in half_year.months]
+    ground = ground_at_the_end(months)
+    happened = read_events(half_year).items()
+    felled = np.any([place for name, place in happened if What.CLEARING in name], axis=0)
+    assert set(np.unique(ground)) == {FOREST, NON_FOREST, NODATA}
+    assert (ground[felled] == NON_FOREST).all()
+    assert (ground[months[0] == FIXED_CODES["Water"]] == NON_FOREST).all()
+    # A map that is the truth, but for clearings that it still takes for forest.
+    mapped = np.full_like(ground, NODATA)
+    mapped[ground == FOREST], mapped[ground == NON_FOREST] = rule.FOREST, rule.NON_FOREST
+    mapped[felled] = rule.FOREST
+    with rasterio.open(half_year.truth[half_year.months[0]]) as truth:
+        profile = truth.profile
+    with rasterio.open(tmp_path / "forest.tif", "w", **profile) as dataset:
+        dataset.write(mapped, 1)
+    truths, events = list(half_year.truth.values()), gpd.read_file(half_year.events)
+    found = compare_year(tmp_path / "forest.tif", truths, half_year.aoi, events)
+    known = (ground != NODATA).sum()
+    assert found.agreement.accuracy == pytest.approx(1 - felled.sum() / known)
+    assert found.agreement.recall["Forest"] == 1
+    assert (found.unknown, found.fell) == (0, 0)
 
 
 def test_same_seed_same_world_other_seed_another(world: World, tmp_path: Path) -> None:

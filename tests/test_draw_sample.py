@@ -20,7 +20,6 @@ from landcover.accuracy.sample_files import Sample, read_key
 from landcover.files import file_name, sha256
 from landcover.geometry import reproject
 from landcover.period import Period
-from landcover.report import cartography
 from tasks.access.tables import tables
 from tests.rasters import pixel_box, random_values, write_raster
 from tests.servers.environment import of_bucket
@@ -81,10 +80,8 @@ def june(at_work) -> Path:
 
 
 @pytest.fixture
-def record(at_work, monkeypatch: pytest.MonkeyPatch) -> dict[Period, NDArray[np.uint8]]:
+def record(at_work, small_pictures: None) -> dict[Period, NDArray[np.uint8]]:
     """A record of five months: a clearing from March on, an odd month at the end."""
-    monkeypatch.setattr(cartography, "LONGEST", 300)
-    monkeypatch.setattr(cartography, "COLUMN", 200)
     months = {month: codes for month, codes in six_months().items() if month.month < 4}
     months[Period(2025, 5)] = months[Period(2025, 3)]
     months[JUNE] = months[Period(2025, 3)].copy()

@@ -30,7 +30,7 @@ from tests.test_deforestation import (
     rows,
 )
 
-pytestmark = pytest.mark.usefixtures("prefect_api")
+pytestmark = pytest.mark.usefixtures("prefect_api", "small_pictures")
 
 PAGE = f"<main>{BEGIN}{END}</main>"
 
@@ -122,6 +122,17 @@ def test_the_record_tells_loss_and_alerts_by_region(settings):
     assert bring_up_to(4) == 0
     assert regions.main(["--year", "2025", "--month", "4"]) == 0
     assert not [path for path in Path("data/work").rglob("*") if path.is_file()]
+
+
+@pytest.mark.usefixtures("parishes")
+def test_months_of_the_record_that_follow_one_made_anew_are_measured_too():
+    assert bring_up_to(4) == 0
+    table = MAPS / "deforestation_regions_202504.csv"
+    table.unlink()
+    map_month(Period(2025, 2), felled(landscape()))
+    assert bring_up_to(3) == 0
+    assert table.exists()
+    assert not list(Path("data/work").iterdir())
 
 
 @pytest.mark.usefixtures("parishes")

@@ -20,7 +20,6 @@ from landcover.classes import colour
 from landcover.model.forest import ForestSettings, fit
 from landcover.model.sampling import Origin, write_samples
 from landcover.period import Period
-from landcover.report import cartography
 from tests.rasters import centres, pixel_box, random_values, write_raster
 from tests.test_deforestation import (
     HEIGHT,
@@ -71,11 +70,8 @@ def write_model() -> None:
     joblib.dump(model, "data/models/rf_model_202503.joblib")
 
 
-def test_the_notebook_runs_to_its_end(
-    settings: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(cartography, "LONGEST", 300)
-    monkeypatch.setattr(cartography, "COLUMN", 200)
+@pytest.mark.usefixtures("small_pictures")
+def test_the_notebook_runs_to_its_end(settings: Callable[..., None]):
     forest = np.ones((1, HEIGHT, WIDTH), np.uint8)
     settings(
         AOI_DEFINITION=f"SRID=3857;{pixel_box(0, 0, WIDTH, HEIGHT).wkt}",

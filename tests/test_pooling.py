@@ -32,7 +32,6 @@ from landcover.model.reflectance import Reflectance
 from landcover.model.sampling import Origin, SamplingSettings
 from landcover.notices import Notice
 from landcover.period import Period
-from landcover.report import cartography
 from tasks.access.settings import AoiSettings, PolygonSettings
 from tasks.polygons import months_with_polygons
 from tasks.pooling import prepare_month
@@ -228,10 +227,8 @@ def test_pixels_outside_the_range_are_counted_by_place():
 
 
 @pytest.fixture
-def months(tmp_path: Path, settings: Callable[..., None], monkeypatch) -> Path:
+def months(tmp_path: Path, settings: Callable[..., None], small_pictures: None) -> Path:
     """Imagery of March to May, and polygons of February, March and May."""
-    monkeypatch.setattr(cartography, "LONGEST", 300)
-    monkeypatch.setattr(cartography, "COLUMN", 200)
     for month in (3, 4, 5):
         write_month(tmp_path / "imagery", month, seed=month)
     write_polygons(tmp_path / "polygons.gpkg", {2: "Palm", 3: "Palm", 5: "Banana"})

@@ -101,6 +101,18 @@ def test_windows_add_up_to_the_whole_and_areas_to_those_of_the_map():
     assert {code: both[code] for code in hectares} == pytest.approx(hectares, rel=1e-9)
 
 
+def test_a_class_that_is_called_as_a_row_that_is_none_keeps_its_hectares():
+    codes = np.zeros((HEIGHT, WIDTH), np.uint8)
+    codes[:, 300:] = 1
+    codes[:70] = 255
+    totals = measure_window(codes, GRID.whole, GRID, {0: WHOLE}, WHOLE)
+    table = region_table(totals, ["All"], {0: ALL_FOREST, 1: NO_IMAGERY}, forest=[0])
+    share = table.set_index("class")["share"]
+    assert share.index.is_unique
+    assert share["No imagery (class 1)"] == pytest.approx(0.9 * (1 - 300 / WIDTH), rel=1e-3)
+    assert share.drop(ALL_FOREST).sum() == pytest.approx(1)
+
+
 def test_land_of_two_regions_counts_for_each_and_the_table_says_what_is_not_seen():
     codes = np.zeros((HEIGHT, WIDTH), np.uint8)
     codes[:, 300:] = 1

@@ -3,6 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from sqlalchemy import Engine
 
 from demo.world import World
 from flows import mapping, monthly
+from landcover.files import scratch
 from landcover.model.forest import ForestSettings
 from landcover.period import Period
 from tasks import run as tasks_run
@@ -27,9 +29,14 @@ from tasks.access.settings import (
     PolygonSettings,
     ReportSettings,
 )
+from tasks.area_estimates import open_estimates
+from tasks.record import open_record
+from tasks.run import Run, open_run
 from tests.months import NO_BLOCKS, run_of
 from tests.servers.environment import of_bucket, of_folders
 from tests.servers.swift import Bucket
+
+MAY, JUNE = Period(2025, 5), Period(2025, 6)
 
 MONTH = {"year": 2025, "month": 6, "forest": ForestSettings(trees=5, folds=2), "blocks": NO_BLOCKS}
 
@@ -154,6 +161,31 @@ def test_settings_and_area_that_are_edited_during_a_run_change_nothing_in_it(
     assert summary.survey is not None
     assert "Land cover" in Path("data/predictions/report_202506.html").read_text("utf-8")
     assert not Path("elsewhere").exists()
+
+
+def loss_is_brought_up_to_date() -> AbstractContextManager[Run]:
+    return open_record(JUNE, NO_BLOCKS)
+
+
+def loss_is_estimated() -> AbstractContextManager[Run]:
+    return open_estimates(JUNE, "deforestation", None, NO_BLOCKS)
+
+
+@pytest.mark.usefixtures("prefect_api", "settings")
+@pytest.mark.parametrize("opened", [loss_is_brought_up_to_date, loss_is_estimated])
+def test_a_month_that_begins_leaves_the_work_of_other_runs(
+    opened: Callable[[], AbstractContextManager[Run]],
+) -> None:
+    with (
+        opened() as run,
+        scratch(run.files.work) as ours,
+        scratch(run.of(MAY).files.work) as theirs,
+    ):
+        for month in (MAY, JUNE):
+            with open_run(month, NO_BLOCKS):
+                pass
+        assert ours.exists()
+        assert theirs.exists()
 
 
 def test_a_run_holds_the_groups_of_settings_that_it_needs_and_no_others(

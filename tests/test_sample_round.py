@@ -11,7 +11,6 @@ from pyproj import Transformer
 
 from flows import draw_sample, estimate_areas
 from landcover.period import Period
-from landcover.report import cartography
 from tests.rasters import ORIGIN, pixel_box
 from tests.test_deforestation import (
     HEIGHT,
@@ -113,9 +112,8 @@ def test_draw_label_estimate_goes_round_through_each_tool(shown):
     assert abs(table.loc["Forest", "area_ha"] - truth) < table.loc["Forest", "ci95_ha"]
 
 
-def test_loss_over_a_period_is_estimated_and_on_the_page(shown, monkeypatch):
-    monkeypatch.setattr(cartography, "LONGEST", 300)
-    monkeypatch.setattr(cartography, "COLUMN", 200)
+@pytest.mark.usefixtures("small_pictures")
+def test_loss_over_a_period_is_estimated_and_on_the_page(shown):
     for period, codes in list(six_months().items())[:3]:
         map_month(period, codes)
     assert bring_up_to(3) == 0

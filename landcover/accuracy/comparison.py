@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rasterio.windows import Window
 from shapely.geometry.base import BaseGeometry
 
-from landcover.accuracy.areas import Areas, areas_of_sample, areas_table
+from landcover.accuracy.areas import COLUMNS, Areas, areas_of_sample, areas_table
 from landcover.accuracy.other_map import FOREST, NON_FOREST, UNKNOWN, OtherMap, read_states
 from landcover.accuracy.sample_files import Sample
 from landcover.change.rule import SAYS_FOREST, UNCLEAR, what_classes_say
@@ -236,7 +236,7 @@ def accuracy_table(judged: Mapping[str, Areas]) -> pandas.DataFrame:
         judged: see `judge`; none where no points were labelled.
     """
     if not judged:
-        return pandas.DataFrame(columns=["map", "class"])
+        return pandas.DataFrame(columns=["map", "class", *COLUMNS])
     tables = [areas_table(areas.estimates).assign(map=which) for which, areas in judged.items()]
     table = pandas.concat(tables, ignore_index=True)
     return table[["map", *table.columns.drop("map")]]

@@ -20,7 +20,7 @@ from pyproj import Geod
 
 from landcover.classes import label_key
 from landcover.errors import LandcoverError, SettingsError
-from landcover.geometry import LONLAT
+from landcover.geometry import LONLAT, hulls_of
 from landcover.listing import listed
 from landcover.text import as_text, clean
 from landcover.vectors import VectorFile, has_area, read_features, vector_file
@@ -441,10 +441,10 @@ def check_apart(answers: Answers, samples: geopandas.GeoDataFrame) -> None:
     """
     placed = answers.rows.dropna(subset=["lon", "lat"])
     places = geopandas.points_from_xy(placed["lon"], placed["lat"], crs=LONLAT).to_crs(samples.crs)
-    hulls = samples[["polygon_id", "geometry"]].dissolve("polygon_id").convex_hull
+    _, hulls = hulls_of(samples.geometry.get_coordinates().to_numpy(), samples["polygon_id"])
     # The hull of pixels' centres lacks half a pixel on each side; that of one pixel is a point.
-    outlines = geopandas.GeoSeries(shapely.buffer(hulls.to_numpy(), _pixel_of(samples) / 2))
-    inside = len(set(outlines.sindex.query(places, "intersects")[0].tolist()))
+    outlines = shapely.STRtree(shapely.buffer(hulls, _pixel_of(samples) / 2))
+    inside = len(set(outlines.query(np.asarray(places), "intersects")[0].tolist()))
     if inside > len(placed) / 2:
         raise LandcoverError(
             f"{inside} of the {len(placed)} points of {answers.where} lie in training polygons, "

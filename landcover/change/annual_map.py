@@ -26,6 +26,7 @@ from landcover.grid import Grid
 from landcover.imagery.images import gdal_path
 from landcover.maps.layers import Layer
 from landcover.maps.measure import measure_codes
+from landcover.maps.regional import RegionalAreas
 from landcover.notices import Notice
 from landcover.period import CalendarYear, Period
 from landcover.windows import BLOCK, pixels_inside, split, within
@@ -112,6 +113,8 @@ class FinishedYear:
     """True hectares by how many months saw them clear."""
     notices: tuple[Notice, ...] = ()
     """What is probably wrong with it."""
+    regions: RegionalAreas | None = None
+    """What it says of regions, where the settings name some."""
 
     @property
     def waiting(self) -> UPath:

@@ -26,9 +26,8 @@ from landcover.errors import (
     LandcoverError,
     NothingThereError,
     SettingsError,
-    TransientError,
 )
-from landcover.files import is_local
+from landcover.files import failure_of, is_local
 from landcover.geometry import to_lonlat
 from landcover.grid import Grid, grid_of
 from landcover.imagery.images import find_files, open_image, read_patiently
@@ -502,7 +501,7 @@ def read_header(image: ImageFile) -> Header:
             raise LandcoverError(
                 f"Cannot read the image {image.path}: give this user permission to read it."
             ) from error
-        failure = LandcoverError if is_local(path) else TransientError
+        failure = failure_of(path)
         raise failure(
             f"Cannot read the image {image.path} ({error}): fetch the file again."
         ) from error

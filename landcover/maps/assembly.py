@@ -14,7 +14,7 @@ from landcover.imagery.doubts import Doubts
 from landcover.imagery.unseen import Places, unseen_notices
 from landcover.maps.cog import write_cog
 from landcover.maps.layers import Layer
-from landcover.maps.measure import Counts, count_map
+from landcover.maps.measure import Counts, count_data, count_map
 from landcover.maps.pieces import Piece, Plan
 from landcover.maps.regional import RegionalAreas
 from landcover.model.forest import Model
@@ -92,6 +92,43 @@ def assemble_layer(
     path = folder / layer.file
     write_cog(layer, pieces, plan.grid, plan.factors, tags, path)
     return path, count_map(str(path), layer.nodata)
+
+
+def assemble_counted(
+    layer: Layer,
+    pieces: Mapping[Path, Window],
+    grid: Grid,
+    factors: Sequence[int],
+    tags: Mapping[str, str],
+    expected: int,
+    folder: Path,
+) -> Path:
+    """Assemble a layer from its pieces, and make sure that it holds what they do.
+
+    Args:
+        layer: which.
+        pieces: each piece's file on this machine, and its window.
+        grid: that of the whole.
+        factors: of the overviews that the pieces have.
+        tags: what the file should say of itself.
+        expected: how many pixels of all pieces are not nodata: of the first band, where there are
+            several.
+        folder: where to write it.
+
+    Raises:
+        LandcoverError: if it holds more or fewer.
+        RasterioIOError: if a piece cannot be read.
+        OSError: if there is no room for it.
+    """
+    path = folder / layer.file
+    write_cog(layer, pieces, grid, factors, tags, path)
+    found = count_data(str(path), layer.nodata)
+    if found != expected:
+        raise LandcoverError(
+            f"The assembled {layer.file} holds {found:,} pixels where its windows hold "
+            f"{expected:,}, so it is not published: check the disk of WORK_DIR, and run it again."
+        )
+    return path
 
 
 def check_complete(plan: Plan, pieces: Sequence[Piece], counts: Sequence[Counts]) -> None:

@@ -33,6 +33,7 @@ from landcover.windows import BLOCK, LARGEST, pixels_inside, split, windows_touc
 
 # Rows of the table that are no class.
 NO_IMAGERY = "No imagery"
+NO_DATA = "No data"  # of a year, which no month or too few have seen
 ALL_FOREST = "All forest"
 
 COLUMNS = ("region", "class", "hectares", "share", "alerts")
@@ -92,7 +93,7 @@ def measure_regions(
     """
     with rasterio.open(path) as dataset:
         grid = grid_of(dataset)
-    tree = shapely.STRtree(shapes)
+    tree, outline_of_area = shapely.STRtree(shapes), area.wkb
 
     def measure(window: Window) -> RegionTotals:
         outline = shapely.box(*bounds(window, grid.transform))
@@ -102,7 +103,9 @@ def measure_regions(
         # One who reads each: GDAL's datasets are for one thread.
         with rasterio.open(path) as dataset:
             codes = dataset.read(1, window=window)
-        return measure_window(codes, window, grid, {n: shapes[n] for n in near}, area)
+        # Each its own: GEOS prepares a geometry for one thread, and ends the process of two.
+        own = shapely.from_wkb(outline_of_area)
+        return measure_window(codes, window, grid, {n: shapes[n] for n in near}, own)
 
     totals = RegionTotals()
     windows = windows_touching(grid, area, LARGEST)
@@ -164,7 +167,8 @@ def region_table(
 ) -> pd.DataFrame:
     """Return the hectares of each class in each region (see `RegionalAreas`).
 
-    Regions without a pixel in the area of interest are left out.
+    Regions without a pixel in the area of interest are left out. A class that is called as a row
+    that is no class has its code behind its name.
 
     Args:
         totals: of a raster.
@@ -178,7 +182,10 @@ def region_table(
         areas = totals.areas.get(number, np.zeros(256)) / SQUARE_METRES_A_HECTARE
         if not areas.any():
             continue
-        hectares = {told: float(areas[code]) for code, told in sorted(classes.items())}
+        hectares = {
+            f"{told} (class {code})" if told in (nodata, ALL_FOREST) else told: float(areas[code])
+            for code, told in sorted(classes.items())
+        }
         if nodata:
             hectares[nodata] = float(areas[NODATA])
         if forest:

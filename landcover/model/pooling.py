@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import geopandas
 import numpy as np
 import pandas as pd
+import shapely
 from upath import UPath
 
 from landcover.errors import LandcoverError
+from landcover.geometry import hulls_of
 from landcover.imagery.radiometry import compare, measure
 from landcover.model.ground import Together, joined, same_ground
 from landcover.model.sampling import Origin
@@ -20,7 +21,7 @@ from landcover.period import Period, read_month
 Kind = Literal["own", "pool", "all", "model"]
 
 # What --train_on takes.
-CHOICES = r"^(own|all|pool:[1-9]\d{0,2}|model:\d{4}-(0[1-9]|1[0-2]))$"
+CHOICES = r"^(own|all|pool:[1-9][0-9]{0,2}|model:[0-9]{4}-(0[1-9]|1[0-2]))$"
 
 Samples = tuple[UPath, pd.DataFrame, Origin]
 
@@ -49,7 +50,7 @@ class TrainOn:
         Raises:
             ValueError: if it is not one of them.
         """
-        if not re.match(CHOICES, text):
+        if not re.fullmatch(CHOICES, text):
             raise ValueError(
                 "write own, pool:2 (the months within 2), all, or model:2025-03 (an earlier model)"
             )
@@ -170,13 +171,10 @@ def _recurring(rows: pd.DataFrame, pixel: float | None) -> list[tuple[str, ...]]
         pixel: the side of one; as they are not known of unlike months otherwise, outlines have to
             do, which are larger than polygons that are bent.
     """
-    points = geopandas.GeoSeries(geopandas.points_from_xy(rows["x"], rows["y"]))
     side = pixel or 0.0
-    outlines = points.groupby(rows["polygon_id"].to_numpy()).apply(
-        lambda its: its.union_all().convex_hull.buffer(side / 2, cap_style="square")
-    )
-    ids = outlines.index.to_numpy()
-    return [tuple(ids[members]) for members in same_ground(outlines.to_numpy(), side)]
+    ids, hulls = hulls_of(rows[["x", "y"]].to_numpy(), rows["polygon_id"])
+    outlines = shapely.buffer(hulls, side / 2, cap_style="square")
+    return [tuple(ids[members]) for members in same_ground(outlines, side)]
 
 
 def _common(settings: Sequence[Mapping[str, object] | None]) -> Mapping[str, object] | None:

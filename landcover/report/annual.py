@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from matplotlib import colormaps
 from shapely.geometry.base import BaseGeometry
 
-from landcover.change.annual import MONTHS
 from landcover.change.annual_map import LEGEND, NO_DATA, FinishedYear
 from landcover.change.rule import FOREST, NON_FOREST
 from landcover.classes import Colour, css
@@ -18,8 +17,11 @@ from landcover.report.pictures import Picture, map_as_picture
 from landcover.report.tables import ClassRow, provenance_rows
 from landcover.report.wording import Language, Wording
 
-# By class. The third is that of the hatching's paper.
-SHADES: Mapping[int, Colour] = {**LEGEND.colours, NO_DATA: (255, 255, 255)}
+# By class, for tables. What has no data is hatched on the map.
+SHADES: Mapping[int, str] = {
+    **{code: css(colour) for code, colour in LEGEND.colours.items()},
+    NO_DATA: "var(--hatching)",
+}
 
 
 @dataclass(frozen=True)
@@ -59,15 +61,15 @@ def render_annual(report: AnnualReport, language: Language, pictures: Mapping[st
         pictures=pictures,
         wide=report.frame.wide,
         figures=_figures(finished, wording),
-        lead=_say_areas("annual_lead", finished, wording),
+        lead=_lead(finished, wording),
         warnings=[wording.warning(notice) for notice in finished.notices],
         areas=[
-            _row(css(SHADES[code]), wording.say(f"annual_class_{code}"), area, finished, wording)
+            _row(SHADES[code], wording.say(f"annual_class_{code}"), area, finished, wording)
             for code, area in _by_class(finished).items()
         ],
         clear=[
             _row(css(shade), wording.number(count), finished.clear.get(count, 0), finished, wording)
-            for count, shade in clear_shades().items()
+            for count, shade in clear_shades(len(finished.plan.maps)).items()
         ],
         months=_months(finished, wording),
         reading=_reading(finished, wording),
@@ -87,7 +89,9 @@ def draw_annual(report: AnnualReport, language: Language) -> dict[str, Picture]:
     """
     wording, finished, frame = Wording(language), report.finished, report.frame
     forest = code_map(report.map, LEGEND.colours, report.area, frame, wording)
-    clear = code_map(report.clear, clear_shades(), report.area, frame, wording)
+    clear = code_map(
+        report.clear, clear_shades(len(finished.plan.maps)), report.area, frame, wording
+    )
     clear_alt = wording.say("annual_clear_map_alt", year=finished.plan.year)
     return {
         "map": map_as_picture(forest, _say_areas("annual_map_alt", finished, wording)),
@@ -95,11 +99,15 @@ def draw_annual(report: AnnualReport, language: Language) -> dict[str, Picture]:
     }
 
 
-def clear_shades() -> dict[int, Colour]:
-    """Return the colour of each number of clear months."""
-    shades = colormaps[CONFIDENCE_COLOURS].resampled(MONTHS + 1)
+def clear_shades(months: int) -> dict[int, Colour]:
+    """Return the colour of each number of clear months, up to all that have a map.
+
+    Args:
+        months: how many have one.
+    """
+    shades = colormaps[CONFIDENCE_COLOURS].resampled(months + 1)
     found = {}
-    for count in range(MONTHS + 1):
+    for count in range(months + 1):
         red, green, blue, _ = shades(count, bytes=True)
         found[count] = (int(red), int(green), int(blue))
     return found
@@ -123,6 +131,13 @@ def _row(
 def _say_areas(key: str, finished: FinishedYear, wording: Wording) -> str:
     forest, other, nodata = map(wording.hectares, _by_class(finished).values())
     return wording.say(key, year=finished.plan.year, forest=forest, other=other, nodata=nodata)
+
+
+def _lead(finished: FinishedYear, wording: Wording) -> str:
+    lead, last = _say_areas("annual_lead", finished, wording), finished.plan.maps[-1].period
+    if last == finished.plan.year.months[-1]:
+        return lead
+    return f"{lead} {wording.say('annual_lead_until', month=wording.month(last))}"
 
 
 def _figures(finished: FinishedYear, wording: Wording) -> list[Number]:

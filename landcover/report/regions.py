@@ -4,13 +4,14 @@ It has its place in each page, where it is put, and put anew when regions change
 being drawn again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 
+from landcover.change import annual_map
 from landcover.change.record import LEGEND
-from landcover.change.rule import CONFIRMED, FOREST, NOT_KNOWN, WARNING
-from landcover.maps.regional import ALL_FOREST, NO_IMAGERY, RegionalAreas
+from landcover.change.rule import CONFIRMED, FOREST, NON_FOREST, NOT_KNOWN, WARNING
+from landcover.maps.regional import ALL_FOREST, NO_DATA, NO_IMAGERY, RegionalAreas
 from landcover.report.page import template
 from landcover.report.wording import NONE, Language, Wording
 
@@ -29,14 +30,14 @@ def section_of(areas: RegionalAreas, of: str, file: str, language: Language) -> 
 
     Args:
         areas: what a raster says of regions.
-        of: what the raster is: prediction or deforestation.
+        of: what the raster is: prediction, deforestation, or forest of a year.
         file: the name of the table that has all of them.
         language: of texts and numbers.
     """
     wording, is_loss = Wording(language), of == "deforestation"
     hectares = areas.table.pivot(index="region", columns="class", values="hectares")
     order = _by_loss(hectares) if is_loss else _largest(hectares)
-    columns = (_loss_columns if is_loss else _map_columns)(areas.table, hectares, wording)
+    columns = _COLUMNS[of](areas.table, hectares, wording)
     shown = order[:MOST_SHOWN]
     more = wording.say(
         "regions_more",
@@ -51,7 +52,7 @@ def section_of(areas: RegionalAreas, of: str, file: str, language: Language) -> 
     ]
     return template("regions.html.j2").render(
         say=wording.say,
-        caption=wording.say("regions_loss_caption" if is_loss else "regions_caption"),
+        caption=wording.say(_CAPTIONS[of]),
         headings=[heading for heading, _ in columns],
         rows=[(name, [write(name) for _, write in columns]) for name in shown],
         notes=notes,
@@ -98,6 +99,26 @@ def _map_columns(table: pd.DataFrame, hectares: pd.DataFrame, wording: Wording) 
     return columns
 
 
+def _year_columns(_table: pd.DataFrame, hectares: pd.DataFrame, wording: Wording) -> list[Column]:
+    whole, names = _whole(hectares), annual_map.LEGEND.names
+    forest = hectares[names[FOREST]]
+    known, share = whole - hectares[NO_DATA], forest / whole
+    others = {NON_FOREST: names[NON_FOREST], annual_map.NO_DATA: NO_DATA}
+    return [
+        (wording.say("regions_area"), _writer(whole, wording.hectares)),
+        (wording.say("regions_forest"), _writer(forest, wording.hectares)),
+        # Of land that is not known, 0 % would say that none of it is forest.
+        (wording.say("regions_forest_share"), _writer(share.where(known > 0), wording.percent)),
+        *(
+            (
+                wording.say("regions_of", name=wording.say(f"annual_class_{code}")),
+                _writer(hectares[name], wording.hectares),
+            )
+            for code, name in others.items()
+        ),
+    ]
+
+
 def _loss_columns(table: pd.DataFrame, hectares: pd.DataFrame, wording: Wording) -> list[Column]:
     columns = [(wording.say("regions_area"), _writer(_whole(hectares), wording.hectares))]
     for code in (FOREST, CONFIRMED, WARNING, NOT_KNOWN):
@@ -113,3 +134,15 @@ def _loss_columns(table: pd.DataFrame, hectares: pd.DataFrame, wording: Wording)
 def _writer(values: pd.Series, write: Callable[[float], str]) -> Callable[[str], str]:
     """Return what writes the value of a region."""
     return lambda name: NONE if pd.isna(values[name]) else write(float(values[name]))
+
+
+_COLUMNS: Mapping[str, Callable[[pd.DataFrame, pd.DataFrame, Wording], list[Column]]] = {
+    "prediction": _map_columns,
+    "deforestation": _loss_columns,
+    "forest": _year_columns,
+}
+_CAPTIONS: Mapping[str, str] = {
+    "prediction": "regions_caption",
+    "deforestation": "regions_loss_caption",
+    "forest": "regions_year_caption",
+}

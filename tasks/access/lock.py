@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from threading import Event, Lock, Thread
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from sqlalchemy import URL, Connection, Engine, NullPool, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -70,10 +70,10 @@ _END = text(
 # How long the server may take to end a transaction.
 ENDING = 10  # seconds
 
-# What is run alone: the month of a map, a year, or what is of all months, by its name.
-Alone = Period | CalendarYear | str
+RECORD: Final = "the record of deforestation"
 
-RECORD = "the record of deforestation"
+# What is run alone: the month of a map, the year of one, or what is of all months.
+Alone = Period | CalendarYear | Literal["the record of deforestation"]
 
 # What makes sure that a lock of this process is still held, by what is locked.
 _HELD: dict[Alone, Callable[[], None]] = {}
@@ -228,7 +228,7 @@ def _try_lock(engine: Engine, period: Alone) -> _Held:
         connection.execute(_STAY, {"silence": f"{SILENCE}s"})
         pid, since = connection.execute(_WHO).one()
         names = [table.name for table in MAPS]
-        if not connection.scalar(_TAKE, {"tables": names, "number": _number(period)}):
+        if not connection.scalar(_TAKE, {"tables": names, "number": number_of(period)}):
             raise _taken(period)
         closing.pop_all()
     return _Held(connection, pid, since)
@@ -258,9 +258,16 @@ def _end_transaction(engine: Engine, held: _Held) -> None:
     )
 
 
-def _number(period: Alone) -> int:
-    # Months have six digits, years have four.
-    return 0 if isinstance(period, str) else int(period.key)
+def number_of(period: Alone) -> int:
+    """Return the number of a lock: that of nothing else that is locked.
+
+    >>> number_of(Period(2025, 6)), number_of(CalendarYear(2025)), number_of(RECORD)
+    (202506, 2025, 0)
+
+    Args:
+        period: that is run, or `RECORD`.
+    """
+    return 0 if period == RECORD else int(period.key)
 
 
 def _taken(period: Alone) -> LandcoverError:
@@ -273,7 +280,7 @@ def _taken(period: Alone) -> LandcoverError:
 def _lock_file(url: URL, period: Alone) -> Iterator[Callable[[], None]]:
     """Lock a file beside the embedded database."""
     # Beside the file itself, whatever links lead to it.
-    path = Path(f"{Path(str(url.database)).resolve()}.{_number(period)}.lock")
+    path = Path(f"{Path(str(url.database)).resolve()}.{number_of(period)}.lock")
     try:
         make_file(path)
         file = path.open("w")

@@ -273,6 +273,11 @@ REGIONS = (region_statistics,)
 ANNUAL = (annual_maps,)
 
 
+def names_of(wanted: Sequence[Table]) -> tuple[str, ...]:
+    """Return the names of tables."""
+    return tuple(table.name for table in wanted)
+
+
 @contextmanager
 def tables(block: str | None, reading: bool = False) -> Iterator[Connection]:
     """Connect to the database of the tables, for one transaction.
@@ -326,17 +331,20 @@ def check_tables(
             attempt.rollback()
 
 
-def replace_row(
-    connection: Connection, table: Table, unique: str, values: Mapping[str, object]
-) -> Any:  # noqa: ANN401
+def replace_row(connection: Connection, table: Table, values: Mapping[str, object]) -> Any:  # noqa: ANN401
     """Insert a row, or put it in place of the one with the same unique value; return its key.
+
+    Args:
+        connection: to the tables.
+        table: whose row.
+        values: by column, with the unique one.
 
     Raises:
         LandcoverError: if the table does not take it.
     """
     insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert
     statement = insert(table).values(**values)
-    statement = statement.on_conflict_do_update(index_elements=[unique], set_=dict(values))
+    statement = statement.on_conflict_do_update(index_elements=[_unique(table)], set_=dict(values))
     with _explained(connection, table):
         key = connection.scalar(statement.returning(_key(table)))
     if key is None:
@@ -387,21 +395,39 @@ def is_before(table: Table, period: Period) -> ColumnElement[bool]:
     return number < period.year * 12 + period.month
 
 
-def recorded(connection: Connection, table: Table, filename: str) -> Mapping[str, object]:
+def row_of(connection: Connection, table: Table, filename: str) -> Mapping[str, Any] | None:
+    """Return the row of a file, with those columns that the database has.
+
+    Args:
+        connection: to the tables.
+        table: of models, maps or records; it may be missing.
+        filename: of the model, the map or the record: what is unique in the table.
+
+    Returns:
+        None where there is no such row.
+    """
+    columns = columns_there(connection, table)
+    if not columns:
+        return None
+    query = select(*columns).where(table.c[_unique(table)] == filename)
+    found = connection.execute(query).mappings().one_or_none()
+    return dict(found) if found else None
+
+
+def recorded(connection: Connection, table: Table, filename: str) -> Mapping[str, Any]:
     """Return what the row of a file says of how it was made.
 
     Args:
         connection: to the tables.
-        table: of models, maps or records.
+        table: of models, maps or records; it may be missing.
         filename: of the model, the map or the record.
 
     Returns:
         The `parameters` of a model, the `details` of a map or a record; nothing where there is no
         such row, or other software's.
     """
-    column = DETAILS if DETAILS in table.c else "parameters"
-    query = select(table.c[column]).where(table.c[_unique(table)] == filename)
-    found = connection.scalar(query)
+    row = row_of(connection, table, filename) or {}
+    found = row.get(DETAILS if DETAILS in table.c else "parameters")
     return found if isinstance(found, dict) else {}
 
 
@@ -488,7 +514,7 @@ def _try_row(
         if column.name not in PEOPLES and (column.info or not column.primary_key)
     }
     # The second time it replaces the first, as when a month is run again.
-    key = [replace_row(connection, table, _unique(table), row) for _ in range(2)][-1]
+    key = [replace_row(connection, table, row) for _ in range(2)][-1]
     with _explained(connection, table):
         kept = connection.execute(select(table).where(_key(table) == key)).one()._mapping
     for name, value in row.items():

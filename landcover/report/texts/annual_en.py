@@ -14,6 +14,8 @@ ANNUAL_ENGLISH: Mapping[str, str] = {
     "annual_months_missing": "without a map: {count}",
     "annual_lead": "At the end of {year}, {forest} ha of the area of interest were forest and "
     "{other} ha were not. {nodata} ha were not seen in enough months to say.",
+    "annual_lead_until": "The last map is that of {month}: what happened after it is not known "
+    "here.",
     "annual_no_warnings": "None: nothing was reported while the months were put together.",
     "annual_map": "Forest and other land",
     "annual_map_caption": "The state of each place at the end of the year. Hatched: no data. Black "

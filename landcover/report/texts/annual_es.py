@@ -14,6 +14,7 @@ ANNUAL_SPANISH: Mapping[str, str] = {
     "annual_months_missing": "sin mapa: {count}",
     "annual_lead": "A fines de {year}, {forest} ha del área de interés eran bosque y {other} ha no "
     "lo eran. {nodata} ha no se vieron en suficientes meses para decirlo.",
+    "annual_lead_until": "El último mapa es el de {month}: aquí no se sabe lo que pasó después.",
     "annual_no_warnings": "Ninguna: no se señaló nada al reunir los meses.",
     "annual_map": "Bosque y otras tierras",
     "annual_map_caption": "El estado de cada lugar a fines del año. Rayado: sin datos. Línea "

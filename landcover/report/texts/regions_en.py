@@ -8,6 +8,8 @@ REGIONS_ENGLISH: Mapping[str, str] = {
     "the area of interest",
     "regions_loss_caption": "True hectares of what is known of the forest, and alerts, by region, "
     "as far as it lies in the area of interest; the most loss first",
+    "regions_year_caption": "True hectares of forest and other land at the end of the year, by "
+    "region, as far as it lies in the area of interest",
     "regions_region": "Region",
     "regions_area": "In the area of interest, ha",
     "regions_forest": "Forest, ha",

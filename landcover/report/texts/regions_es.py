@@ -8,6 +8,8 @@ REGIONS_SPANISH: Mapping[str, str] = {
     "está dentro del área de interés",
     "regions_loss_caption": "Hectáreas reales de lo que se sabe del bosque, y alertas, por región, "
     "en la parte que está dentro del área de interés; primero las de más pérdida",
+    "regions_year_caption": "Hectáreas reales de bosque y de otras tierras a fines del año, por "
+    "región, en la parte que está dentro del área de interés",
     "regions_region": "Región",
     "regions_area": "En el área de interés, ha",
     "regions_forest": "Bosque, ha",
