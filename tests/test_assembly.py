@@ -20,6 +20,7 @@ PLAN = Plan(
     (),
     (class_layer(), NUMBERS),
     thumbnails=None,
+    code="",
 )
 
 
