@@ -25,7 +25,10 @@ RUN pip install --no-cache-dir --no-deps --editable . \
     && chmod --recursive a+rX . \
     && python -m compileall -q flows landcover tasks
 
-ENV TMPDIR=/tmp \
+# Docker gives a user without a name the home /, and other programs give none, where Prefect does not
+# start.
+ENV HOME=/tmp \
+    TMPDIR=/tmp \
     XDG_CACHE_HOME=/tmp/cache \
     MPLCONFIGDIR=/tmp/matplotlib \
     NUMBA_CACHE_DIR=/tmp/numba \

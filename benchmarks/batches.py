@@ -29,6 +29,7 @@ from landcover.maps.layers import prediction_layers
 from landcover.maps.pieces import Piece, Plan, piece_factors
 from landcover.model.forest import Model
 from landcover.period import Period
+from landcover.version import code_version
 from landcover.windows import plan_windows
 from tasks.access.blocks import Blocks
 from tasks.cluster import find_cluster
@@ -158,6 +159,7 @@ def _plan(run: Run, mosaic: Mosaic) -> Plan:
         factors=tuple(piece_factors(mosaic.grid, size)),
         layers=prediction_layers(run.period, NAMES),
         thumbnails=None,
+        code=code_version(),
     )
 
 

@@ -33,6 +33,7 @@ from landcover.maps.tables import Table
 from landcover.model.forest import ForestSettings, fit
 from landcover.model.sampling import SamplingSettings, sample_polygons
 from landcover.period import Period
+from landcover.version import code_version
 from landcover.windows import plan_windows
 
 REPEATS = 3
@@ -104,6 +105,7 @@ def predict(mosaic: Mosaic, predictor: Predictor, folder: Path, *, confidence: b
         factors=tuple(piece_factors(mosaic.grid, size)),
         layers=prediction_layers(Period(2025, 6), NAMES)[: 1 + confidence],
         thumbnails=None,
+        code=code_version(),
     )
 
     def piece(window: Window) -> None:

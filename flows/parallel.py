@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from prefect import Task, unmapped
 from prefect.futures import PrefectFuture, as_completed
 from prefect.logging import get_run_logger
+from prefect.settings import PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED, temporary_settings
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from rasterio.windows import Window
 from rich.console import Console
@@ -37,6 +38,10 @@ BATCHES = 50
 
 # About seven go through in a second (docs/speed.md).
 MOST_BATCHES = 200
+
+# These settings go with the tasks. Before its first task a worker would ask the Prefect server once
+# for its version, and let the task fail where the server is away in that moment.
+UNASKED = {PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED: False}
 
 
 def map_windows(
@@ -100,7 +105,10 @@ def _runner(cluster: Cluster) -> Iterator[TaskRunner[Any]]:
     from prefect_dask.task_runners import DaskTaskRunner
 
     try:
-        with DaskTaskRunner(address=cluster.address) as dask:
+        with (
+            temporary_settings(UNASKED),
+            DaskTaskRunner(address=cluster.address) as dask,
+        ):
             _connect(dask, cluster)
             yield dask
     except KilledWorker as error:

@@ -34,7 +34,7 @@ from landcover.imagery.mosaic import Mosaic
 from landcover.machine import cores
 from landcover.version import code_version, library_versions
 from landcover.windows import memory_for_run, split
-from tasks.access.blocks import load_block
+from tasks.access.blocks import load_block, server_away
 from tasks.access.process import configure
 from tasks.access.settings import ClusterSettings
 from tasks.retries import io_task
@@ -49,6 +49,9 @@ WAITING = 30  # seconds, for the first worker
 
 # What both sides must have in common to send each other tasks, beside what can change a map.
 ENGINES = ("prefect", "prefect-dask", "dask", "distributed", "cloudpickle", "pandas", "geopandas")
+
+# Who does not answer at once is told, or asked again by a retry.
+ONCE = {PREFECT_CLIENT_MAX_RETRIES: 0}
 
 INSTALL = "pip install -r requirements-dask.txt"
 
@@ -105,8 +108,8 @@ def find_cluster(run: Run, scheduler: str | None, mosaic: Mosaic) -> Cluster:
 
     Raises:
         SettingsError: if the address or what belongs to it will not do.
-        LandcoverError: if there is no scheduler or worker, or a worker cannot do its work.
-        TransientError: if the bucket cannot be reached from here.
+        LandcoverError: if there is no scheduler or worker, or one of them cannot do its work.
+        TransientError: if the bucket or the Prefect server cannot be reached from here.
     """
     settings = run.settings[ClusterSettings]
     address = scheduler or settings.dask_scheduler
@@ -116,8 +119,11 @@ def find_cluster(run: Run, scheduler: str | None, mosaic: Mosaic) -> Cluster:
     _check_block(run, mosaic)
     with ExitStack() as closing:
         client = closing.enter_context(_connect(address))
+        _check_versions(f"scheduler {address}", *_describe_scheduler(client, address))
+        _wait_for_worker(client, address)
         told = _describe_workers(client)
-        _check_versions(told)
+        for name, worker in told.items():
+            _check_versions(f"worker {name}", worker.host, worker.versions)
         # A file that a worker sees in a folder shows that it is the same folder.
         marks = [folder / f".seen-{uuid4().hex}" for folder in _local_folders(run)]
         for mark in marks:
@@ -128,10 +134,17 @@ def find_cluster(run: Run, scheduler: str | None, mosaic: Mosaic) -> Cluster:
             if isinstance(lack, Exception):
                 raise lack
             if lack:
+                # Where the server is away for all, this is no fault of the worker's.
+                _check_api()
                 raise LandcoverError(lack)
     workers = told.values()
     threads, memory = max(told.threads for told in workers), min(told.memory for told in workers)
     return Cluster(address, len(workers), threads, memory)
+
+
+def describe_scheduler() -> tuple[str, Mapping[str, str]]:
+    """Tell the name of this machine, and what `Worker.versions` are here; a scheduler is asked."""
+    return socket.gethostname(), _versions()
 
 
 def describe_worker(dask_worker: "DaskWorker") -> Worker:
@@ -213,7 +226,7 @@ def _check_block(run: Run, mosaic: Mosaic) -> None:
 
 
 def _connect(address: str) -> "Client":
-    """Connect to a scheduler that has a worker."""
+    """Connect to a scheduler."""
     try:
         from distributed import Client
     except ImportError as error:
@@ -221,7 +234,7 @@ def _connect(address: str) -> "Client":
             f"DASK_SCHEDULER is {address}, but Dask is not installed ({error}): {INSTALL}."
         ) from error
     try:
-        client = Client(address, timeout=CONNECTING, set_as_default=False)
+        return Client(address, timeout=CONNECTING, set_as_default=False)
     except (OSError, ssl.SSLError, TypeError) as error:
         # Dask says TypeError where TLS has no certificates.
         raise LandcoverError(
@@ -229,15 +242,33 @@ def _connect(address: str) -> "Client":
             "scheduler, or unset DASK_SCHEDULER. Certificates for tls:// are named in Dask's own "
             "settings, distributed.comm.tls."
         ) from error
+
+
+def _describe_scheduler(client: "Client", address: str) -> tuple[str, Mapping[str, str]]:
+    """Return the name of a scheduler's machine, and the versions there.
+
+    Raises:
+        LandcoverError: if it cannot tell.
+    """
+    try:
+        told: tuple[str, Mapping[str, str]] = client.run_on_scheduler(describe_scheduler)
+    except (ImportError, AttributeError) as error:
+        raise LandcoverError(
+            f"The Dask scheduler {address} does not have this package, or another version of it "
+            f"({error}): install the same there, {INSTALL}."
+        ) from error
+    return told
+
+
+def _wait_for_worker(client: "Client", address: str) -> None:
+    """Wait until a scheduler has a worker."""
     try:
         client.wait_for_workers(1, timeout=WAITING)
     except TimeoutError as error:
-        client.close()
         raise LandcoverError(
             f"The Dask scheduler {address} has had no worker for {WAITING} seconds: start one on "
             f"each machine with dask worker {address}."
         ) from error
-    return client
 
 
 def _describe_workers(client: "Client") -> dict[str, Worker]:
@@ -269,17 +300,15 @@ def _versions() -> dict[str, str]:
     return {**python, **library_versions(), **engines, "chocoforest": code_version()}
 
 
-def _check_versions(workers: Mapping[str, Worker]) -> None:
-    """Make sure that what workers predict is what this process would."""
+def _check_versions(who: str, host: str, there: Mapping[str, str]) -> None:
+    """Make sure that what another machine makes of a task is what this process would."""
     here = _versions()
-    for name, worker in workers.items():
-        others = [what for what, mine in here.items() if worker.versions.get(what) != mine]
-        if others:
-            found = worker.versions.get(others[0], "none")
-            raise LandcoverError(
-                f"The Dask worker {name} on {worker.host} has {others[0]} {found} where this "
-                f"machine has {here[others[0]]}: install the same on both."
-            )
+    others = [what for what, mine in here.items() if there.get(what) != mine]
+    if others:
+        raise LandcoverError(
+            f"The Dask {who} on {host} has {others[0]} {there.get(others[0], 'none')} where this "
+            f"machine has {here[others[0]]}: install the same on both."
+        )
 
 
 def _local_folders(run: Run) -> list[Path]:
@@ -297,9 +326,8 @@ def describe_lack_of_api(here: str, run_id: str) -> str | None:
     """
     address = str(PREFECT_API_URL.value())
     place = without_login(address)
-    once = {PREFECT_CLIENT_MAX_RETRIES: 0}
     try:
-        with temporary_settings(once), get_client(sync_client=True) as client:
+        with temporary_settings(ONCE), get_client(sync_client=True) as client:
             client.read_flow_run(UUID(run_id))
     except ObjectNotFound:
         return f"The Dask worker {here} finds another Prefect server at {place}: {_advice(address)}"
@@ -307,6 +335,18 @@ def describe_lack_of_api(here: str, run_id: str) -> str | None:
         why = _advice(address)
         return f"The Dask worker {here} cannot reach the Prefect API {place} ({error}): {why}"
     return None
+
+
+def _check_api() -> None:
+    """Make sure that this process reaches the Prefect API.
+
+    Raises:
+        TransientError: if it does not.
+    """
+    with temporary_settings(ONCE), get_client(sync_client=True) as client:
+        error = client.api_healthcheck()
+    if error is not None:
+        raise server_away(error)
 
 
 def _advice(address: str) -> str:

@@ -1,6 +1,7 @@
 """The windows of a month's map: planned, predicted and sieved, some in each task."""
 
 import hashlib
+import socket
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -105,6 +106,7 @@ def plan_windows(run: Run, mosaic: Mosaic, model: Model, cluster: Cluster | None
         factors=tuple(piece_factors(mosaic.grid, size)),
         layers=prediction_layers(run.period, model.names),
         thumbnails=thumbnails,
+        code=code_version(),
     )
 
 
@@ -134,9 +136,21 @@ def predict_windows(
 
     Raises:
         TransientError: if the imagery cannot be read.
-        LandcoverError: if the model file is not the recorded one.
+        LandcoverError: if the model file is not the recorded one, or this machine has other code.
     """
+    _check_code(plan)
     return [_predict_window(window, run, plan, mosaic, model) for window in windows]
+
+
+def _check_code(plan: Plan) -> None:
+    """Make sure that a worker that has come later would make the pixels that the others make."""
+    if plan.code != code_version():
+        raise LandcoverError(
+            f"A Dask worker on {socket.gethostname()} has this package, or a library that can "
+            f"change a map, in another version ({code_version()}) than where the run was started "
+            f"({plan.code}): stop it, install the same on both, and run the same command to go on "
+            "with what is left."
+        )
 
 
 def _predict_window(window: Window, run: Run, plan: Plan, mosaic: Mosaic, model: Model) -> Piece:
@@ -184,7 +198,9 @@ def sieve_windows(windows: Sequence[Window], run: Run, plan: Plan, smallest: int
 
     Raises:
         TransientError: if a window or one beside it cannot be read.
+        LandcoverError: if this machine has other code.
     """
+    _check_code(plan)
     return [_sieve_window(window, run, plan, smallest) for window in windows]
 
 

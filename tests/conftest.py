@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import hypothesis
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import (
+    PREFECT_API_URL,
     PREFECT_SERVER_ANALYTICS_ENABLED,
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
     temporary_settings,
@@ -24,11 +26,12 @@ from sqlalchemy import URL, Engine, create_engine, make_url
 
 from demo.world import World, build_world
 from landcover.imagery import images
+from soak.proxy import Proxy, proxy
 from tasks.retries import TASK_PAUSES
 from tests.servers.environment import SETTINGS, of_database
 from tests.servers.hosts import Network, network_of
 from tests.servers.postgis import new_database, postgis_server
-from tests.servers.prefect import Shell, prefect_server, reporting_to
+from tests.servers.prefect import Shell, prefect_server, reporting_to, send_what_is_left
 from tests.servers.shared import made_once, shared_server
 from tests.servers.swift import Bucket, S3Server, listening_at, new_bucket, swift_server
 
@@ -107,6 +110,20 @@ def prefect_api(prefect_database: Path, tmp_path_factory: pytest.TempPathFactory
         reporting_to(shell),
     ):
         yield
+
+
+@pytest.fixture
+def prefect_proxy(prefect_api: None) -> Iterator[Proxy]:
+    """What stands before the Prefect server, and can take it away."""
+    there = str(PREFECT_API_URL.value())
+    port = urlsplit(there).port
+    assert port
+    with (
+        proxy(port, http=False) as before,
+        temporary_settings({PREFECT_API_URL: there.replace(str(port), str(before.port))}),
+    ):
+        yield before
+        send_what_is_left()
 
 
 @pytest.fixture

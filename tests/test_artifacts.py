@@ -1,17 +1,15 @@
 """What the Prefect UI shows of a run, and a run whose server is away."""
 
 import logging
-from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import pytest
 from prefect import flow
-from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from upath import UPath
 
 from landcover.model.metrics import ClassMetrics, Estimate
 from landcover.report.pictures import Picture
-from soak.proxy import Proxy, proxy
+from soak.proxy import Proxy
 from tasks.artifacts import (
     show_accuracy,
     show_hectares,
@@ -19,42 +17,27 @@ from tasks.artifacts import (
     show_progress,
     show_summary,
 )
-from tests.servers.prefect import send_what_is_left
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
 AT_ONCE = {PREFECT_CLIENT_MAX_RETRIES: 0}
 
 
-@pytest.fixture
-def server() -> Iterator[Proxy]:
-    """What stands before the Prefect server, and can take it away."""
-    there = str(PREFECT_API_URL.value())
-    port = urlsplit(there).port
-    assert port
-    with (
-        proxy(port, http=False) as before,
-        temporary_settings({PREFECT_API_URL: there.replace(str(port), str(before.port))}),
-    ):
-        yield before
-        send_what_is_left()
-
-
 def test_what_cannot_be_shown_is_told_and_the_run_goes_on(
-    server: Proxy, caplog: pytest.LogCaptureFixture
+    prefect_proxy: Proxy, caplog: pytest.LogCaptureFixture
 ):
     measured = ClassMetrics(Estimate(0.9), Estimate(0.9), Estimate(0.9), pixels=10, polygons=2)
 
     @flow
     def shows() -> list[int]:
-        server.go_away()
+        prefect_proxy.go_away()
         with temporary_settings(AT_ONCE):
             items = list(show_progress(range(3), 3, "away-progress", "Counting"))
             show_summary("2025-06", "All of it.", {"Map": UPath("map.tif")})
             show_accuracy("2025-06", {"Forest": measured})
             show_hectares("2025-06", {"Forest": 2.0})
             show_pictures("2025-06", {"map": Picture("data:,", "data:,", "A map")})
-        server.come_back()
+        prefect_proxy.come_back()
         return items
 
     with caplog.at_level(logging.WARNING):
@@ -65,16 +48,16 @@ def test_what_cannot_be_shown_is_told_and_the_run_goes_on(
 
 
 def test_progress_goes_on_while_the_server_is_away_and_is_shown_when_it_is_back(
-    server: Proxy, caplog: pytest.LogCaptureFixture
+    prefect_proxy: Proxy, caplog: pytest.LogCaptureFixture
 ):
     @flow
     def shows() -> list[int]:
         seen = show_progress(range(4), 4, "sometimes-away", "Counting")
         items = [next(seen)]
-        server.go_away()
+        prefect_proxy.go_away()
         with temporary_settings(AT_ONCE):
             items += [next(seen), next(seen)]
-        server.come_back()
+        prefect_proxy.come_back()
         return [*items, *seen]
 
     with caplog.at_level(logging.WARNING):

@@ -29,6 +29,7 @@ PLAN = Plan(
     (),
     (class_layer(), NUMBERS),
     thumbnails=None,
+    code="",
 )
 
 

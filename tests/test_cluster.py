@@ -4,23 +4,33 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from signal import SIGKILL
+from threading import Thread
+from typing import Any
 
 import numpy as np
 import pytest
 from distributed import Client
 from prefect import flow, task
-from prefect.settings import PREFECT_API_KEY, temporary_settings
+from prefect.settings import PREFECT_API_KEY, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect_aws import AwsCredentials
 from rasterio.windows import Window
 from shapely import box
+from upath import UPath
 
-from flows.parallel import map_windows
-from landcover.errors import LandcoverError, SettingsError
+from flows import parallel
+from flows.parallel import map_windows, split_into_batches
+from landcover.errors import LandcoverError, SettingsError, TransientError
+from landcover.grid import Grid
+from landcover.maps.pieces import Plan
 from tasks import cluster as asking
+from tasks.access.blocks import BLOCK, load_block, server_away
 from tasks.access.settings import AoiSettings, ClusterSettings
 from tasks.cluster import Cluster, find_cluster, this_process
 from tasks.mosaic import find_mosaic
+from tasks.retries import io_task
+from tasks.windows import predict_windows, sieve_windows
 from tests.months import run_of
-from tests.rasters import write_raster
+from tests.rasters import ORIGIN, write_raster
 from tests.servers.dask import DaskCluster, dask_cluster
 from tests.servers.environment import of_bucket
 from tests.servers.ports import free_port
@@ -120,22 +130,61 @@ def test_a_scheduler_without_workers_is_told(ask, empty, monkeypatch):
         ask(empty.address)
 
 
-def test_a_worker_with_another_library_is_named(ask, empty, worker, tmp_path):
-    described = tmp_path / "older/pandas-2.2.0.dist-info"
+def older(folder: Path, library: str) -> str:
+    """Return a PYTHONPATH on which a library is of the version 1.0.0."""
+    described = folder / library / f"{library}-1.0.0.dist-info"
     described.mkdir(parents=True)
-    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: pandas\nVersion: 2.2.0\n")
-    worker(PYTHONPATH=f"{described.parent}:{ROOT}")
-    with pytest.raises(LandcoverError, match=r"has pandas 2\.2\.0 where this machine has"):
+    (described / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {library}\nVersion: 1.0.0\n")
+    return f"{described.parent}:{ROOT}"
+
+
+def without_package(folder: Path) -> str:
+    """Return a PYTHONPATH on which another package has the name of one of ours."""
+    other = folder / "other/tasks"
+    other.mkdir(parents=True)
+    (other / "__init__.py").touch()
+    return str(other.parent)
+
+
+def test_a_worker_with_another_library_is_named(ask, empty, worker, tmp_path):
+    worker(PYTHONPATH=older(tmp_path, "pandas"))
+    with pytest.raises(
+        LandcoverError, match=r"worker .* has pandas 1\.0\.0 where this machine has"
+    ):
         ask(empty.address)
 
 
 def test_a_worker_without_this_package_is_named(ask, empty, worker, tmp_path):
-    other = tmp_path / "other/tasks"
-    other.mkdir(parents=True)
-    (other / "__init__.py").touch()
-    worker(PYTHONPATH=str(other.parent))
+    worker(PYTHONPATH=without_package(tmp_path))
     with pytest.raises(LandcoverError, match="does not have this package, or another version"):
         ask(empty.address)
+
+
+def test_a_scheduler_with_another_library_is_named(ask, tmp_path):
+    with dask_cluster(tmp_path / "dask", PYTHONPATH=older(tmp_path, "pandas")) as cluster:
+        what = rf"The Dask scheduler {cluster.address} on .* has pandas 1\.0\.0 where"
+        with pytest.raises(LandcoverError, match=what):
+            ask(cluster.address)
+
+
+def test_a_scheduler_without_this_package_is_named(ask, tmp_path):
+    with dask_cluster(tmp_path / "dask", PYTHONPATH=without_package(tmp_path)) as cluster:
+        what = f"The Dask scheduler {cluster.address} does not have this package, or another"
+        with pytest.raises(LandcoverError, match=what):
+            ask(cluster.address)
+
+
+def test_a_worker_that_comes_later_with_other_code_is_refused():
+    plan = Plan(
+        UPath("work"), Grid("EPSG:3857", ORIGIN, 16, 16), (), (), (), None, code="1.0+older"
+    )
+    for task_of_windows, others in {
+        predict_windows: {"mosaic": None, "model": None},
+        sieve_windows: {"smallest": 2},
+    }.items():
+        what = r"in another version .* than where the run was started \(1\.0\+older\)"
+        with pytest.raises(LandcoverError, match=what):
+            task_of_windows.fn((Window(0, 0, 1, 1),), run=None, plan=plan, **others)
 
 
 def test_a_key_does_not_travel_in_clear_unless_told_so(ask, empty, monkeypatch):
@@ -176,3 +225,61 @@ def test_windows_that_end_their_workers_end_the_run_in_a_sentence(prefect_api, e
     cluster = Cluster(empty.address, processes=1, threads=1, memory=1e9)
     with pytest.raises(LandcoverError, match="has lost too many workers"):
         falling()
+
+
+@io_task("ask for block")
+def ask_for_block(windows: tuple[Window, ...], asked: Path) -> list[str | None]:
+    with asked.open("a") as noted:
+        noted.write("asked\n")
+    block = load_block(AwsCredentials, BLOCK)
+    return [block and block.aws_access_key_id for _ in windows]
+
+
+def test_a_worker_that_begins_while_the_prefect_server_is_away_waits_for_it(
+    client, prefect_proxy, empty, worker, monkeypatch, tmp_path
+):
+    AwsCredentials(aws_access_key_id="of the block").save(BLOCK)
+    worker()
+    asked = tmp_path / "asked"
+    asked.touch()
+    asking_soon = ask_for_block.with_options(retry_delay_seconds=[0.1, 0.2, 4, 8, 16])
+    cluster = Cluster(empty.address, processes=1, threads=1, memory=1e9)
+
+    @flow
+    def asks() -> list[str | None]:
+        return map_windows(
+            asking_soon, [Window(0, 0, 1, 1)], "Asking", "asking", cluster, asked=asked
+        )
+
+    def leave(*arguments: Any) -> list[tuple[Window, ...]]:
+        prefect_proxy.go_away()
+        Thread(target=come_back, daemon=True).start()
+        return split_into_batches(*arguments)
+
+    def come_back() -> None:
+        wait_for("the second try", lambda: len(asked.read_text().split()) > 1 or None)
+        prefect_proxy.come_back()
+
+    monkeypatch.setattr(parallel, "split_into_batches", leave)
+    # So that nobody waits but the task.
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        assert asks() == ["of the block"]
+
+
+def test_a_server_that_is_away_is_no_fault_of_a_worker(
+    ask, prefect_proxy, empty, worker, monkeypatch
+):
+    worker()
+
+    def leave(*_: object, **__: object) -> None:
+        prefect_proxy.go_away()
+
+    def come_back(error: Exception) -> TransientError:
+        prefect_proxy.come_back()
+        return server_away(error)
+
+    # Right before the workers are asked, and when it is found to be away.
+    monkeypatch.setattr(Client, "wait_for_workers", leave)
+    monkeypatch.setattr(asking, "server_away", come_back)
+    with pytest.raises(TransientError, match="which this run needs to go on, cannot be reached"):
+        ask(empty.address)

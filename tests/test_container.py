@@ -240,6 +240,9 @@ exec chroot image setpriv --reuid=12345 --regid=12345 --clear-groups --no-new-pr
   env --ignore-environment PATH="$PATH" $VARIABLES sh -ec "$COMMANDS"
 """
 
+# What numba compiles has no place then, as for a worker of Dask outside this image.
+NOWHERE = ("env", "--unset=NUMBA_CACHE_DIR", "HOME=/nonexistent")
+
 PROBE = """
 from pathlib import Path
 import numpy as np
@@ -307,6 +310,7 @@ def test_the_image_draws_and_compiles_on_a_read_only_file_system_for_a_user_with
             [
                 f"cd {IMAGE['WORKDIR']}",
                 shlex.join(json.loads(IMAGE["CMD"])),
+                shlex.join([*NOWHERE, "python", "-c", "import tasks.windows"]),
                 shlex.join(["python", "-c", PROBE]),
             ]
         ),

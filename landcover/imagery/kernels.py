@@ -1,10 +1,32 @@
 """The loops over single pixels of imagery, compiled by numba; they let go of Python's lock."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-compiled = njit(nogil=True, cache=True)
+if TYPE_CHECKING:
+    from numba.core.dispatcher import Dispatcher
+
+
+Loop = TypeVar("Loop", bound=Callable[..., Any])
+
+
+def compiled(function: Loop) -> "Dispatcher[Loop]":
+    """Compile a function, and keep that for the next process if there is a place for it.
+
+    Commands look for one (`flows.environment`); a worker of Dask has none where its user has no
+    home and may not write to the package's folder: it compiles anew each time it starts.
+
+    Args:
+        function: whose loops are compiled when they are first called.
+    """
+    try:
+        return njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # numba has no type of its own for this
+        return njit(nogil=True)(function)
 
 
 @compiled

@@ -50,6 +50,8 @@ class Plan:
     """What the map is made of: the classes first."""
     thumbnails: int | None
     """How many rows and columns one of a thumbnail stands for; None where none is made."""
+    code: str
+    """The version of what makes the pieces, of which all are to be made."""
 
     @property
     def classes(self) -> Layer:

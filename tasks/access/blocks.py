@@ -3,13 +3,16 @@
 from functools import lru_cache
 from typing import TypeVar
 
+import httpx
 from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
+from prefect.settings import PREFECT_API_URL
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from landcover.errors import SettingsError
+from landcover.addresses import without_login
+from landcover.errors import SettingsError, TransientError
 
 BLOCK = "chocoforest"
 
@@ -47,6 +50,7 @@ def load_block(kind: type[AnyBlock], name: str | None) -> AnyBlock | None:
 
     Raises:
         SettingsError: if there is no block of another name, or it is of another type.
+        TransientError: if the server, which has the blocks, cannot be reached.
     """
     if name is None:
         return None
@@ -59,6 +63,29 @@ def _load_once(kind: type[AnyBlock], name: str, run: str) -> AnyBlock | None:  #
 
 
 def _load(kind: type[AnyBlock], name: str) -> AnyBlock | None:
+    # A client asks again only where it has been answered before, and that of a task that is the
+    # first on its machine has not.
+    try:
+        return _ask_for(kind, name)
+    except httpx.TransportError as error:
+        raise server_away(error) from error
+
+
+def server_away(error: Exception) -> TransientError:
+    """Return what to raise where the Prefect server cannot be reached for now.
+
+    Args:
+        error: of Prefect's client.
+    """
+    place = without_login(str(PREFECT_API_URL.value() or "of this run"))
+    said = without_login(str(error) or type(error).__name__)
+    return TransientError(
+        f"The Prefect server {place}, which this run needs to go on, cannot be reached ({said}): "
+        "start it again, and run the same command."
+    )
+
+
+def _ask_for(kind: type[AnyBlock], name: str) -> AnyBlock | None:
     with get_client(sync_client=True) as client:
         try:
             client.read_block_document_by_name(name, kind.get_block_type_slug())
