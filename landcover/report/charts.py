@@ -96,32 +96,35 @@ def accuracy_chart(
     """
     figure = Figure(figsize=(PAGE, AXIS + ROW * max(len(classes), 2)), layout="constrained")
     panels = figure.subplots(1, len(BY_CLASS), sharey=True)
+    shades = [colours[name] for name in classes]
     for axes, measure in zip(panels, BY_CLASS, strict=True):
         _set_style(axes)
-        for row, (name, line) in enumerate(classes.items()):
-            _add_point(axes, row, line.measures[measure], colours[name])
+        _add_points(axes, [line.measures[measure] for line in classes.values()], shades)
         axes.set(xlim=(0, 102), xticks=range(0, 101, 25))
         axes.set_xlabel(wording.say(measure), fontsize=FONT)
     _label_rows(panels[0], list(classes), wording)
     return figure
 
 
-def _add_point(axes: Axes, row: int, found: Estimate, shade: str) -> None:
-    error = found.standard_error
-    if found.value is not None:
-        axes.errorbar(
-            100 * found.value,
-            row,
-            xerr=None if error is None else 100 * error,
-            fmt="o",
-            markersize=4.5,
-            color=shade,
-            markeredgecolor=INK,
-            markeredgewidth=0.6,
-            ecolor=INK,
-            elinewidth=0.9,
-            capsize=2,
-        )
+def _add_points(axes: Axes, measured: Sequence[Estimate], shades: Sequence[str]) -> None:
+    """Draw what is known of each row in its colour, with the standard error where it is known."""
+    known = [
+        (100 * found.value, row, _length(found.standard_error), shade)
+        for row, (found, shade) in enumerate(zip(measured, shades, strict=True))
+        if found.value is not None
+    ]
+    if not known:
+        return
+    values, rows, errors, colours = zip(*known, strict=True)
+    axes.errorbar(
+        values, rows, xerr=errors, fmt="none", ecolor=INK, elinewidth=0.9, capsize=2, capthick=0.6
+    )
+    axes.scatter(values, rows, s=4.5**2, c=colours, edgecolors=INK, linewidths=0.6, zorder=2.1)
+
+
+def _length(error: float | None) -> float:
+    """Return the length of an error's bar, of which nothing is drawn where it is not known."""
+    return np.nan if error is None else 100 * error
 
 
 def _new_chart(width: float, rows: int) -> tuple[Figure, Axes]:

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping
 import geopandas
 import numpy as np
 import rasterio
+import shapely
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PathCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.windows import Window
@@ -267,17 +268,27 @@ def _add_outlines(
     axes: Axes, frame: Frame, shapes: Iterable[BaseGeometry], shades: Iterable[Colour]
 ) -> None:
     """Draw outlines, or dots where they are small, in their colours."""
-    casing = [withStroke(linewidth=1.8, foreground="white")]
+    outlines, points = [], []
     for shape, parts in zip(shapes, shades, strict=True):
         shade = tuple(part / 255 for part in parts)
         west, south, east, north = shape.bounds
         if max(east - west, north - south) < SMALLEST * frame.unit:
-            point = shape.representative_point()
-            axes.plot(point.x, point.y, "o", ms=2.4, color=shade, mec="white", mew=0.35, zorder=4)
+            points.append((shape.representative_point(), shade))
         else:
-            outline = patch_from_polygon(shape, fill=False, edgecolor=shade, lw=0.9, zorder=4)
-            outline.set_path_effects([*casing, withStroke(linewidth=0.9, foreground=shade)])
-            axes.add_patch(outline)
+            path = patch_from_polygon(shape).get_path()
+            outlines += [(path, "white", 1.8), (path, shade, 0.9)]
+    # In one piece each: to draw them one by one takes ten times as long.
+    if outlines:
+        paths, colours, widths = zip(*outlines, strict=True)
+        lines = PathCollection(
+            paths, edgecolors=colours, facecolors="none", linewidths=widths, zorder=4
+        )
+        lines.set(capstyle="butt", joinstyle="miter")
+        axes.add_collection(lines, autolim=False)
+    if points:
+        places, colours = zip(*points, strict=True)
+        x, y = shapely.get_coordinates(places).T
+        axes.scatter(x, y, s=2.4**2, c=colours, edgecolors="white", linewidths=0.35, zorder=4)
 
 
 def _add_colour_bar(figure: Figure, shades: ScalarMappable, label: str) -> None:

@@ -193,11 +193,13 @@ def send_what_is_left() -> None:
 
 def wait_for_server(shell: Shell) -> None:
     """Wait until the server answers."""
+    # One client for all questions: to make one takes more of the processor than all else here.
+    with httpx.Client() as client:
 
-    def answers() -> bool | None:
-        try:
-            return httpx.get(f"{shell.address}/api/health").is_success or None
-        except httpx.TransportError:
-            return None
+        def answers() -> bool | None:
+            try:
+                return client.get(f"{shell.address}/api/health").is_success or None
+            except httpx.TransportError:
+                return None
 
-    wait_for("the Prefect server answers", answers, log=shell.log("server"))
+        wait_for("the Prefect server answers", answers, log=shell.log("server"))
