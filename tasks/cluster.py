@@ -5,9 +5,10 @@ all that a window needs there.
 import platform
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ from prefect.settings import (
 )
 
 from landcover.addresses import without_login
-from landcover.errors import LandcoverError, SettingsError
+from landcover.errors import LandcoverError, SettingsError, TransientError
 from landcover.files import check_writable, is_local
 from landcover.imagery.mosaic import Mosaic
 from landcover.machine import cores
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
 CONNECTING = 10  # seconds
 WAITING = 30  # seconds, for the first worker
+
+LEAST_MEMORY = 250e6  # bytes, for windows and what they share
 
 # What both sides must have in common to send each other tasks, beside what can change a map.
 ENGINES = ("prefect", "prefect-dask", "dask", "distributed", "cloudpickle", "pandas", "geopandas")
@@ -109,7 +112,8 @@ def find_cluster(run: Run, scheduler: str | None, mosaic: Mosaic) -> Cluster:
     Raises:
         SettingsError: if the address or what belongs to it will not do.
         LandcoverError: if there is no scheduler or worker, or one of them cannot do its work.
-        TransientError: if the bucket or the Prefect server cannot be reached from here.
+        TransientError: if the bucket or the Prefect server cannot be reached from here, or a worker
+            from its scheduler.
     """
     settings = run.settings[ClusterSettings]
     address = scheduler or settings.dask_scheduler
@@ -124,13 +128,14 @@ def find_cluster(run: Run, scheduler: str | None, mosaic: Mosaic) -> Cluster:
         told = _describe_workers(client)
         for name, worker in told.items():
             _check_versions(f"worker {name}", worker.host, worker.versions)
+            _check_memory(name, worker)
         # A file that a worker sees in a folder shows that it is the same folder.
         marks = [folder / f".seen-{uuid4().hex}" for folder in _local_folders(run)]
         for mark in marks:
             mark.touch()
             closing.callback(mark.unlink)
         question = (describe_lack, run, mosaic, marks, serialize_context(), flow_run.id)
-        for lack in client.run(*question, on_error="return").values():
+        for lack in _ask(client, *question).values():
             if isinstance(lack, Exception):
                 raise lack
             if lack:
@@ -154,9 +159,15 @@ def describe_worker(dask_worker: "DaskWorker") -> Worker:
         dask_worker: what Dask gives a parameter of this name.
     """
     configure()
-    limit = dask_worker.memory_manager.memory_limit
-    threads = dask_worker.state.nthreads
-    return Worker(socket.gethostname(), _versions(), threads, memory_for_run(limit))
+    # What a window imports takes its share of the memory, and would take it a moment later.
+    import_module("tasks.windows")
+    manager = dask_worker.memory_manager
+    memory = memory_for_run(manager.memory_limit)
+    if manager.memory_limit and manager.memory_pause_fraction:
+        # Above that Dask hands out nothing, and what it did not keep itself it cannot give back.
+        most = manager.memory_limit * manager.memory_pause_fraction
+        memory = min(memory, most - dask_worker.monitor.get_process_memory())
+    return Worker(socket.gethostname(), _versions(), dask_worker.state.nthreads, memory)
 
 
 def describe_lack(
@@ -276,19 +287,31 @@ def _describe_workers(client: "Client") -> dict[str, Worker]:
 
     Raises:
         LandcoverError: if one cannot tell.
+        TransientError: if one does not answer.
     """
-    answers: dict[str, Worker] = client.run(describe_worker, on_error="return")
+    answers: dict[str, Worker] = _ask(client, describe_worker)
     for worker, answer in answers.items():
-        if isinstance(answer, OSError):
-            raise LandcoverError(
-                f"The Dask worker {worker} cannot be reached by its scheduler ({answer}): look "
-                "after it, or stop it."
-            )
         # Dask has no type of its own for what a worker could not even unpickle.
         if isinstance(answer, Exception):
             raise LandcoverError(
                 f"The Dask worker {worker} does not have this package, or another version of it "
                 f"({answer}): install the same there, {INSTALL}."
+            )
+    return answers
+
+
+def _ask(client: "Client", question: Callable[..., Any], *arguments: object) -> dict[str, Any]:
+    """Return what each worker answers, or the exception that it raises, by its address.
+
+    Raises:
+        TransientError: if one does not answer; if it has ended, it is not asked the next time.
+    """
+    answers: dict[str, Any] = client.run(question, *arguments, on_error="return")
+    for worker, answer in answers.items():
+        if isinstance(answer, OSError):
+            raise TransientError(
+                f"The Dask worker {worker} cannot be reached by its scheduler ({answer}): look "
+                "after it, or stop it."
             )
     return answers
 
@@ -308,6 +331,16 @@ def _check_versions(who: str, host: str, there: Mapping[str, str]) -> None:
         raise LandcoverError(
             f"The Dask {who} on {host} has {others[0]} {there.get(others[0], 'none')} where this "
             f"machine has {here[others[0]]}: install the same on both."
+        )
+
+
+def _check_memory(name: str, worker: Worker) -> None:
+    """Make sure that a worker would not wait for memory for ever, which Dask tells in its log."""
+    if worker.memory < LEAST_MEMORY:
+        left, least = (f"{of / 1e6:.0f} MB" for of in (max(worker.memory, 0), LEAST_MEMORY))
+        raise LandcoverError(
+            f"The Dask worker {name} on {worker.host} has {left} left for windows, which take "
+            f"{least} and more: give it more with dask worker --memory-limit."
         )
 
 

@@ -154,6 +154,26 @@ def test_a_worker_with_another_library_is_named(ask, empty, worker, tmp_path):
         ask(empty.address)
 
 
+def test_a_worker_without_memory_for_windows_is_named(ask, empty, worker, monkeypatch):
+    monkeypatch.setattr(asking, "LEAST_MEMORY", 1e12)
+    worker()
+    what = r"has [1-9]\d* MB left for windows, which take 1000000 MB and more"
+    with pytest.raises(LandcoverError, match=what):
+        ask(empty.address)
+
+
+def test_a_worker_that_ends_while_it_is_asked_is_a_failure_that_may_heal(
+    ask, empty, worker, monkeypatch
+):
+    def end(dask_worker: Any) -> None:
+        os.kill(os.getpid(), SIGKILL)
+
+    monkeypatch.setattr(asking, "describe_worker", end)
+    worker()
+    with pytest.raises(TransientError, match="cannot be reached by its scheduler"):
+        ask(empty.address)
+
+
 def test_a_worker_without_this_package_is_named(ask, empty, worker, tmp_path):
     worker(PYTHONPATH=without_package(tmp_path))
     with pytest.raises(LandcoverError, match="does not have this package, or another version"):
