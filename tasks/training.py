@@ -19,8 +19,6 @@ from landcover.model.metrics import Metrics, describe_metrics
 from landcover.model.pooling import pool, pooling_notices
 from landcover.model.reflectance import check_reflectances, usual_reflectances
 from landcover.model.sampling import Origin, read_samples
-from landcover.model.tuning import tune
-from landcover.model.validation import validate
 from landcover.notices import Notice
 from landcover.publishing import publish_all
 from tasks.access.settings import MosaicSettings
@@ -68,6 +66,10 @@ def train_model(
             where an index needs them, or are of months that cannot teach one model.
         TransientError: if the bucket cannot be reached.
     """
+    # Here, because scikit-learn comes with them, for which all commands would wait.
+    from landcover.model.tuning import tune
+    from landcover.model.validation import validate
+
     files = [(path, *_read(run, path)) for path in input_data]
     pooled = pool(files, run.period)
     samples, origin = pooled.rows, pooled.origin

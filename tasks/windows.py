@@ -19,7 +19,6 @@ from landcover.imagery.images import gdal_path
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.thumbnails import Thumbnail, thumbnail_factor
 from landcover.maps.layers import prediction_layers
-from landcover.maps.lookup import open_predictor
 from landcover.maps.pieces import (
     Piece,
     Plan,
@@ -58,6 +57,9 @@ def plan_windows(run: Run, mosaic: Mosaic, model: Model, cluster: Cluster | None
             the recorded one.
         TransientError: if the bucket cannot be reached, or the imagery cannot be opened.
     """
+    # Here, because scikit-learn comes with it, for which all commands would wait.
+    from landcover.maps.lookup import open_predictor
+
     missing = [name for name in model.bands if name not in mosaic.bands]
     if missing:
         raise LandcoverError(
@@ -154,6 +156,8 @@ def _check_code(plan: Plan) -> None:
 
 
 def _predict_window(window: Window, run: Run, plan: Plan, mosaic: Mosaic, model: Model) -> Piece:
+    from landcover.maps.lookup import open_predictor
+
     files = plan.pieces(window)
     path = files[plan.classes.key]
     with run.storage(path):

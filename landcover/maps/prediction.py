@@ -1,6 +1,7 @@
 """Prediction: from the pixels of a window to class codes."""
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
@@ -14,8 +15,11 @@ from landcover.geometry import intersection
 from landcover.imagery.doubts import Inspection
 from landcover.imagery.mosaic import Mosaic
 from landcover.imagery.thumbnails import Thumbnail
-from landcover.maps.lookup import Predictor
 from landcover.windows import BLOCK, pixels_inside, split, within
+
+# scikit-learn comes with it.
+if TYPE_CHECKING:
+    from landcover.maps.lookup import Predictor
 
 
 class PredictionSettings(BaseModel):
@@ -42,7 +46,7 @@ class PredictionSettings(BaseModel):
 
 def predict_window(
     mosaic: Mosaic,
-    predictor: Predictor,
+    predictor: "Predictor",
     bands: Sequence[str],
     area: BaseGeometry,
     window: Window,

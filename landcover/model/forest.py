@@ -7,23 +7,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import joblib
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer
 from upath import UPath
 
 from landcover.errors import LandcoverError
 from landcover.imagery.unseen import Ranges
-from landcover.model import bins, indices
+from landcover.model import indices
 from landcover.model.balance import at_most_per_class
-from landcover.model.bins import LogBins
 from landcover.model.indices import (
     IndexName,
     names_of,
@@ -33,8 +29,11 @@ from landcover.model.indices import (
 )
 from landcover.model.reflectance import Reflectances, usual_reflectances
 
-# Where files of models that were trained before 2026-12 say that their parts are.
-MOVED = {"landcover.bins": bins, "landcover.indices": indices}
+# scikit-learn comes with what is trained or opened: all commands would wait for it, and most of
+# those that are told what is wrong never need it.
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import FunctionTransformer
 
 
 class ForestSettings(BaseModel):
@@ -127,7 +126,7 @@ class ForestSettings(BaseModel):
 
 def new_pipeline(
     settings: ForestSettings, jobs: int = -1, reflectances: Reflectances | None = None
-) -> Pipeline:
+) -> "Pipeline":
     """Return an untrained model that takes raw band values (samples, bands) and gives class codes.
 
     Args:
@@ -136,6 +135,11 @@ def new_pipeline(
         reflectances: of the bands, in their order, which indices other than the normalised
             differences of all bands need.
     """
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.pipeline import Pipeline
+
+    from landcover.model.bins import LogBins
+
     forest = RandomForestClassifier(
         n_estimators=settings.trees,
         max_depth=settings.max_depth,
@@ -156,8 +160,10 @@ def new_pipeline(
 
 def _transformer(
     names: Sequence[IndexName], reflectances: Reflectances | None
-) -> FunctionTransformer:
+) -> "FunctionTransformer":
     """Return what appends indices to the bands."""
+    from sklearn.preprocessing import FunctionTransformer
+
     if reflectances is None:
         assert list(names) == ["differences"]
         return FunctionTransformer(with_normalized_differences)
@@ -171,7 +177,7 @@ def fit(
     codes: pd.Series,
     settings: ForestSettings,
     reflectances: Reflectances | None = None,
-) -> Pipeline:
+) -> "Pipeline":
     """Train a model on the samples, on at most `max_pixels_per_class` of each class.
 
     Args:
@@ -200,7 +206,7 @@ def without_false_alarms() -> Iterator[None]:
         yield
 
 
-def oob_accuracy(pipeline: Pipeline, codes: pd.Series, settings: ForestSettings) -> float:
+def oob_accuracy(pipeline: "Pipeline", codes: pd.Series, settings: ForestSettings) -> float:
     """Return the share of samples that the trees that were grown without them give their class.
 
     The forest's own `oob_score_` counts a sample that all trees were grown with as one of the first
@@ -247,7 +253,7 @@ class Model:
     did not record them."""
 
 
-def load(path: UPath, digest: str) -> Pipeline:
+def load(path: UPath, digest: str) -> "Pipeline":
     """Open a model file to predict with one core, once it is known to be the recorded one.
 
     Args:
@@ -267,7 +273,10 @@ def load(path: UPath, digest: str) -> Pipeline:
             f"The model file {path} is not the one that was recorded when it was trained "
             "(its SHA-256 differs), so it is not opened: train the month's model again."
         )
-    for old, module in MOVED.items():
+    from landcover.model import bins
+
+    # Where files of models that were trained before 2026-12 say that their parts are.
+    for old, module in {"landcover.bins": bins, "landcover.indices": indices}.items():
         sys.modules.setdefault(old, module)
     pipeline: Pipeline = joblib.load(BytesIO(content))
     return pipeline.set_params(forest__n_jobs=1)
