@@ -9,7 +9,19 @@ from tempfile import TemporaryDirectory
 
 from matplotlib.figure import Figure as Drawing
 
-from benchmarks import annual, bins, cells, change, intervals, machines, month, nine, stage, worlds
+from benchmarks import (
+    annual,
+    bins,
+    cells,
+    change,
+    intervals,
+    machines,
+    month,
+    nine,
+    pooling,
+    stage,
+    worlds,
+)
 from benchmarks.imagery import QUAD
 from benchmarks.report import FOLDER, UNTOLD, Figure, as_table, found_of
 from demo.world import build_world
@@ -52,6 +64,8 @@ def main() -> int:
     print(worlds.table(), flush=True)
     print("\nWhich rule of annual maps is wrong how often:\n")
     print(annual.accuracy(), flush=True)
+    print("\nHow well a month is mapped by its own polygons, by others' and by both, in percent:\n")
+    pooling.tell()
     print("\nHow often intervals of 95 % hold the truth, and how wide they are:\n")
     outcomes = intervals.measure(sampled)
     print(intervals.as_table(outcomes), flush=True)
