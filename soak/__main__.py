@@ -13,6 +13,8 @@ from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect_aws import AwsClientParameters, AwsCredentials
 from upath import UPath
 
 from demo.world import World
@@ -40,7 +42,9 @@ from soak.month import (
 )
 from soak.proxy import Proxy, proxy
 from soak.results import Memory, Result, check_same, put_back, remember, result
+from tasks.access.blocks import BLOCK
 from tests.servers import postgis, swift
+from tests.servers.dask import DaskCluster, dask_cluster
 from tests.servers.environment import of_bucket, of_database, of_folders
 from tests.servers.process import Server
 
@@ -111,6 +115,7 @@ class Ground:
             "disks": self.disks,
             "faults": self.faults,
             "unreachable": self.unreachable,
+            "cluster": self.cluster,
         }
 
     def kills(self) -> Iterator[tuple[str, Table]]:
@@ -164,6 +169,22 @@ class Ground:
         """Let all answers of a service be faulty."""
         yield "all answers of the bucket faulty", self._faulty(None, 1, 0)
         yield "all connections to the database faulty", self._faulty(None, 0, 1)
+
+    def cluster(self) -> Iterator[tuple[str, Table]]:
+        """Take the Prefect server away while windows are on a Dask cluster, and its workers too."""
+        place = self.there.place
+        with dask_cluster(place.folder / "dask") as cluster:
+            with temporary_settings({PREFECT_API_URL: place.api}):
+                block_of(self.bucket.server).save(BLOCK, overwrite=True)
+            start_workers(cluster)
+            settings = {"DASK_SCHEDULER": cluster.address, **cluster.environment}
+            on_cluster = replace(place, settings={**place.settings, **settings})
+            site = replace(self.there, place=on_cluster)
+            servers = self.servers["API"]
+            away = Disturbance(partial(stopped, servers), AWAY)
+            yield self._disturb(f"on Dask, API away for {AWAY} s", site, away, 2)
+            both = Disturbance(partial(renewed, cluster, servers), AWAY)
+            yield self._disturb(f"on Dask, API away for {AWAY} s, other workers", site, both, 3)
 
     def _times(self, count: int) -> int:
         return max(1, round(count * self.scale))
@@ -272,6 +293,36 @@ def _try(name: str, trial: Callable[[], Iterator[tuple[str, Table]]]) -> bool:
         print(f"\n{name}: BROKEN after {time.monotonic() - started:.0f} s: {error}\n", flush=True)
         return False
     return True
+
+
+def start_workers(cluster: DaskCluster) -> None:
+    """Start two workers, and wait until they have found the scheduler."""
+    for _ in range(2):
+        cluster.start_worker()
+    with cluster.client() as client:
+        client.wait_for_workers(len(cluster.workers))
+
+
+@contextmanager
+def renewed(cluster: DaskCluster, servers: Sequence[Server]) -> Iterator[None]:
+    """Stop servers, and let workers that have never been asked take the place of the others."""
+    with stopped(servers):
+        for worker in cluster.workers:
+            worker.kill()
+            worker.wait()
+        cluster.workers.clear()
+        start_workers(cluster)
+        yield
+
+
+def block_of(server: swift.S3Server) -> AwsCredentials:
+    """Return the block that workers take the bucket's credentials from."""
+    return AwsCredentials(
+        aws_access_key_id=server.key,
+        aws_secret_access_key=server.secret,
+        region_name=server.region,
+        aws_client_parameters=AwsClientParameters(endpoint_url=server.endpoint),
+    )
 
 
 @contextmanager
