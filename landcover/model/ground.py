@@ -7,13 +7,12 @@ memory.
 
 from collections.abc import Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import shapely
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from shapely.geometry.base import BaseGeometry
 
 from landcover.notices import Notice
@@ -58,9 +57,7 @@ def same_ground(shapes: Sequence[BaseGeometry], pixel: float) -> list[NDArray[np
     one, other = shapely.STRtree(valid).query(valid, predicate="intersects")
     pairs = np.stack([one, other])[:, one < other]
     joined = pairs[:, _overlap(valid[pairs[0]], valid[pairs[1]], pixel)]
-    links = coo_array((np.ones(joined.shape[1]), tuple(joined)), shape=(len(valid),) * 2)
-    _, ground = connected_components(links, directed=False)
-    members = pd.Series(finite).groupby(ground)
+    members = pd.Series(finite).groupby(_linked(joined[0], joined[1], len(valid)))
     return [its.to_numpy() for _, its in members if len(its) > 1]
 
 
@@ -95,9 +92,19 @@ def joined(groups: Sequence[Sequence[str]]) -> Together:
     one, other = (
         ids.get_indexer(pd.Index(names, dtype=object)) for names in zip(*pairs, strict=True)
     )
-    links = coo_array((np.ones(len(pairs)), (one, other)), shape=(len(ids),) * 2)
-    _, ground = connected_components(links, directed=False)
+    ground = _linked(one, other, len(ids))
     return tuple(tuple(its) for _, its in ids.to_series().groupby(ground))
+
+
+def _linked(one: NDArray[np.intp], other: NDArray[np.intp], count: int) -> NDArray[np.integer[Any]]:
+    """Return a number for each of `count` things, the same for those that pairs link."""
+    # Here, because they take a twelfth of the time in which a command starts.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    links = coo_array((np.ones(len(one)), (one, other)), shape=(count, count))
+    _, numbers = connected_components(links, directed=False)
+    return np.asarray(numbers)
 
 
 def ground_of(polygons: pd.Series, together: Together) -> pd.Series:
