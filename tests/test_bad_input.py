@@ -545,7 +545,9 @@ def test_bad_input_is_told_in_one_sentence(fault: Fault, world: Chiapas, capfd, 
         assert told == []
         message = err
     else:
-        (message,) = told
+        # What was read is not shown otherwise, and without it nobody knows why there is none.
+        assert len(told) == 1, f"{err}\n{caplog.text}"
+        message = told[0]
     for words in fault.words:
         assert words in message
     for leak in ("Traceback", "abracadabra"):
