@@ -63,7 +63,7 @@ def write_polygons(path: Path, labels: Mapping[int, str]) -> None:
 
 
 @pytest.fixture
-def months(tmp_path: Path, settings: Callable[..., None]) -> Path:
+def months(tmp_path: Path, settings: Callable[..., None], small_pictures: None) -> Path:
     """Imagery of May and June, and polygons of April, too; each month has a class of its own."""
     folder = tmp_path / "imagery"
     for month in (5, 6):

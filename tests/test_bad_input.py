@@ -25,7 +25,7 @@ from flows import monthly, prepare_data, run_predictions, train_model
 from tests.conftest import REAL
 from tests.servers.waiting import PATIENCE
 
-pytestmark = pytest.mark.usefixtures("prefect_api")
+pytestmark = pytest.mark.usefixtures("prefect_api", "small_pictures")
 
 REPOSITORY = Path(__file__).parents[1]
 MONTH = ("--year", "1999", "--month", "11")

@@ -33,7 +33,7 @@ from tasks.access.tables import check_tables
 from tests.servers.shared import made_once
 from tests.test_sieve import sieved_slowly
 
-pytestmark = pytest.mark.usefixtures("prefect_api")
+pytestmark = pytest.mark.usefixtures("prefect_api", "small_pictures")
 
 JUNE = Period(2025, 6)
 MONTH = ["--year", "2025", "--month", "6"]

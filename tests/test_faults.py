@@ -46,7 +46,7 @@ from tests.servers.environment import of_bucket, of_database, of_folders
 from tests.servers.postgis import new_database
 from tests.servers.swift import Bucket
 
-pytestmark = [pytest.mark.usefixtures("hasty"), pytest.mark.xdist_group("faults")]
+pytestmark = [pytest.mark.usefixtures("hasty", "small_pictures"), pytest.mark.xdist_group("faults")]
 
 MONTH = ["--year", "2025", "--month", "6", "--folds", "2", "--smallest_patch", "4"]
 OLD, NEW = "4", "5"  # trees

@@ -27,7 +27,7 @@ from landcover.files import sha256
 from landcover.period import Period
 from tests.conftest import REAL
 
-pytestmark = pytest.mark.usefixtures("prefect_api")
+pytestmark = pytest.mark.usefixtures("prefect_api", "small_pictures")
 
 MAPS, MODELS, SAMPLES = (Path("data") / name for name in ("predictions", "models", "prepared"))
 
