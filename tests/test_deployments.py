@@ -25,10 +25,12 @@ from playwright.sync_api import (
     sync_playwright,
 )
 from playwright.sync_api import TimeoutError as NotInTime
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
 from pydantic.fields import FieldInfo
 from sqlalchemy import URL, create_engine
 
 from demo.world import World
+from flows.command import OF_SERVER
 from landcover.maps.prediction import PredictionSettings
 from landcover.model.forest import ForestSettings
 from landcover.model.sampling import SamplingSettings
@@ -390,6 +392,8 @@ def test_the_documented_commands_make_the_deployments_and_their_blocks(team):
         assert "land-cover" in deployment["tags"]
         assert deployment["schedules"] == [], name
         assert deployment["enforce_parameter_schema"], name
+        patience = {PREFECT_CLIENT_MAX_RETRIES.name: f"{OF_SERVER[PREFECT_CLIENT_MAX_RETRIES]}"}
+        assert deployment["job_variables"]["env"] == patience, name
         limit = deployment["global_concurrency_limit"]
         assert (limit and limit["limit"]) == (1 if name in ALONE else None), name
         if limit:
