@@ -103,8 +103,8 @@ def build(seed: int, staying: float) -> YearOfWorld:
         said.append(np.where(sky > np.quantile(sky, 1 - CLOUDS), UNCLEAR, seems).astype(np.int8))
         sure = 50 + 50 * (1 - np.exp(-np.abs(surplus) / 0.25))
         confidence.append(np.rint(sure).astype(np.uint8))
-    flat = [np.stack(months).reshape(len(months), -1) for months in (said, confidence)]
-    return YearOfWorld(*flat, standing.ravel(), (forest & ~standing).ravel())
+    says, sureness = (np.stack(of).reshape(len(of), -1) for of in (said, confidence))
+    return YearOfWorld(says, sureness, standing.ravel(), (forest & ~standing).ravel())
 
 
 def score(world: YearOfWorld, settings: AnnualSettings) -> Score:
@@ -207,15 +207,15 @@ def measure(folder: Path, quads: int = 2) -> list[Figure]:
     grid = grid_of(quads)
     felled, quiet = worlds.build(2), worlds.build(2, is_felled=False)
     maps = []
-    for period, *months in zip(worlds.MONTHS, felled.months, quiet.months, strict=True):
-        written = write_map(place, period, tuple(months), grid)
+    for period, busy, calm in zip(worlds.MONTHS, felled.months, quiet.months, strict=True):
+        written = write_map(place, period, (busy, calm), grid)
         maps.append(MappedMonth(period, UPath(written.classes), ""))
     figures = []
     for rule in ("hmm", "trend"):
         plan = plan_of(place, grid, maps, rule)
         make_year(place, plan)
-        making = _seconds(lambda plan=plan: make_year(place, plan))
-        reading = _seconds(lambda plan=plan: read_year(plan))
+        making = _seconds(partial(make_year, place, plan))
+        reading = _seconds(partial(read_year, plan))
         minutes = making * 277 / quads**2 / 60
         figures += [
             Figure(f"annual map by {rule}, {quads**2} quads: seconds", f"{making:.1f}"),

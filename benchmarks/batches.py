@@ -103,8 +103,8 @@ def measure(folder: Path) -> Overhead:
 def main() -> None:
     """Measure in this process, whose settings are those of a month, and write what is found."""
     with dask_cluster(Path("dask").absolute()) as cluster:
-        for number in range(WORKERS):
-            cluster.start_worker(f"{number}")
+        for _ in range(WORKERS):
+            cluster.start_worker()
         with cluster.client() as client:
             client.wait_for_workers(WORKERS, timeout=PATIENCE)
         Path(FOUND).write_text(json.dumps(asdict(compare(cluster.address))))

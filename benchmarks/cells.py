@@ -63,7 +63,7 @@ def paint(tree: DecisionTreeClassifier, levels: np.ndarray, votes: np.ndarray) -
         if nodes.children_left[node] < 0:
             shares = nodes.value[node][0]
             for number in np.flatnonzero(shares):
-                votes[(number, *box)] += shares[number]
+                votes[number][box] += shares[number]
             continue
         band = nodes.feature[node]
         cut = int(np.searchsorted(rounded[band], nodes.threshold[node], side="right"))

@@ -170,13 +170,15 @@ def measure(folder: Path, quads: int = 4) -> list[Figure]:
     grid = grid_of(quads)
     felled, quiet = worlds.build(WORLD), worlds.build(WORLD, is_felled=False)
     shown = zip(felled.months, quiet.months, strict=True)
-    record, alerts, last = None, no_alerts(), None
+    record: dict[str, str] | None = None
+    alerts, last = no_alerts(), None
     for period, months in list(zip(worlds.MONTHS, shown, strict=True))[: BEFORE + 1]:
         month, before, known = write_map(place, period, months, grid), record, alerts
         standing = numbered(known, last, SETTINGS, grid)
         record, runs = update_record(place, grid, month, before, standing)
         alerts = update_alerts(known, standing, runs, grid, period, SETTINGS)
         last = period
+    assert before is not None
     updating = _seconds(lambda: update_record(place, grid, month, before, standing))
     copying = _seconds(lambda: copy(place, grid, month, before))
     joining = _seconds(lambda: update_alerts(known, standing, runs, grid, period, SETTINGS))

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +108,7 @@ def measure(world: World, folder: Path) -> tuple[list[Figure], dict[int, Run]]:
 
 
 def run(
-    command: list[object], folder: Path, api: str, more: Mapping[str, str] | None = None
+    command: Sequence[object], folder: Path, api: str, more: Mapping[str, str] | None = None
 ) -> Run:
     """Run a command with the settings of a month's folder.
 
@@ -153,18 +153,17 @@ def month_without_prefect() -> None:
     coverage = measure_coverage.fn(run, mosaic, allow_gaps=False)
     polygons = fetch_polygons.fn(run)
     samples = sample_mosaic.fn(run, mosaic, polygons, SamplingSettings())
-    radiometry = measure_radiometry.fn(run, mosaic, samples)
-    training = train_model.fn(run, samples, ForestSettings(), classes)
+    radiometry = measure_radiometry.fn(run, mosaic, [samples])
+    training = train_model.fn(run, [samples], ForestSettings(), classes)
     with only_run(run.period, None):
         model_id = record_model.fn(run, training, {})
     plan = plan_windows.fn(run, mosaic, training.model)
     with ThreadPoolExecutor(cores()) as pool:
-        pieces = list(
-            pool.map(
-                lambda window: predict_windows.fn([window], run, plan, mosaic, training.model),
-                plan.windows,
-            )
+        done = pool.map(
+            lambda window: predict_windows.fn([window], run, plan, mosaic, training.model),
+            plan.windows,
         )
+        pieces = [piece for (piece,) in done]
     finished = assemble_map.fn(run, plan, pieces, mosaic, training.model)
     survey = Survey(mosaic, coverage, radiometry)
     write_report.fn(run, survey, finished, polygons, training, {})

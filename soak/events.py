@@ -35,7 +35,7 @@ class Events:
     @property
     def left(self) -> list[int]:
         """The chosen ones that have not happened yet."""
-        return [number for number in self._chosen if number]
+        return [number for number in self._chosen[:] if number]
 
     def choose(self, numbers: Sequence[int] = ()) -> None:
         """Choose events by their numbers, the first is 1, instead of those that are left."""

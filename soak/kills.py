@@ -105,7 +105,7 @@ def kill_months(
         check(done.finished < MOST_UNKILLED * kills, f"no month was killed:\n{place.said()}")
         put_back(place, old)
         in_a_row = chance.randint(1, 4)
-        with watched(Path(place.data / "work")) as pieces:
+        with watched(Path(str(place.data / "work"))) as pieces:
             for _ in range(min(in_a_row, kills - done.killed.total())):
                 moment = chance.uniform(0, seconds)
                 turn = by[done.killed.total() % len(by)]
@@ -167,7 +167,7 @@ def _kill_one(
 
 def _check_whole(place: Place, old: Memory, wanted: Result) -> None:
     """Make sure that the map is the old one or the new one, and whole."""
-    path = Path(place.maps / MAP)
+    path = place.maps / MAP
     if path.read_bytes() != old.files[f"{path.parent.name}/{MAP}"]:
         different = int((read(path, place.folder) != wanted.codes).sum())
         check(different == 0, f"{different} pixels of the map differ after a kill")
@@ -177,7 +177,7 @@ def _in_flight(place: Place) -> int:
     """Count the windows that a killed run had begun: each builds its piece in a folder aside."""
     if place.step() not in PREDICTING:
         return 0
-    return len(list(Path(place.data / "work").rglob(f"{UNFINISHED}*")))
+    return len(list(Path(str(place.data / "work")).rglob(f"{UNFINISHED}*")))
 
 
 def _check_once(pieces: dict[Path, set[Piece]]) -> None:

@@ -151,7 +151,7 @@ class Place:
             return subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", *map(str, (*command, *self.options))],
                 cwd=self.folder,
-                env=environment | self.settings,
+                env={**environment, **self.settings},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

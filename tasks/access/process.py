@@ -12,10 +12,7 @@ from threading import Timer
 
 from prefect.exceptions import TerminationSignal
 from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning
-from s3fs.core import (  # type: ignore[import-untyped]
-    S3FileSystem,
-    set_custom_error_handler,
-)
+from s3fs.core import S3FileSystem, set_custom_error_handler
 
 from landcover.errors import LandcoverError
 from landcover.machine import cores

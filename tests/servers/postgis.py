@@ -126,8 +126,16 @@ def _make_cluster(folder: Path, encoding: str = "UTF8") -> None:
         shutil.chown(folder, "postgres")
     password = folder / "password"
     password.write_text(PASSWORD)
-    options = ["-A", "scram-sha-256", "-U", "postgres", "--pwfile", password]
-    command = ["-D", folder / "data", *options, "-E", encoding, "--locale=C", "--no-sync"]
+    options: list[str | Path] = ["-A", "scram-sha-256", "-U", "postgres", "--pwfile", password]
+    command: list[str | Path] = [
+        "-D",
+        folder / "data",
+        *options,
+        "-E",
+        encoding,
+        "--locale=C",
+        "--no-sync",
+    ]
     done = subprocess.run(
         [*_as_postgres(), _program("initdb"), *command],
         cwd="/",
@@ -160,7 +168,15 @@ def _server_of(
     port = free_port()
     options = [f"listen_addresses={address}", "fsync=off", f"max_connections={CONNECTIONS}", *more]
     settings = [word for option in options for word in ("-c", option)]
-    command = [_program("postgres"), "-D", folder / "data", "-p", str(port), "-k", folder]
+    command: list[str | Path] = [
+        _program("postgres"),
+        "-D",
+        folder / "data",
+        "-p",
+        str(port),
+        "-k",
+        folder,
+    ]
     url = URL.create("postgresql+psycopg2", "postgres", PASSWORD, address, port, "postgres")
     return url, Server(
         "PostgreSQL",

@@ -359,7 +359,7 @@ def _server_of(folder: Path, name: str, kind: str, address: str, port: int) -> S
     """Return one of Swift's servers, whose settings are written under a name."""
     program = Path(sys.executable).with_name(f"swift-{kind}-server")
     # The signal ends the server where the tests are killed and no block ends.
-    command = ["setpriv", "--pdeathsig", "KILL", sys.executable, program]
+    command: list[str | Path] = ["setpriv", "--pdeathsig", "KILL", sys.executable, program]
     return Server(
         f"Swift's {name} server",
         [*command, folder / f"{name}.conf", "-v"],
