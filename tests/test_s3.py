@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+import os
 import re
 import sqlite3
 import subprocess
@@ -124,6 +125,48 @@ def gdal_on(server: S3Server | None) -> rasterio.Env:
         endpoint_url=server.endpoint.removeprefix("http://"),
     )
     return rasterio.Env(session, AWS_HTTPS="NO", AWS_VIRTUAL_HOSTING="FALSE")
+
+
+# What two threads read of a quad, each its half in strips.
+SIDE_BY_SIDE = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+import rasterio
+from rasterio.windows import Window
+from tasks.access.process import configure
+
+configure()
+
+def read(top):
+    with rasterio.open(sys.argv[1]) as quad:
+        for row in range(top, top + 1024, 512):
+            quad.read(window=Window(0, row, 4096, 512))
+
+with ThreadPoolExecutor(2) as pool:
+    list(pool.map(read, (0, 1024)))
+"""
+
+
+def test_threads_that_read_a_quad_side_by_side_fetch_nothing_twice(bucket: Bucket, tmp_path: Path):
+    # Noise of three bands is no smaller compressed: 12.6 MB a strip.
+    values = np.random.default_rng(0).integers(0, 2**16, (3, 2048, 4096), "uint16")
+    quad = write_raster(tmp_path / "quad.tif", values, block=256)
+    bucket.filesystem.put_file(str(quad), f"{bucket.name}/quad.tif")
+    server = bucket.server
+    access = {
+        "AWS_ACCESS_KEY_ID": server.key,
+        "AWS_SECRET_ACCESS_KEY": server.secret,
+        "AWS_REGION": server.region,
+        "AWS_S3_ENDPOINT": server.endpoint.removeprefix("http://"),
+        "AWS_HTTPS": "NO",
+        "AWS_VIRTUAL_HOSTING": "FALSE",
+    }
+    # In a process of its own: GDAL makes what it keeps things in when it first fetches something.
+    command = [sys.executable, "-c", SIDE_BY_SIDE, f"/vsis3/{bucket.name}/quad.tif"]
+    with bucket.counted() as asked:
+        subprocess.run(command, env=os.environ | access, cwd=REPOSITORY, check=True)
+    fetched = sum(request.length or 0 for request in asked if request.method == "GET")
+    assert quad.stat().st_size <= fetched < 1.05 * quad.stat().st_size
 
 
 # --- a month --------------------------------------------------------------------------------------
