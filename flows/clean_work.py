@@ -10,6 +10,7 @@ from flows.command import command
 from flows.parameters import Month, Year
 from landcover.period import Period
 from tasks.access.blocks import Blocks
+from tasks.regions import work_of_regions
 from tasks.run import open_run, remove_work
 
 
@@ -23,7 +24,8 @@ def clean_work(year: Year, month: Month, blocks: Blocks = Blocks()) -> str:
         blocks: The Prefect blocks that hold the credentials of database and bucket.
     """
     with open_run(Period(year, month), blocks) as run:
-        kept = [run.files.index, run.files.polygons, run.files.region_work]
+        of_regions = run.working_in(work_of_regions(run.period)).files.work
+        kept = [run.files.index, run.files.polygons, of_regions]
         removed = remove_work(run, [run.files.work, *kept])
         return "\n".join([f"{run}: {len(removed)} work files or folders removed", *removed])
 

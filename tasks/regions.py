@@ -404,6 +404,15 @@ def page_with_regions(run: Run, of: Of, page: str, areas: RegionalAreas | None) 
     return found or page
 
 
+def work_of_regions(period: Period | CalendarYear) -> str:
+    """Return the name of the folder of work of a run that measures regions alone.
+
+    Args:
+        period: the month, or the year.
+    """
+    return f"regions_{period.key}"
+
+
 def open_regions(
     period: Period | CalendarYear, blocks: Blocks, needs: Sequence[type[BaseSettings]]
 ) -> AbstractContextManager[Run]:
@@ -420,7 +429,7 @@ def open_regions(
         TransientError: if database or bucket cannot be reached.
     """
     month = period if isinstance(period, Period) else period.months[-1]
-    run = prepare_run(month, blocks, needs).working_in(f"regions_{period.key}")
+    run = prepare_run(month, blocks, needs).working_in(work_of_regions(period))
     if run.settings[RegionSettings].regions is None:
         raise SettingsError(
             "REGIONS is not set, so there is nothing to measure: set it to a vector file or table "

@@ -89,8 +89,6 @@ class Files:
     """Headers of the image files; kept for the next run."""
     polygons: UPath
     """The training polygons, as they were fetched; kept for the next run."""
-    region_work: UPath
-    """The folder of work of a run that measures regions alone."""
     work: UPath
     """The folder of work in progress."""
     record: Mapping[str, UPath]
@@ -150,7 +148,6 @@ def files_of(period: Period, folders: FolderSettings) -> Files:
         item=maps / file_name("item", period),
         index=work / file_name("index", period),
         polygons=work / file_name("polygons", period),
-        region_work=work / f"regions_{period.key}",
         work=work / period.key,
         record={name: maps / file_name(name, period) for name in OF_RECORD},
         record_work=work / f"deforestation_{period.key}",

@@ -4,6 +4,7 @@ import hashlib
 import socket
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from prefect.logging import get_run_logger
 from prefect.runtime import task_run
@@ -41,6 +42,9 @@ from tasks.cluster import Cluster, this_process
 from tasks.retries import io_task
 from tasks.run import Run
 
+if TYPE_CHECKING:
+    from landcover.maps.lookup import Predictor
+
 
 @io_task("plan windows", "plan windows {run}")
 def plan_windows(run: Run, mosaic: Mosaic, model: Model, cluster: Cluster | None = None) -> Plan:
@@ -57,9 +61,6 @@ def plan_windows(run: Run, mosaic: Mosaic, model: Model, cluster: Cluster | None
             the recorded one.
         TransientError: if the bucket cannot be reached, or the imagery cannot be opened.
     """
-    # Here, because scikit-learn comes with it, for which all commands would wait.
-    from landcover.maps.lookup import open_predictor
-
     missing = [name for name in model.bands if name not in mosaic.bands]
     if missing:
         raise LandcoverError(
@@ -73,7 +74,7 @@ def plan_windows(run: Run, mosaic: Mosaic, model: Model, cluster: Cluster | None
     with run.storage(mosaic.index):
         itemsize = mosaic.itemsize(model.bands)
     with run.storage(model.path):
-        predictor = open_predictor(model.path, model.sha256)
+        predictor = _predictor_of(model)
     # Where gaps are allowed, the area may be far larger than its imagery.
     with run.storage(mosaic.origin):
         seen = part_with_imagery(mosaic, area)
@@ -155,15 +156,20 @@ def _check_code(plan: Plan) -> None:
         )
 
 
-def _predict_window(window: Window, run: Run, plan: Plan, mosaic: Mosaic, model: Model) -> Piece:
+def _predictor_of(model: Model) -> "Predictor":
+    # Here, because scikit-learn comes with it, for which all commands would wait.
     from landcover.maps.lookup import open_predictor
 
+    return open_predictor(model.path, model.sha256)
+
+
+def _predict_window(window: Window, run: Run, plan: Plan, mosaic: Mosaic, model: Model) -> Piece:
     files = plan.pieces(window)
     path = files[plan.classes.key]
     with run.storage(path):
         if piece := reuse_piece(path, lambda: read_finished(plan, window)):
             return piece
-        predictor = open_predictor(model.path, model.sha256)
+        predictor = _predictor_of(model)
         where = f"at column {window.col_off}, row {window.row_off}"
         with run.imagery(mosaic, where), scratch(run.files.work) as local:
             thumbnail = (

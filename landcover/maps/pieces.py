@@ -203,11 +203,11 @@ def read_again(window: Window, files: Mapping[str, UPath], classes: str, sieved:
         RasterioIOError: if they cannot be read, or are not what was written.
     """
     pixels, hectares = measure_classes(classes)
-    with rasterio.open(classes) as dataset:
-        kept = dataset.tags().get(PIXELS, "{}")
-    if pixels != Counter({int(code): count for code, count in json.loads(kept).items()}):
+    kept = _read_tags(classes)
+    written = json.loads(kept.get(PIXELS, "{}"))
+    if pixels != Counter({int(code): count for code, count in written.items()}):
         raise RasterioIOError(f"{classes} does not hold what was written")
-    return Piece(window, files, hectares, pixels, sieved, read_doubts(classes))
+    return Piece(window, files, hectares, pixels, sieved, _doubts_in(kept))
 
 
 def read_doubts(classes: str) -> Doubts:
@@ -219,8 +219,17 @@ def read_doubts(classes: str) -> Doubts:
     Raises:
         RasterioIOError: if it cannot be opened.
     """
+    return _doubts_in(_read_tags(classes))
+
+
+def _read_tags(classes: str) -> Mapping[str, str]:
     with rasterio.open(classes) as dataset:
-        kept = dataset.tags().get(DOUBTS)
+        tags: dict[str, str] = dataset.tags()
+    return tags
+
+
+def _doubts_in(tags: Mapping[str, str]) -> Doubts:
+    kept = tags.get(DOUBTS)
     return Doubts.from_json(kept) if kept else Doubts()
 
 
