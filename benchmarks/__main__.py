@@ -12,6 +12,7 @@ from matplotlib.figure import Figure as Drawing
 from benchmarks import (
     annual,
     bins,
+    bucket,
     cells,
     change,
     intervals,
@@ -54,7 +55,10 @@ def main() -> int:
         rate = rate_of("copying", figures)
         of_nine = nine.measure(world, folder / "nine", QUAD**2 / rate)
         print(as_table(of_nine), flush=True)
-        machine = machines.describe(runs, found_of(nine.MEGABYTES, of_nine) * 1e6)
+        quads = max(runs)
+        of_bucket = bucket.measure(folder / f"{quads}", {}, "at most 1.05")
+        print(as_table(of_bucket), flush=True)
+        machine = machines.describe(runs, found_of(bucket.megabytes(quads), of_bucket) * 1e6)
         of_machines = machines.measure(folder / "machines", machine, FOLDER / "machines.png")
         print(as_table(of_machines), flush=True)
         draw(seconds, figures, FOLDER / "quads.png")

@@ -178,6 +178,9 @@ def measure(folder: Path, machine: Machine, drawing: Path) -> list[Figure]:
         Figure("asking the cluster before the first window, seconds", f"{overhead.asking:.1f}"),
         Figure("a month of 277 quads without its windows, seconds",
                f"{machine.besides(277):.0f} of {month:.0f}"),
+        Figure("the same, of however few quads; more with each",
+               f"{machine.fixed:.1f}; {machine.assembling:.3f}"),
+        Figure("windows of a quad, core seconds", f"{machine.predicting:.2f}"),
     ]  # fmt: skip
 
 

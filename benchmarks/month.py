@@ -79,15 +79,13 @@ def measure(world: World, folder: Path) -> tuple[list[Figure], dict[int, Run]]:
     area = geopandas.read_file(BOUNDARY).to_crs("EPSG:3857").geometry.union_all()
     every = quads_touching(area)
     middle = sorted(every, key=lambda name: abs(name[1] - every[len(every) // 2][1]))
-    command = [sys.executable, ROOT / "flows" / "monthly.py"]
-    command += ["--year", f"{YEAR}", "--month", f"{MONTH}"]
     runs = {}
     with SubprocessASGIServer() as server:
         for count in (16, 64, len(every)):
             place = folder / f"{count}"
             write_month(place, world, middle[:count], area)
             # Of fewer quads than the area needs, the others are gaps.
-            runs[count] = run([*command, "--allow_gaps"], place, server.api_url)
+            runs[count] = run([*command("monthly"), "--allow_gaps"], place, server.api_url)
         bare = run([sys.executable, "-m", "benchmarks.month"], place, server.api_url)
     starting = run([sys.executable, "-c", "import prefect.main"], place, "")
     whole, few = runs[len(every)], runs[16]
@@ -107,13 +105,19 @@ def measure(world: World, folder: Path) -> tuple[list[Figure], dict[int, Run]]:
     return figures, runs
 
 
+def command(flow: str) -> list[object]:
+    """Return the words that run a flow on the month."""
+    words = [sys.executable, ROOT / "flows" / f"{flow}.py"]
+    return [*words, "--year", f"{YEAR}", "--month", f"{MONTH}"]
+
+
 def run(
-    command: Sequence[object], folder: Path, api: str, more: Mapping[str, str] | None = None
+    words: Sequence[object], folder: Path, api: str, more: Mapping[str, str] | None = None
 ) -> Run:
     """Run a command with the settings of a month's folder.
 
     Args:
-        command: its words.
+        words: of the command.
         folder: of imagery and polygons, where it is run.
         api: the address of a Prefect server; none for a command that needs none.
         more: settings that are otherwise.
@@ -132,7 +136,7 @@ def run(
     started = time.monotonic()
     with log.open("w") as output:
         process = subprocess.run(
-            [sys.executable, PEAK, peak, *map(str, command)],
+            [sys.executable, PEAK, peak, *map(str, words)],
             cwd=folder,
             env=environment | ({"PREFECT_API_URL": api} if api else {}),
             stdout=output,
@@ -140,7 +144,7 @@ def run(
             check=False,
         )
     if process.returncode:
-        raise RuntimeError(f"{command} failed: {log.read_text()[-2000:]}")
+        raise RuntimeError(f"{words} failed: {log.read_text()[-2000:]}")
     return Run(time.monotonic() - started, int(peak.read_text()) / 1e9, log.read_text())
 
 
