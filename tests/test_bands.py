@@ -425,6 +425,22 @@ def test_static_bands_hide_no_empty_imagery_and_are_not_brightness(tmp_path: Pat
     assert measured.warnings == ()
 
 
+@pytest.mark.parametrize(("dtype", "fill"), [("uint8", 255), ("uint16", 65535), ("int16", -32768)])
+def test_a_static_band_hides_not_what_the_only_band_of_imagery_is_filled_with(
+    tmp_path: Path, dtype: str, fill: int
+) -> None:
+    values = random_values((1, SIDE, SIDE), dtype=dtype)
+    values[:, :, :32] = fill
+    write_raster(tmp_path / "month/a.tif", values)
+    write_terrain(tmp_path / "dem.tif", random_values((1, SIDE, SIDE), dtype="float32"))
+    mosaic = month_of(tmp_path / "month", "red=1", f"elevation={tmp_path}/dem.tif")
+    for bands in (["red", "elevation"], ["elevation", "red"], ["red"]):
+        inspection = Inspection.of(mosaic, bands)
+        pixels = read_all(mosaic, {name: mosaic.bands[name] for name in bands})
+        inspection.add(mosaic.grid.whole, pixels, np.ones((SIDE, SIDE), bool))
+        assert inspection.found.flat[fill].hectares > 0
+
+
 @pytest.mark.parametrize(("value", "told"), [(-32768, True), (-100, False), (0, False)])
 def test_what_stands_for_no_data_in_a_static_band_though_nothing_says_so_is_told(
     tmp_path: Path, value: int, told: bool

@@ -124,6 +124,7 @@ class Inspection:
         flat: bool = True,
         imagery: Sequence[int] | None = None,
         limits: NDArray[np.float64] | None = None,
+        dtype: str | None = None,
     ) -> None:
         """Start without doubts.
 
@@ -134,11 +135,13 @@ class Inspection:
                 change says nothing of empty parts. None for all.
             limits: of the bands that are read, outside of which there are no samples (see
                 `landcover.imagery.unseen.limits_of`); None where there is nothing to compare with.
+            dtype: of a single band of the imagery; None for that of the values that are read.
         """
         self._pixel_area = pixel_areas(grid)
         self._flat = flat
         self._imagery = slice(None) if imagery is None else list(imagery)
         self._limits = limits
+        self._dtype = dtype
         self.found = Doubts()
 
     @classmethod
@@ -157,7 +160,9 @@ class Inspection:
         # A model of what does not change alone looks at no imagery.
         flat = mosaic.nodata != "none" and bool(seen)
         limits = limits_of(names, ranges) if ranges else None
-        return cls(mosaic.grid, flat, None if len(seen) == len(names) else seen, limits)
+        # Beside an elevation its values are read as that one's type.
+        dtype = mosaic.rasters()[0].dtypes([names[seen[0]]])[0] if len(seen) == 1 else None
+        return cls(mosaic.grid, flat, None if len(seen) == len(names) else seen, limits, dtype)
 
     def add(self, window: Window, pixels: Pixels, inside: Mask) -> None:
         """Look at the pixels of a window.
@@ -177,7 +182,8 @@ class Inspection:
                 partial += holes * self._hectares(block)
             if self._flat:
                 values, valid = pixels.values[:, *place][self._imagery], pixels.valid[place]
-                for value, count, kind in _find_flat(values, valid, inside[place]):
+                dtype = self._dtype or values.dtype.name
+                for value, count, kind in _find_flat(values, valid, inside[place], dtype):
                     areas = {kind: count * self._hectares(block)}
                     flat[value] = flat.get(value, Flat()) + Flat(**areas)
         places: Places = {}
@@ -230,17 +236,20 @@ def check_flat(
     )
 
 
-def _find_flat(values: Values, valid: Mask, inside: Mask) -> Iterator[tuple[float, int, str]]:
+def _find_flat(
+    values: Values, valid: Mask, inside: Mask, dtype: str
+) -> Iterator[tuple[float, int, str]]:
     """Yield what valid pixels hold in all bands: the value, how many do, and which area of `Flat`.
 
     Args:
         values: of a block, (bands, rows, columns).
         valid: which of its pixels hold data.
         inside: which of them count.
+        dtype: of the imagery; its ends are what a single band may be filled with.
     """
     first = values[0]
     if len(values) == 1:
-        flat = valid & inside & np.isin(first, _outermost(values.dtype.name))
+        flat = valid & inside & np.isin(first, _outermost(dtype))
     else:
         flat = np.empty(valid.shape, dtype=bool)
         if not mark_flat(values, valid, inside, flat):
