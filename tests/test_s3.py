@@ -447,6 +447,46 @@ def test_only_the_header_of_a_quad_that_was_replaced_is_read_again_and_the_mosai
     assert np.array_equal(after, before)
 
 
+def test_bands_of_several_files_and_static_ones_are_found_and_read_in_the_bucket(
+    bucket: Bucket, settings, prefect_api
+):
+    values = random_values((2, 64, 64))
+    heights = random_values((1, 64, 64), dtype="float32")
+    for key, band in {
+        "06/x_B04.tif": values[:1],
+        "06/x_B08.tif": values[1:],
+        "d em.tif": heights,
+    }.items():
+        made = write_raster(Path(key), band)
+        bucket.filesystem.put_file(str(made), f"{bucket.name}/{key}")
+    settings(
+        PLANET_MOSAIC_DIR=bucket.url,
+        MOSAIC_PATTERN="{month:02d}/*.tif",
+        MOSAIC_BANDS="red=B04.tif,nir=B08.tif",
+        STATIC_BANDS=f"elevation={bucket.url}/d em.tif",
+        **of_folders(bucket.url),
+        **of_bucket(bucket.server),
+    )
+    area = f"SRID=3857;{pixel_box(0, 0, 64, 64).wkt}"
+
+    def find() -> tuple[Mosaic, set[str]]:
+        with bucket.counted() as requests:
+            mosaic = find_mosaic(run_of(aoi=area), None)
+        gets = [Path(request.path) for request in requests if request.method == "GET"]
+        return mosaic, {path.name for path in gets if path.suffix == ".tif"}
+
+    first, headers = find()
+    assert headers == {"x_B04.tif", "x_B08.tif", "d em.tif"}
+    with storage(None), first.open() as reader:
+        found = reader.read(list(first.bands.values()), first.grid.whole)
+    assert np.array_equal(found.values, np.concatenate([values, heights]))
+    write_raster(Path("d em.tif"), heights + 1)
+    bucket.filesystem.put_file("d em.tif", f"{bucket.name}/d em.tif")
+    second, headers = find()
+    assert headers == {"d em.tif"}
+    assert second.fingerprint != first.fingerprint
+
+
 # --- keys -----------------------------------------------------------------------------------------
 
 # In a process of its own, because to import Swift changes how threads and logging work.
