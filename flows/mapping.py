@@ -21,7 +21,7 @@ from tasks.regions import Regions, record_regions_of, regions_file
 from tasks.report import write_report
 from tasks.run import Run, remove_work
 from tasks.training import Training
-from tasks.windows import plan_windows, predict_windows, sieve_windows
+from tasks.windows import forget_predictor, plan_windows, predict_windows, sieve_windows
 
 
 def map_survey(
@@ -115,6 +115,7 @@ def make_pieces(
         predict_windows, plan.windows, "Predicting", f"prediction-{run}", cluster,
         run=run, plan=plan, mosaic=mosaic, model=model,
     )  # fmt: skip
+    forget_predictor()
     if smallest_patch <= 1:
         return pieces
     # A patch may reach into the windows beside it, so all are predicted before one is sieved.

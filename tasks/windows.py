@@ -163,6 +163,13 @@ def _predictor_of(model: Model) -> "Predictor":
     return open_predictor(model.path, model.sha256)
 
 
+def forget_predictor() -> None:
+    """Give the memory back that a model and its table take, once all windows are predicted."""
+    from landcover.maps.lookup import open_predictor
+
+    open_predictor.cache_clear()
+
+
 def _predict_window(window: Window, run: Run, plan: Plan, mosaic: Mosaic, model: Model) -> Piece:
     files = plan.pieces(window)
     path = files[plan.classes.key]

@@ -24,6 +24,7 @@ from demo.world import World
 from flows import monthly
 from landcover.classes import NODATA
 from landcover.files import sha256
+from landcover.maps.lookup import open_predictor
 from landcover.period import Period
 from tests.conftest import REAL
 
@@ -233,3 +234,5 @@ def test_a_month_of_many_quads_agrees_with_the_known_truth(landscape: World, set
     assert agreement(codes, truth).accuracy > 0.9
     assert (codes[truth == NODATA] == NODATA).all()
     assert not any(Path("data/work").glob("prediction_*"))
+    # What predicted takes no memory any more.
+    assert open_predictor.cache_info().currsize == 0

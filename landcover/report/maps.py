@@ -185,7 +185,7 @@ def confidence_map(path: str, area: BaseGeometry, frame: Frame, wording: Wording
     found = _read(path, frame, Resampling.average)
     if found is not None:
         confidence, bounds = found
-        _show(axes, shades.to_rgba(confidence), bounds)
+        _show(axes, shades.to_rgba(confidence, bytes=True), bounds)
     _add_colour_bar(figure, shades, wording.say("confidence_axis"))
     return _finish(figure, axes, frame, area, wording)
 
@@ -212,7 +212,7 @@ def unseen_map(
     shades = ScalarMappable(Normalize(0, 100), UNSEEN_COLOURS)
     height, width = shares.shape
     bounds = grid.part(Window(left * SIDE, top * SIDE, width * SIDE, height * SIDE)).bounds
-    _show(axes, shades.to_rgba(shares), bounds)
+    _show(axes, shades.to_rgba(shares, bytes=True), bounds)
     _add_colour_bar(figure, shades, wording.say("unseen_axis"))
     return _finish(figure, axes, frame, area, wording)
 
