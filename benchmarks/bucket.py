@@ -8,6 +8,7 @@ from prefect.server.api.server import SubprocessASGIServer
 
 from benchmarks.month import command, run
 from benchmarks.report import Figure
+from tests.servers.environment import of_bucket
 from tests.servers.swift import Bucket, Request, new_bucket, swift_server
 
 BUCKET = "imagery"
@@ -59,15 +60,9 @@ def _asked(
     bucket: Bucket, flow: str, folder: Path, settings: Mapping[str, str], api: str
 ) -> list[Request]:
     """Run a flow on imagery in a bucket; return what was asked for of its pixels."""
-    of_bucket = {
-        "PLANET_MOSAIC_DIR": f"{bucket.url}/quads",
-        "S3_ENDPOINT_URL": bucket.server.endpoint,
-        "S3_REGION": bucket.server.region,
-        "S3_ACCESS_KEY_ID": bucket.server.key,
-        "S3_SECRET_ACCESS_KEY": bucket.server.secret,
-    }
+    there = {"PLANET_MOSAIC_DIR": f"{bucket.url}/quads", **of_bucket(bucket.server)}
     with bucket.counted() as asked:
-        run(command(flow), folder, api, {**settings, **of_bucket})
+        run(command(flow), folder, api, {**settings, **there})
     return [request for request in asked if request.method == "GET" and ".tif" in request.path]
 
 
